@@ -1,0 +1,30 @@
+import type { DeviceChoice, ModelDescription } from "../protocol.js";
+
+/** One sequence's share of a step. */
+export interface RunnerRow {
+  /** The KV slot that holds this sequence's past, 0 to maxSequences - 1. */
+  readonly slot: number;
+  /** Token ids to feed: a prompt (or a chunk of it), or the last sampled token. At least one. */
+  readonly tokens: Int32Array;
+  /** Tokens of this sequence already in the slot; 0 starts it afresh, whatever the slot held. */
+  readonly past: number;
+}
+
+/**
+ * All tensors live behind this interface; the engine above it deals in integers only.
+ * The engine never calls `run` while another `run` is unfinished.
+ */
+export interface ModelRunner {
+  readonly model: ModelDescription;
+  readonly device: DeviceChoice;
+  /**
+   * Feeds every row's tokens and returns the logits after each row's last token: one `Float32Array` of
+   * `vocabSize` a row, in row order, which the caller owns only until the next `run`.
+   * Throws VitrineError `inference_failed`; then none of the rows may be assumed to have advanced.
+   */
+  run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]>;
+  /** Forgets what the slot holds. */
+  release(slot: number): void;
+  /** Frees everything; the runner is unusable afterwards. */
+  dispose(): Promise<void>;
+}

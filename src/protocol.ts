@@ -1,0 +1,204 @@
+/**
+ * Every message that crosses the engine boundary, split by direction, and the clock both sides read.
+ * Messages travel over a child process channel with structured-clone serialization; the engine sends
+ * one array of events a step. Times are `Micros`.
+ */
+import type { WireError } from "./errors.js";
+
+/** Microseconds of the host's monotonic clock, which all processes of one host share. */
+export type Micros = number;
+
+/** Reads the monotonic clock (`process.hrtime`, CLOCK_MONOTONIC) in microseconds. */
+export function monotonicMicros(): Micros {
+  const [seconds, nanos] = process.hrtime();
+  return seconds * 1e6 + nanos / 1e3;
+}
+
+/** How the next token is chosen. All fields are resolved: defaults are applied at the HTTP edge. */
+export interface SamplingParams {
+  /** 0 means greedy. */
+  readonly temperature: number;
+  /** Nucleus mass in (0, 1]; 1 keeps all. */
+  readonly topP: number;
+  /** Keep the k likeliest; 0 keeps all. */
+  readonly topK: number;
+  /** Keep tokens at least this fraction as likely as the likeliest; 0 keeps all. */
+  readonly minP: number;
+  /** Multiplicative penalty on tokens of prompt and output (CTRL, arXiv:1909.05858); 1 is none. */
+  readonly repetitionPenalty: number;
+  /** OpenAI's additive penalties on tokens of the output; 0 is none. */
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** Non-negative integer below 2^53. The same seed gives the same tokens. */
+  readonly seed: number;
+}
+
+export type RequestId = string;
+
+export interface EngineRequest {
+  readonly id: RequestId;
+  /** Prompt token ids, at least one. */
+  readonly prompt: Int32Array;
+  /** Most tokens to generate, at least 1; prompt + maxTokens fits the context (checked at the HTTP edge). */
+  readonly maxTokens: number;
+  /** Ids that end the sequence; the ending id is not part of the output. */
+  readonly stopTokenIds: readonly number[];
+  readonly sampling: SamplingParams;
+  /** When the server handed the request over; the queue span starts here. */
+  readonly submittedAt: Micros;
+  /** Record every decode step by itself (`--trace-detail step`). */
+  readonly recordSteps: boolean;
+}
+
+export type DeviceRequest = "auto" | "cpu" | `cuda` | `cuda:${number}`;
+export type Dtype = "fp32" | "fp16" | "q4" | "q4f16" | "int8";
+
+export interface LoadOptions {
+  readonly modelDir: string;
+  /** `auto` takes the first the directory has, in an order the runtime documents. */
+  readonly dtype: Dtype | "auto";
+  readonly device: DeviceRequest;
+  /** Intra-op threads; 0 lets ONNX Runtime choose. */
+  readonly threads: number;
+  /** Most sequences that run at once. */
+  readonly maxSequences: number;
+}
+
+export type CancelCause = "client_gone" | "timeout" | "drain";
+
+export type EngineCommand =
+  | { readonly type: "load"; readonly options: LoadOptions }
+  | { readonly type: "submit"; readonly request: EngineRequest }
+  /** The server found a stop string: end as finished, reason `stop`. */
+  | { readonly type: "stop"; readonly id: RequestId }
+  | { readonly type: "cancel"; readonly id: RequestId; readonly cause: CancelCause }
+  | { readonly type: "shutdown" };
+
+/** What the engine found out about the model it loaded. */
+export interface ModelDescription {
+  /** Directory name; the id clients use. */
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly vocabSize: number;
+  /** Most positions of one sequence, prompt and output together. */
+  readonly contextLength: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Bytes of KV cache one token takes, over all layers. */
+  readonly kvBytesPerToken: number;
+  /** Bytes of the graph file and its external data. */
+  readonly weightBytes: number;
+}
+
+/** Where the model runs and why, as `/health`, the start-up log and spans report it. */
+export interface DeviceChoice {
+  readonly requested: DeviceRequest;
+  readonly provider: "cpu" | "cuda";
+  /** Set when the provider is `cuda`. */
+  readonly deviceId?: number;
+  /** One sentence, e.g. why `auto` fell back to the CPU. */
+  readonly reason: string;
+}
+
+export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "model.download";
+
+export interface LoadPhase {
+  readonly name: LoadPhaseName;
+  readonly start: Micros;
+  readonly end: Micros;
+}
+
+/** Timings of one engine start; an `error` marks the phase that was running when it failed. */
+export interface LoadTimeline {
+  readonly start: Micros;
+  readonly end: Micros;
+  readonly phases: readonly LoadPhase[];
+}
+
+/** From submission to admission. */
+export interface QueueStats {
+  readonly start: Micros;
+  readonly end: Micros;
+  /** Requests that were waiting ahead when this one arrived. */
+  readonly depth: number;
+}
+
+/** One reservation of KV cache. */
+export interface AllocationStats {
+  readonly start: Micros;
+  readonly end: Micros;
+  readonly tokens: number;
+  readonly bytes: number;
+  readonly reusedTokens: number;
+  readonly evictedTokens: number;
+  /** Reserved share of the pool after this reservation, 0 to 1. */
+  readonly poolUtilization: number;
+}
+
+/** The forward passes of one phase of one request. */
+export interface ForwardStats {
+  readonly phase: "prefill" | "decode";
+  readonly start: Micros;
+  readonly end: Micros;
+  /** Forward passes this request took part in. */
+  readonly steps: number;
+  /** Tokens fed for this request over those passes. */
+  readonly tokens: number;
+  readonly meanBatchSize: number;
+  readonly maxStepMs: number;
+  /** This request's share of the device time of those passes, in seconds. */
+  readonly deviceSeconds: number;
+  /** Each pass by itself, when `recordSteps` was asked for. */
+  readonly passes?: readonly { readonly start: Micros; readonly end: Micros; readonly batchSize: number }[];
+}
+
+export type FinishReason = "stop" | "length";
+
+export type Outcome =
+  | { readonly kind: "finished"; readonly reason: FinishReason }
+  | { readonly kind: "cancelled"; readonly cause: CancelCause }
+  | { readonly kind: "failed"; readonly error: WireError };
+
+/** Events of one request, in order: admitted, prefilled, token…, ended. `ended` comes exactly once, whatever happened. */
+export type RequestEvent =
+  | {
+      readonly type: "admitted";
+      readonly id: RequestId;
+      readonly queue: QueueStats;
+      readonly allocation: AllocationStats;
+    }
+  | { readonly type: "prefilled"; readonly id: RequestId; readonly forward: ForwardStats }
+  | { readonly type: "token"; readonly id: RequestId; readonly token: number; readonly at: Micros }
+  | {
+      readonly type: "ended";
+      readonly id: RequestId;
+      readonly outcome: Outcome;
+      readonly at: Micros;
+      /** Absent when no decode step ran. */
+      readonly decode?: ForwardStats;
+    };
+
+/** The engine's gauges, sent at most a few times a second. */
+export interface EngineStats {
+  readonly waiting: number;
+  readonly running: number;
+  readonly kvTokensReserved: number;
+  readonly kvTokensTotal: number;
+  /** Device seconds since start, spent in steps and idle. */
+  readonly busySeconds: number;
+  readonly idleSeconds: number;
+  readonly steps: number;
+}
+
+export type EngineEvent =
+  | { readonly type: "loading"; readonly phase: LoadPhaseName }
+  | {
+      readonly type: "ready";
+      readonly model: ModelDescription;
+      readonly device: DeviceChoice;
+      readonly load: LoadTimeline;
+    }
+  | { readonly type: "load_failed"; readonly error: WireError; readonly load: LoadTimeline }
+  | { readonly type: "stats"; readonly stats: EngineStats }
+  | RequestEvent;
