@@ -1,193 +1,264 @@
 /**
- * The one table of options: each row is a command-line flag, its environment names, its default and its check.
- * `vitrine --help`, the README's table and `loadConfig` all come from it. Flag beats environment beats default.
+ * The one table of options: a row is a command-line flag, its environment names, its default and its check.
+ * `vitrine --help`, the README's table and `loadConfig` come from it. A flag beats the environment, which beats the default.
  */
 import { z } from "zod";
+import { VitrineError } from "./errors.js";
 
-const port = z.coerce.number().int().min(0).max(65535);
-const count = z.coerce.number().int().min(1);
-const milliseconds = z
+interface OptionRow {
+  /** Long flag without dashes; absent for secrets, which do not belong on a command line. */
+  readonly flag?: string;
+  /** Placeholder of the value in help texts. */
+  readonly value: string;
+  /** Environment names; the first that is set wins. */
+  readonly env: readonly string[];
+  readonly fallback?: string;
+  readonly help: string;
+  readonly schema: z.ZodType;
+}
+
+const text = z.string().min(1, "must not be empty");
+const integer = (least: number, most: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d+$/, `expected ${what}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `expected ${what}`);
+
+const duration = z
   .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m)?$/, "expected a duration such as 500ms, 30s or 2m")
-  .transform((text) => {
-    const value = Number.parseFloat(text);
-    if (text.endsWith("ms")) return value;
-    return value * (text.endsWith("m") ? 60_000 : 1000);
-  });
+  .regex(/^\d+(\.\d+)?(ms|s|m)$/, "expected a duration with its unit, such as 500ms, 30s or 2m")
+  .transform((value) => Number.parseFloat(value) * (value.endsWith("ms") ? 1 : value.endsWith("s") ? 1000 : 60_000))
+  // Node's timers hold 31 bits of milliseconds.
+  .refine((value) => value < 2 ** 31, "expected at most 24 days");
+
+const device = z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
+  error: "expected auto, cpu, cuda or cuda:N",
+});
+
 const zipkinUrl = z
-  .url({ protocol: /^https?$/, error: "expected an http:// or https:// URL, such as http://localhost:9411" })
-  .transform((text) => {
-    const url = new URL(text);
+  .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })
+  .transform((value) => {
+    const url = new URL(value);
     // A bare collector address means its v2 endpoint.
-    if (url.pathname === "/" || url.pathname === "") url.pathname = "/api/v2/spans";
+    if (url.pathname === "/") url.pathname = "/api/v2/spans";
     return url.href;
   });
 
-export interface OptionRow {
-  /** Long flag without dashes; undefined for what may only come from the environment (secrets). */
-  readonly flag?: string;
-  /** Placeholder of the value in help. */
-  readonly value: string;
-  /** Environment names, first found wins. */
-  readonly env: readonly string[];
-  readonly fallback: string | undefined;
-  readonly check: z.ZodType<unknown, string>;
-  readonly help: string;
-}
-
-const row = <T>(
-  option: Omit<OptionRow, "check"> & { readonly check: z.ZodType<T, string> },
-): Omit<OptionRow, "check"> & { readonly check: z.ZodType<T, string> } => option;
-
-const text = z.string().min(1) as z.ZodType<string, string>;
-const oneOf = <const V extends readonly [string, ...string[]]>(values: V): z.ZodType<V[number], string> =>
-  z.enum(values as unknown as [string, ...string[]]) as unknown as z.ZodType<V[number], string>;
+const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
+  z.enum(values, { error: `expected ${values.join(", ")}` });
 
 export const OPTIONS = {
-  model: row({
+  model: {
     flag: "model",
     value: "DIR|NAME",
     env: ["VITRINE_MODEL"],
     fallback: "tiny",
-    check: text,
+    schema: text,
     help: "model directory, or the name of one under models/",
-  }),
-  host: row({
+  },
+  host: {
     flag: "host",
     value: "ADDRESS",
     env: ["VITRINE_HOST"],
     fallback: "127.0.0.1",
-    check: text,
+    schema: text,
     help: "address to listen on",
-  }),
-  port: row({
+  },
+  port: {
     flag: "port",
     value: "PORT",
     env: ["VITRINE_PORT"],
     fallback: "8080",
-    check: port as z.ZodType<number, string>,
+    schema: integer(0, 65535, "a port from 0 to 65535"),
     help: "port to listen on; 0 takes a free one",
-  }),
-  device: row({
+  },
+  device: {
     flag: "device",
-    value: "auto|cpu|cuda[:N]",
+    value: "DEVICE",
     env: ["VITRINE_DEVICE"],
     fallback: "auto",
-    check: z.string().regex(/^(auto|cpu|cuda(:\d+)?)$/, "expected auto, cpu, cuda or cuda:N") as unknown as z.ZodType<
-      "auto" | "cpu" | "cuda" | `cuda:${number}`,
-      string
-    >,
-    help: "where the model runs; auto takes CUDA where it works, else the CPU",
-  }),
-  dtype: row({
+    schema: device,
+    help: "auto, cpu, cuda or cuda:N; auto takes CUDA where it works",
+  },
+  dtype: {
     flag: "dtype",
     value: "TYPE",
     env: ["VITRINE_DTYPE"],
     fallback: "auto",
-    check: oneOf(["auto", "fp32", "fp16", "q4", "q4f16", "int8"]),
-    help: "which of the model's files: auto, fp32, fp16, q4, q4f16, int8",
-  }),
-  threads: row({
+    schema: oneOf("auto", "fp32", "fp16", "q4", "q4f16", "int8"),
+    help: "which of the model's files: auto, fp32, fp16, q4, q4f16 or int8",
+  },
+  threads: {
     flag: "threads",
     value: "N",
     env: ["VITRINE_THREADS"],
     fallback: "0",
-    check: z.coerce.number().int().min(0).max(1024) as unknown as z.ZodType<number, string>,
+    schema: integer(0, 1024, "a number of threads from 0 to 1024"),
     help: "threads of one forward pass; 0 lets ONNX Runtime choose",
-  }),
-  maxSequences: row({
+  },
+  maxSequences: {
     flag: "max-sequences",
     value: "N",
     env: ["VITRINE_MAX_SEQUENCES"],
     fallback: "32",
-    check: count as unknown as z.ZodType<number, string>,
+    schema: integer(1, 1024, "a number from 1 to 1024"),
     help: "most requests that generate at once",
-  }),
-  maxQueue: row({
+  },
+  maxQueue: {
     flag: "max-queue",
     value: "N",
     env: ["VITRINE_MAX_QUEUE"],
     fallback: "256",
-    check: z.coerce.number().int().min(0) as unknown as z.ZodType<number, string>,
+    schema: integer(0, 1_000_000, "a number from 0 to 1000000"),
     help: "most requests that wait; one more is refused with 429",
-  }),
-  requestTimeout: row({
+  },
+  requestTimeout: {
     flag: "request-timeout",
     value: "DURATION",
     env: ["VITRINE_REQUEST_TIMEOUT"],
     fallback: "5m",
-    check: milliseconds,
-    help: "longest time a request may take",
-  }),
-  shutdownTimeout: row({
+    schema: duration,
+    help: "longest time one request may take",
+  },
+  shutdownTimeout: {
     flag: "shutdown-timeout",
     value: "DURATION",
     env: ["VITRINE_SHUTDOWN_TIMEOUT"],
     fallback: "30s",
-    check: milliseconds,
+    schema: duration,
     help: "how long running requests may go on after SIGTERM",
-  }),
-  zipkinEndpoint: row({
+  },
+  zipkinEndpoint: {
     flag: "zipkin-endpoint",
     value: "URL",
     env: ["VITRINE_ZIPKIN_ENDPOINT", "ZIPKIN_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT"],
-    fallback: undefined,
-    check: zipkinUrl,
+    schema: zipkinUrl,
     help: "Zipkin collector; http://host:9411 means its /api/v2/spans",
-  }),
-  propagation: row({
+  },
+  propagation: {
     flag: "propagation",
-    value: "b3multi|b3|w3c",
+    value: "FORMAT",
     env: ["VITRINE_PROPAGATION"],
     fallback: "b3multi",
-    check: oneOf(["b3multi", "b3", "w3c"]),
-    help: "trace headers to send; all are accepted",
-  }),
-  sampleRate: row({
+    schema: oneOf("b3multi", "b3", "w3c"),
+    help: "trace headers to send: b3multi, b3 or w3c; all are accepted",
+  },
+  sampleRate: {
     flag: "sample-rate",
-    value: "0..1",
+    value: "SHARE",
     env: ["VITRINE_SAMPLE_RATE"],
     fallback: "1",
-    check: z.coerce.number().min(0).max(1) as unknown as z.ZodType<number, string>,
-    help: "share of traces kept where the caller did not decide",
-  }),
-  traceStore: row({
+    schema: z
+      .string()
+      .regex(/^(0|1|0?\.\d+|1\.0+|0\.\d+)$/, "expected a share from 0 to 1")
+      .transform(Number),
+    help: "share of traces kept, 0 to 1, where the caller did not decide",
+  },
+  traceStore: {
     flag: "trace-store",
     value: "on|off",
     env: ["VITRINE_TRACE_STORE"],
     fallback: "on",
-    check: oneOf(["on", "off"]),
+    schema: oneOf("on", "off"),
     help: "keep the last traces in memory, served under /zipkin",
-  }),
-  traceDetail: row({
+  },
+  traceDetail: {
     flag: "trace-detail",
     value: "phase|step",
     env: ["VITRINE_TRACE_DETAIL"],
     fallback: "phase",
-    check: oneOf(["phase", "step"]),
-    help: "one span for all decode steps, or one a step",
-  }),
-  serviceName: row({
+    schema: oneOf("phase", "step"),
+    help: "one span for all decode steps, or one for each",
+  },
+  serviceName: {
     flag: "service-name",
     value: "NAME",
     env: ["VITRINE_SERVICE_NAME", "OTEL_SERVICE_NAME"],
     fallback: "vitrine",
-    check: text,
+    schema: text,
     help: "this service's name in traces",
-  }),
-  logLevel: row({
+  },
+  logLevel: {
     flag: "log-level",
     value: "LEVEL",
     env: ["VITRINE_LOG_LEVEL", "LOG_LEVEL"],
     fallback: "info",
-    check: oneOf(["fatal", "error", "warn", "info", "debug", "trace", "silent"]),
+    schema: oneOf("fatal", "error", "warn", "info", "debug", "trace", "silent"),
     help: "fatal, error, warn, info, debug, trace or silent",
-  }),
-  userHashKey: row({
+  },
+  userHashKey: {
     value: "SECRET",
     env: ["VITRINE_USER_HASH_KEY"],
-    fallback: undefined,
-    check: text,
-    help: "key of user_id_hash; without it a random one for each start",
-  }),
-} as const;
+    schema: text.optional(),
+    help: "key of user_id_hash in spans; without it a new random one at each start",
+  },
+} as const satisfies Record<string, OptionRow>;
+
+export type OptionName = keyof typeof OPTIONS;
+export type Config = { readonly [K in OptionName]: z.output<(typeof OPTIONS)[K]["schema"]> } & {
+  readonly zipkinEndpoint: string | undefined;
+};
+
+const DEFAULT_COLLECTOR = "http://localhost:9411";
+
+interface Setting {
+  readonly value: string;
+  /** How the user gave it: `--port` or `VITRINE_PORT`. */
+  readonly source: string;
+}
+
+function settingOf(option: OptionRow, flag: string | undefined, env: NodeJS.ProcessEnv): Setting | undefined {
+  if (flag !== undefined) return { value: flag, source: `--${option.flag}` };
+  for (const name of option.env) {
+    // An empty variable is how shells and compose files leave one unset.
+    const value = env[name];
+    if (value !== undefined && value !== "") return { value, source: name };
+  }
+  return option.fallback === undefined ? undefined : { value: option.fallback, source: "default" };
+}
+
+function check(option: OptionRow, setting: Setting): unknown {
+  const result = option.schema.safeParse(setting.value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const given = option.flag === undefined ? "" : `, got ${JSON.stringify(setting.value)}`;
+  throw new VitrineError("config_invalid", `${setting.source}: ${issue?.message ?? "invalid"}${given}.`, {
+    param: setting.source,
+  });
+}
+
+/** `ENABLE_ZIPKIN_TRACING`: true alone means the default collector; false silences endpoints from the environment. */
+function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
+  const value = env.ENABLE_ZIPKIN_TRACING?.toLowerCase();
+  if (value === undefined || value === "") return undefined;
+  if (["true", "1", "on", "yes"].includes(value)) return true;
+  if (["false", "0", "off", "no"].includes(value)) return false;
+  throw new VitrineError(
+    "config_invalid",
+    `ENABLE_ZIPKIN_TRACING: expected true or false, got ${JSON.stringify(value)}.`,
+    {
+      param: "ENABLE_ZIPKIN_TRACING",
+    },
+  );
+}
+
+/** `flags` maps option names to what the command line gave. Throws VitrineError `config_invalid` naming the setting. */
+export function loadConfig(flags: Partial<Record<OptionName, string>>, env: NodeJS.ProcessEnv): Config {
+  const values: Record<string, unknown> = { userHashKey: undefined };
+  for (const [name, option] of Object.entries(OPTIONS) as [OptionName, OptionRow][]) {
+    const setting = settingOf(option, flags[name], env);
+    if (setting !== undefined) values[name] = check(option, setting);
+  }
+  const enabled = tracingSwitch(env);
+  if (enabled === false && flags.zipkinEndpoint === undefined) values.zipkinEndpoint = undefined;
+  else if (enabled === true) values.zipkinEndpoint ??= zipkinUrl.parse(DEFAULT_COLLECTOR);
+  else values.zipkinEndpoint ??= undefined;
+  return Object.freeze(values) as Config;
+}
+
+/** `VITRINE_…` variables that no option reads: most likely a misspelling. */
+export function unknownVariables(env: NodeJS.ProcessEnv): string[] {
+  const known = new Set<string>(Object.values(OPTIONS).flatMap((option) => option.env));
+  return Object.keys(env).filter((name) => name.startsWith("VITRINE_") && !known.has(name));
+}

@@ -1,0 +1,35 @@
+import { type Command, Option } from "commander";
+import { type Config, loadConfig, OPTIONS, type OptionName } from "../config.js";
+
+/** Spellings that other tools' users type: underscores in flags, and `--model_path`. */
+export function normalizeArguments(argv: readonly string[]): string[] {
+  const end = argv.indexOf("--");
+  return argv.map((argument, index) => {
+    if (!argument.startsWith("--") || (end !== -1 && index >= end)) return argument;
+    const [flag = "", ...value] = argument.split("=");
+    const dashed = flag.replaceAll("_", "-");
+    return [dashed === "--model-path" ? "--model" : dashed, ...value].join("=");
+  });
+}
+
+const namesWithFlag = (Object.keys(OPTIONS) as OptionName[]).filter((name) => "flag" in OPTIONS[name]);
+
+/** Adds a flag for each of `names` (all that have one, if absent) to a command. */
+export function addOptions(command: Command, names: readonly OptionName[] = namesWithFlag): Command {
+  for (const name of names) {
+    const row: { flag?: string; value: string; env: readonly string[]; fallback?: string; help: string } =
+      OPTIONS[name];
+    const notes = [`env ${row.env.join(", ")}`, ...(row.fallback === undefined ? [] : [`default ${row.fallback}`])];
+    command.addOption(new Option(`--${row.flag} <${row.value}>`, `${row.help} (${notes.join("; ")})`));
+  }
+  return command;
+}
+
+/** The configuration that a command's parsed flags and the environment give. */
+export function configOf(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
+  const given = namesWithFlag.flatMap((name) => {
+    const value = flags[name];
+    return typeof value === "string" ? [[name, value] as const] : [];
+  });
+  return loadConfig(Object.fromEntries(given), env);
+}

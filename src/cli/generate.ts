@@ -1,0 +1,89 @@
+import { createParser } from "eventsource-parser";
+import { z } from "zod";
+import type { Config } from "../config.js";
+import { VitrineError } from "../errors.js";
+import { createLogger } from "./logger.js";
+import { type Service, startService } from "./service.js";
+import { waterfall, type ZipkinSpan } from "./waterfall.js";
+
+export interface GenerateOptions {
+  readonly prompt: string;
+  readonly maxTokens: number;
+  readonly temperature: number;
+}
+
+const chunkSchema = z.union([
+  z.object({ choices: z.array(z.object({ text: z.string() })) }),
+  z.object({ error: z.object({ message: z.string() }) }),
+]);
+
+/** Text of one SSE event of `/v1/completions`; throws what the server reports. */
+function textOf(data: string): string {
+  if (data === "[DONE]") return "";
+  const chunk = chunkSchema.parse(JSON.parse(data));
+  if ("error" in chunk) throw new VitrineError("inference_failed", chunk.error.message);
+  return chunk.choices.map((choice) => choice.text).join("");
+}
+
+/** Sends the prompt, passes text on as it comes, and returns the id of the request's trace. */
+async function stream(
+  service: Service,
+  options: GenerateOptions,
+  signal: AbortSignal,
+  write: (text: string) => void,
+): Promise<string> {
+  const { prompt, maxTokens, temperature } = options;
+  const response = await fetch(`${service.address}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: service.modelId, prompt, max_tokens: maxTokens, temperature, stream: true }),
+    signal,
+  });
+  const traceId = response.headers.get("x-b3-traceid") ?? "";
+  if (!response.ok || response.body === null) throw new VitrineError("invalid_request", await errorOf(response));
+  const parser = createParser({ onEvent: (event) => write(textOf(event.data)) });
+  try {
+    for await (const text of response.body.pipeThrough(new TextDecoderStream())) parser.feed(text);
+  } catch (error) {
+    // Ctrl-C ends the request, not the picture of its trace.
+    if (!signal.aborted) throw error;
+  }
+  return traceId;
+}
+
+async function errorOf(response: Response): Promise<string> {
+  const body = z
+    .object({ error: z.object({ message: z.string() }) })
+    .safeParse(await response.json().catch(() => null));
+  return body.success ? body.data.error.message : `The server answered ${response.status}.`;
+}
+
+/** The trace from the embedded store; its last span is written just after the response ends. */
+async function readTrace(service: Service, traceId: string): Promise<ZipkinSpan[]> {
+  const deadline = Date.now() + 2_000;
+  for (;;) {
+    const response = await fetch(`${service.address}/zipkin/api/v2/trace/${traceId}`);
+    const spans = response.ok ? ((await response.json()) as ZipkinSpan[]) : [];
+    const complete = spans.some((span) => span.parentId === undefined);
+    if (complete || Date.now() > deadline) return spans;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** `vitrine generate`: the text, then the request's trace, with nothing else running. */
+export async function generate(config: Config, options: GenerateOptions): Promise<void> {
+  const quiet: Config = { ...config, host: "127.0.0.1", port: 0, traceStore: "on", sampleRate: 1 };
+  const service = await startService(quiet, createLogger(config.logLevel));
+  const abort = new AbortController();
+  process.once("SIGINT", () => abort.abort());
+  try {
+    await service.ready;
+    process.stdout.write(options.prompt);
+    const traceId = await stream(service, options, abort.signal, (text) => process.stdout.write(text));
+    const spans = await readTrace(service, traceId);
+    const style = { width: process.stdout.columns ?? 100, color: process.stdout.isTTY === true };
+    process.stdout.write(`\n\n${waterfall(spans, style)}\n`);
+  } finally {
+    await service.stop(0);
+  }
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+// ONNX Runtime reads this when it loads, in this process and in every child.
+process.env.ORT_DISABLE_TELEMETRY = "1";
+
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { VitrineError } from "../errors.js";
+import { addOptions, configOf, normalizeArguments } from "./arguments.js";
+import { generate } from "./generate.js";
+import { serve } from "./serve.js";
+
+const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+const wholeNumber = (text: string): number => {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number above 0");
+  return Number(text);
+};
+
+const temperature = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value <= 2))
+    throw new InvalidArgumentError("expected a number from 0 to 2");
+  return value;
+};
+
+function program(): Command {
+  const vitrine = new Command("vitrine")
+    .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
+    .version(version)
+    .exitOverride();
+  addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
+    .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")
+    .action(async (flags: Record<string, unknown>) => serve(configOf(flags, process.env)));
+  addOptions(
+    vitrine
+      .command("generate")
+      .description("continue a prompt in the terminal, then draw the request's trace")
+      .argument("<prompt>", "text to continue")
+      .option("--max-tokens <N>", "most tokens to generate", wholeNumber, 200)
+      .option("--temperature <T>", "0 is greedy", temperature, 0.8),
+    ["model", "device", "dtype", "threads", "traceDetail", "zipkinEndpoint", "serviceName"],
+  ).action(async (prompt: string, flags: Record<string, unknown> & { maxTokens: number; temperature: number }) =>
+    generate(configOf(flags, { LOG_LEVEL: "error", ...process.env }), {
+      prompt,
+      maxTokens: flags.maxTokens,
+      temperature: flags.temperature,
+    }),
+  );
+  return vitrine;
+}
+
+/** Exit status: 0 done, 1 failed, 2 wrong use. */
+async function main(): Promise<number> {
+  try {
+    await program().parseAsync(normalizeArguments(process.argv.slice(2)), { from: "user" });
+    return 0;
+  } catch (error) {
+    // Commander has already printed its own message.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof VitrineError) {
+      console.error(`vitrine: ${error.message}`);
+      return error.code === "config_invalid" ? 2 : 1;
+    }
+    console.error(error);
+    return 1;
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,56 @@
+import { type Config, unknownVariables } from "../config.js";
+import { createLogger } from "./logger.js";
+import { type Service, startService } from "./service.js";
+
+function banner(config: Config, service: Service): string {
+  const { state } = service.engine;
+  const device =
+    state.kind === "ready" ? `${state.model.dtype} on ${state.device.provider}: ${state.device.reason}` : state.kind;
+  const traces = [
+    ...(config.zipkinEndpoint === undefined ? [] : [`Zipkin at ${config.zipkinEndpoint}`]),
+    ...(config.traceStore === "on" ? [`kept in memory, read at ${service.address}/zipkin/api/v2/traces`] : []),
+  ];
+  return `
+Model     ${service.modelId} (${device})
+Traces    ${traces.length > 0 ? traces.join("; ") : "off (--zipkin-endpoint http://localhost:9411 sends them)"}
+Try it    curl ${service.address}/v1/completions -H 'content-type: application/json' \\
+            -d '{"model": "${service.modelId}", "prompt": "Once upon a time", "max_tokens": 120, "temperature": 0.8}'
+
+Listening on ${service.address}`;
+}
+
+/** SIGTERM and SIGINT drain; a second signal ends the process at once. */
+function stopOnSignal(service: Service, config: Config): void {
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals += 1;
+    if (signals > 1) process.exit(130);
+    console.log(`\n${signal}: finishing ${service.engine.inFlight} running requests (again to stop at once)`);
+    service.stop(config.shutdownTimeout).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+}
+
+/** `vitrine serve`: runs until a signal; rejects when the service cannot start. */
+export async function serve(config: Config): Promise<void> {
+  const logger = createLogger(config.logLevel);
+  for (const name of unknownVariables(process.env)) {
+    logger.warn(`${name} is set, but no option reads it; vitrine serve --help lists them`);
+  }
+  console.log(`Loading ${config.model} …`);
+  const service = await startService(config, logger);
+  stopOnSignal(service, config);
+  try {
+    await service.ready;
+  } catch (error) {
+    await service.stop(0);
+    throw error;
+  }
+  console.log(banner(config, service));
+}

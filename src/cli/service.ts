@@ -1,0 +1,124 @@
+/** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
+import { createHmac, randomBytes } from "node:crypto";
+import { basename } from "node:path";
+import type { Logger } from "pino";
+import type { Config } from "../config.js";
+import { createEngineClient, type EngineClient, type EngineLoad } from "../engine/client.js";
+import { VitrineError } from "../errors.js";
+import { type LoadPhase, monotonicMicros } from "../protocol.js";
+import { loadChatTemplate } from "../runtime/chat-template.js";
+import { resolveModelDirectory } from "../runtime/model-directory.js";
+import { loadTokenizer } from "../runtime/tokenizer.js";
+import { createServer, type VitrineServer } from "../server/server.js";
+import { createTracing, type Tracing } from "../tracing/tracing.js";
+
+const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
+/** What closing connections and flushing spans may take beyond the drain itself. */
+const FLUSH_TIMEOUT_MS = 5_000;
+
+export interface Service {
+  readonly modelId: string;
+  /** `http://host:port` the server listens on. */
+  readonly address: string;
+  readonly engine: EngineClient;
+  readonly tracing: Tracing;
+  /** Settles with the engine's first load; rejects with its VitrineError. */
+  readonly ready: Promise<void>;
+  /** Drains for at most `timeoutMs`, then closes everything. Safe to call twice. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+function userHasher(key: string | undefined): (user: string) => string {
+  const secret = key ?? randomBytes(32);
+  return (user) => createHmac("sha256", secret).update(user).digest("hex").slice(0, 16);
+}
+
+function createTracingFor(config: Config, logger: Logger): Tracing {
+  return createTracing({
+    serviceName: config.serviceName,
+    ...(config.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: config.zipkinEndpoint }),
+    propagation: config.propagation,
+    sampleRate: config.sampleRate,
+    storeTraces: config.traceStore === "on",
+    localEndpoint: {
+      ...(/^\d+\.\d+\.\d+\.\d+$/.test(config.host) ? { ipv4: config.host } : {}),
+      ...(config.port === 0 ? {} : { port: config.port }),
+    },
+    log: (level, message) => logger[level](message),
+  });
+}
+
+/** Records every engine start as a trace; the first one holds the tokenizer's loading, too. */
+function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tokenizer: LoadPhase): Promise<void> {
+  return new Promise((resolve, reject) => {
+    engine.onLoad((load: EngineLoad) => {
+      const first = load.restarts === 0;
+      const phases = first ? [tokenizer, ...load.load.phases] : load.load.phases;
+      const start = Math.min(load.load.start, ...phases.map((phase) => phase.start));
+      const end = Math.max(load.load.end, ...phases.map((phase) => phase.end));
+      const { result, restarts } = load;
+      tracing.recordLoad({
+        load: { start, end, phases },
+        restarts,
+        ...(result.kind === "ready"
+          ? { model: result.model, device: result.device }
+          : { model: { name: modelId }, error: result.error }),
+      });
+      if (result.kind === "ready") resolve();
+      else reject(VitrineError.fromWire(result.error));
+    });
+  });
+}
+
+/** Starts everything; the server listens before the model is loaded, so that probes get answers. */
+export async function startService(config: Config, logger: Logger): Promise<Service> {
+  const modelDir = await resolveModelDirectory(config.model);
+  const modelId = basename(modelDir);
+  const tracing = createTracingFor(config, logger);
+  const engine = createEngineClient({
+    entry: ENGINE_ENTRY,
+    load: {
+      modelDir,
+      dtype: config.dtype,
+      device: config.device,
+      threads: config.threads,
+      maxSequences: config.maxSequences,
+    },
+    onLog: (line) => logger.warn({ source: "engine" }, line),
+  });
+  let server: VitrineServer | undefined;
+  let stopped: Promise<void> | undefined;
+  const close = async (timeoutMs: number): Promise<void> => {
+    await server?.drain(timeoutMs);
+    await engine.shutdown(timeoutMs);
+    await server?.close();
+    await tracing.shutdown(FLUSH_TIMEOUT_MS);
+  };
+  const stop = (timeoutMs: number): Promise<void> => {
+    stopped ??= close(timeoutMs);
+    return stopped;
+  };
+  try {
+    const start = monotonicMicros();
+    const [tokenizer, chatTemplate] = [await loadTokenizer(modelDir), await loadChatTemplate(modelDir)];
+    const ready = traceLoads(engine, tracing, modelId, { name: "tokenizer.load", start, end: monotonicMicros() });
+    // Whoever awaits `ready` gets the rejection; until then it must not count as unhandled.
+    ready.catch(() => undefined);
+    server = await createServer({
+      engine,
+      tokenizer,
+      chatTemplate,
+      tracing,
+      logger,
+      modelId,
+      limits: { maxInFlight: config.maxSequences + config.maxQueue, requestTimeoutMs: config.requestTimeout },
+      recordSteps: config.traceDetail === "step",
+      hashUser: userHasher(config.userHashKey),
+    });
+    const address = await server.listen(config.host, config.port);
+    return { modelId, address, engine, tracing, ready, stop };
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+}

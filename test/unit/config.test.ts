@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { loadConfig, unknownVariables } from "../../src/config.js";
+import { VitrineError } from "../../src/errors.js";
+
+const fails = (run: () => unknown, ...parts: RegExp[]): void => {
+  assert.throws(run, (error: unknown) => {
+    assert.ok(error instanceof VitrineError);
+    assert.equal(error.code, "config_invalid");
+    for (const part of parts) assert.match(error.message, part);
+    return true;
+  });
+};
+
+describe("loadConfig", () => {
+  it("has defaults that serve the shipped model on loopback without a collector", () => {
+    const config = loadConfig({}, {});
+    assert.equal(config.model, "tiny");
+    assert.equal(config.host, "127.0.0.1");
+    assert.equal(config.port, 8080);
+    assert.equal(config.zipkinEndpoint, undefined);
+    assert.equal(config.requestTimeout, 300_000);
+    assert.ok(Object.isFrozen(config));
+  });
+
+  it("lets a flag beat the environment, and the environment the default", () => {
+    assert.equal(loadConfig({ port: "1" }, { VITRINE_PORT: "2" }).port, 1);
+    assert.equal(loadConfig({}, { VITRINE_PORT: "2" }).port, 2);
+    assert.equal(loadConfig({}, { VITRINE_PORT: "" }).port, 8080);
+  });
+
+  it("takes the first environment name that is set", () => {
+    const env = { OTEL_SERVICE_NAME: "b", VITRINE_SERVICE_NAME: "a" };
+    assert.equal(loadConfig({}, env).serviceName, "a");
+    assert.equal(loadConfig({}, { OTEL_SERVICE_NAME: "b" }).serviceName, "b");
+  });
+
+  it("reads a bare collector address as its v2 endpoint, and keeps a path", () => {
+    const endpoint = (text: string) => loadConfig({ zipkinEndpoint: text }, {}).zipkinEndpoint;
+    assert.equal(endpoint("http://zipkin:9411"), "http://zipkin:9411/api/v2/spans");
+    assert.equal(endpoint("http://zipkin:9411/"), "http://zipkin:9411/api/v2/spans");
+    assert.equal(endpoint("https://host/zipkin/api/v2/spans"), "https://host/zipkin/api/v2/spans");
+  });
+
+  it("follows ENABLE_ZIPKIN_TRACING", () => {
+    const endpoint = (env: NodeJS.ProcessEnv, flag?: string) =>
+      loadConfig(flag === undefined ? {} : { zipkinEndpoint: flag }, env).zipkinEndpoint;
+    assert.equal(endpoint({ ENABLE_ZIPKIN_TRACING: "true" }), "http://localhost:9411/api/v2/spans");
+    assert.equal(endpoint({ ENABLE_ZIPKIN_TRACING: "true", ZIPKIN_ENDPOINT: "http://z:1" }), "http://z:1/api/v2/spans");
+    assert.equal(endpoint({ ZIPKIN_ENDPOINT: "http://z:1" }), "http://z:1/api/v2/spans");
+    assert.equal(endpoint({ OTEL_EXPORTER_ZIPKIN_ENDPOINT: "http://z:1" }), "http://z:1/api/v2/spans");
+    assert.equal(endpoint({ ENABLE_ZIPKIN_TRACING: "false", ZIPKIN_ENDPOINT: "http://z:1" }), undefined);
+    assert.equal(endpoint({ ENABLE_ZIPKIN_TRACING: "false" }, "http://z:1"), "http://z:1/api/v2/spans");
+    fails(() => endpoint({ ENABLE_ZIPKIN_TRACING: "perhaps" }), /ENABLE_ZIPKIN_TRACING/, /true or false/);
+  });
+
+  it("reads durations", () => {
+    const timeout = (text: string) => loadConfig({ requestTimeout: text }, {}).requestTimeout;
+    assert.equal(timeout("250ms"), 250);
+    assert.equal(timeout("1.5s"), 1500);
+    assert.equal(timeout("2m"), 120_000);
+    fails(() => timeout("2"), /--request-timeout/, /500ms, 30s or 2m/);
+    fails(() => timeout("40000m"), /24 days/);
+  });
+
+  const bad: [Parameters<typeof loadConfig>[0], RegExp][] = [
+    [{ port: "http" }, /--port: expected a port from 0 to 65535, got "http"/],
+    [{ port: "65536" }, /--port/],
+    [{ port: "" }, /--port/],
+    [{ device: "gpu" }, /--device: expected auto, cpu, cuda or cuda:N/],
+    [{ device: "cuda:x" }, /--device/],
+    [{ dtype: "q5" }, /--dtype: expected auto, fp32/],
+    [{ sampleRate: "1.5" }, /--sample-rate: expected a share from 0 to 1/],
+    [{ sampleRate: "-0" }, /--sample-rate/],
+    [{ zipkinEndpoint: "zipkin:9411" }, /--zipkin-endpoint: expected a URL/],
+    [{ zipkinEndpoint: "ftp://zipkin" }, /--zipkin-endpoint/],
+    [{ propagation: "jaeger" }, /--propagation/],
+    [{ maxSequences: "0" }, /--max-sequences/],
+    [{ model: "" }, /--model: must not be empty/],
+  ];
+  for (const [flags, message] of bad) {
+    it(`refuses ${JSON.stringify(flags)}`, () => fails(() => loadConfig(flags, {}), message));
+  }
+
+  it("names the environment variable at fault", () => {
+    fails(() => loadConfig({}, { LOG_LEVEL: "loud" }), /^LOG_LEVEL: expected fatal/);
+  });
+
+  it("takes cuda with a device number", () => {
+    assert.equal(loadConfig({ device: "cuda:1" }, {}).device, "cuda:1");
+  });
+});
+
+describe("unknownVariables", () => {
+  it("finds misspelled names only", () => {
+    const env = { VITRINE_PORT: "1", VITRINE_PROT: "1", LOG_LEVEL: "info", VITRINE_USER_HASH_KEY: "k" };
+    assert.deepEqual(unknownVariables(env), ["VITRINE_PROT"]);
+  });
+});
