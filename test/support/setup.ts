@@ -1,0 +1,22 @@
+/** Loaded by mocha before any test file. */
+import { stopSharedZipkin } from "./zipkin-server.js";
+
+// Has to be in the environment before onnxruntime-node loads, in this process and in the children it starts.
+process.env.ORT_DISABLE_TELEMETRY = "1";
+
+// What the developer's shell configures must not change what is tested.
+for (const name of Object.keys(process.env)) {
+  if (/^(VITRINE_|OTEL_|ZIPKIN_|ENABLE_ZIPKIN)/.test(name)) delete process.env[name];
+}
+process.env.LOG_LEVEL = "silent";
+
+// Mocha forwards rejections that nobody handled to the process, where they would go unseen: make them failures.
+process.on("unhandledRejection", (reason) => {
+  throw reason instanceof Error ? reason : new Error(`unhandled rejection: ${String(reason)}`);
+});
+
+export const mochaHooks = {
+  async afterAll(): Promise<void> {
+    await stopSharedZipkin();
+  },
+};
