@@ -40,6 +40,8 @@ export interface Nvml {
   close(): void;
 }
 
+/** Argument types, as koffi takes them (the package does not export their type by name). */
+type CTypes = Parameters<LibraryHandle["func"]>[3];
 type Call = (...args: unknown[]) => number;
 
 /** Undefined when the library is not installed. Throws NvmlError when it is, but does not work (no driver, say). */
@@ -60,12 +62,12 @@ export function openNvml(library: string = LIBRARY): Nvml | undefined {
   const check = (name: string, code: number): void => {
     if (code !== SUCCESS) throw new NvmlError(name, code, errorString(code));
   };
-  const checked = (name: string, args: Parameters<LibraryHandle["func"]>[2]): ((...args: unknown[]) => void) => {
+  const checked = (name: string, args: CTypes): ((...args: unknown[]) => void) => {
     const call = nvml.func(name, "int", args) as Call;
     return (...values) => check(name, call(...values));
   };
   /** As `checked`, but false where the device has no such reading. */
-  const reading = (name: string, args: Parameters<LibraryHandle["func"]>[2]): ((...args: unknown[]) => boolean) => {
+  const reading = (name: string, args: CTypes): ((...args: unknown[]) => boolean) => {
     const call = nvml.func(name, "int", args) as Call;
     return (...values) => {
       const code = call(...values);
