@@ -1,3 +1,10 @@
+import { join } from "node:path";
+import { Template } from "@huggingface/jinja";
+import { z } from "zod";
+import { VitrineError } from "../errors.js";
+import { readOptionalJson, readOptionalText, reasonOf } from "./json-file.js";
+import { readTokenizerConfig, specialToken } from "./tokenizer-config.js";
+
 export interface ChatMessage {
   readonly role: string;
   readonly content: string;
@@ -7,4 +14,81 @@ export interface ChatMessage {
 export interface ChatTemplate {
   /** Throws VitrineError `invalid_request` when the template refuses the messages. */
   render(messages: readonly ChatMessage[]): string;
+}
+
+/**
+ * The chat template of a model directory: chat_template.jinja, chat_template.json, or the field of
+ * tokenizer_config.json (of several named ones `default`); undefined where there is none. Throws `model_invalid`.
+ */
+export function loadChatTemplate(directory: string): ChatTemplate | undefined {
+  const config = readTokenizerConfig(directory);
+  const source =
+    readOptionalText(join(directory, "chat_template.jinja")) ??
+    readOptionalJson(join(directory, "chat_template.json"), templateFile)?.chat_template ??
+    defaultTemplate(config.chat_template);
+  if (source === undefined) return undefined;
+  const tokens = {
+    bos_token: specialToken(config.bos_token) ?? "",
+    eos_token: specialToken(config.eos_token) ?? "",
+    unk_token: specialToken(config.unk_token) ?? "",
+    pad_token: specialToken(config.pad_token) ?? "",
+  };
+  try {
+    return new JinjaTemplate(source, tokens);
+  } catch (cause) {
+    const reason = reasonOf(cause);
+    throw new VitrineError("model_invalid", `The chat template of ${directory} cannot be parsed: ${reason}`, { cause });
+  }
+}
+
+const templateFile = z.looseObject({ chat_template: z.string() });
+
+function defaultTemplate(
+  field: string | readonly { readonly name: string; readonly template: string }[] | null | undefined,
+): string | undefined {
+  if (field == null || typeof field === "string") return field ?? undefined;
+  return field.find(({ name }) => name === "default")?.template;
+}
+
+/** What a template's `raise_exception` throws. */
+class Refusal extends Error {}
+
+class JinjaTemplate implements ChatTemplate {
+  private readonly template: Template;
+
+  constructor(
+    private readonly source: string,
+    private readonly tokens: Readonly<Record<string, string>>,
+  ) {
+    this.template = new Template(source);
+  }
+
+  render(messages: readonly ChatMessage[]): string {
+    try {
+      return this.template.render({
+        ...this.tokens,
+        messages,
+        add_generation_prompt: true,
+        // As Hugging Face's apply_chat_template passes them when nobody gave any.
+        tools: null,
+        documents: null,
+        raise_exception: (reason: unknown) => {
+          throw new Refusal(String(reason));
+        },
+      });
+    } catch (cause) {
+      throw this.explain(cause);
+    }
+  }
+
+  /** A template may build its reason from the messages; only a reason that stands in the template itself is passed on. */
+  private explain(cause: unknown): VitrineError {
+    if (cause instanceof Refusal) {
+      const reason = this.source.includes(cause.message) ? `: ${cause.message}` : ".";
+      return new VitrineError("invalid_request", `The model's chat template refuses these messages${reason}`, {
+        param: "messages",
+      });
+    }
+    return new VitrineError("internal", "The model's chat template could not be rendered.");
+  }
 }

@@ -1,3 +1,12 @@
+import { join } from "node:path";
+import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import { z } from "zod";
+import { VitrineError } from "../errors.js";
+import { readJson, reasonOf } from "./json-file.js";
+import { readModelConfig } from "./model-config.js";
+import { WindowDecoder } from "./stream-decoder.js";
+import { readTokenizerConfig, specialToken, type TokenizerConfig } from "./tokenizer-config.js";
+
 /** Text to token ids and back. */
 export interface Tokenizer {
   readonly vocabSize: number;
@@ -7,8 +16,11 @@ export interface Tokenizer {
   encode(text: string, options: { readonly addSpecialTokens: boolean }): Int32Array;
   /** Text of ids, special tokens left out. */
   decode(ids: readonly number[]): string;
-  /** A decoder of its own for each output. */
-  stream(): StreamDecoder;
+  /**
+   * A decoder of its own for each output. With the prompt's ids (their end is enough) the output continues that
+   * text: SentencePiece-style tokenizers drop the leading space of what they take for the start of a text.
+   */
+  stream(prompt?: ArrayLike<number>): StreamDecoder;
 }
 
 export interface StreamDecoder {
@@ -16,4 +28,77 @@ export interface StreamDecoder {
   push(id: number): string;
   /** What is left, once no token follows. */
   flush(): string;
+}
+
+const tokenizerFile = z.looseObject({
+  model: z.looseObject({}),
+  added_tokens: z.array(z.looseObject({ id: z.int().nonnegative(), content: z.string() })).default([]),
+  normalizer: z.looseObject({}).nullish().default(null),
+  pre_tokenizer: z.looseObject({}).nullish().default(null),
+  post_processor: z.looseObject({}).nullish().default(null),
+  decoder: z.looseObject({}).nullish().default(null),
+});
+
+/** Reads tokenizer.json and its neighbours. Throws `model_missing`, `model_invalid` or `model_unsupported`. */
+export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+  const path = join(directory, "tokenizer.json");
+  const file = readJson(path, tokenizerFile);
+  const config = readTokenizerConfig(directory);
+  const modelEos = readModelConfig(directory).eosTokenIds;
+  let hub: HubTokenizer;
+  try {
+    hub = new HubTokenizer(file, config);
+  } catch (cause) {
+    throw new VitrineError("model_invalid", `${path} is not a tokenizer that can be loaded: ${reasonOf(cause)}`, {
+      cause,
+    });
+  }
+  return new ModelTokenizer(hub, config, modelEos);
+}
+
+/** A lone surrogate is no character: it has no UTF-8, and some normalizers fail on it. */
+const LONE_SURROGATE = /\p{Surrogate}/gu;
+
+class ModelTokenizer implements Tokenizer {
+  readonly vocabSize: number;
+  readonly eosTokenIds: readonly number[];
+  private readonly special: ReadonlySet<number>;
+
+  constructor(
+    private readonly hub: HubTokenizer,
+    config: TokenizerConfig,
+    modelEos: readonly number[],
+  ) {
+    const added = [...hub.get_added_tokens_decoder()];
+    this.vocabSize = hub.model?.vocab.length ?? 0;
+    const eos = specialToken(config.eos_token);
+    const eosId = eos === undefined ? undefined : hub.token_to_id(eos);
+    this.eosTokenIds = [...new Set(eosId === undefined ? modelEos : [...modelEos, eosId])];
+    this.special = new Set(added.filter(([, token]) => token.special).map(([id]) => id));
+  }
+
+  encode(text: string, options: { readonly addSpecialTokens: boolean }): Int32Array {
+    const { ids } = this.hub.encode(text.replace(LONE_SURROGATE, "\uFFFD"), {
+      add_special_tokens: options.addSpecialTokens,
+    });
+    // A character outside a vocabulary that has no unknown token gives no id.
+    return Int32Array.from(ids.filter((id: number | undefined) => id !== undefined));
+  }
+
+  decode(ids: readonly number[]): string {
+    return this.decodeText(ids.filter((id) => !this.special.has(id)));
+  }
+
+  stream(prompt: ArrayLike<number> = []): StreamDecoder {
+    return new WindowDecoder((ids) => this.decodeText(ids), this.special, prompt);
+  }
+
+  /**
+   * Never "cleans up" spaces before punctuation, whatever tokenizer_config.json says: it changes what the model
+   * wrote, and what was already streamed.
+   */
+  private decodeText(ids: readonly number[]): string {
+    const known = ids.filter((id) => this.hub.id_to_token(id) !== undefined);
+    return known.length === 0 ? "" : this.hub.decode(known, { clean_up_tokenization_spaces: false });
+  }
 }

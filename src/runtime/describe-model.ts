@@ -1,0 +1,25 @@
+import type { ModelDescription } from "../protocol.js";
+import type { GraphFile } from "./graph-file.js";
+import type { GraphSignature } from "./graph-signature.js";
+import type { ModelDirectory } from "./model-directory.js";
+
+/** What any runner reports of the model it loaded. Heads and width are the first layer's. */
+export function describeModel(
+  directory: ModelDirectory,
+  graph: GraphFile,
+  signature: GraphSignature,
+): ModelDescription {
+  const elementBytes = signature.cacheType === "float16" ? 2 : 4;
+  const elementsPerToken = signature.cache.reduce((sum, { heads, headDim }) => sum + heads * headDim, 0);
+  return {
+    name: directory.name,
+    dtype: graph.dtype,
+    vocabSize: signature.vocabSize,
+    contextLength: directory.config.contextLength,
+    layers: signature.layers,
+    kvHeads: signature.cache[0]?.heads ?? 0,
+    headDim: signature.cache[0]?.headDim ?? 0,
+    kvBytesPerToken: elementsPerToken * elementBytes,
+    weightBytes: graph.weightBytes,
+  };
+}

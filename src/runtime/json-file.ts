@@ -1,0 +1,52 @@
+import { readFileSync } from "node:fs";
+import type { z } from "zod";
+import { VitrineError } from "../errors.js";
+
+/** The text of a file, or undefined where there is none. Throws `model_invalid` when it cannot be read. */
+export function readOptionalText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    if (isMissing(cause)) return undefined;
+    throw new VitrineError("model_invalid", `${path} cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** A JSON file that fits the schema, or undefined where there is none. Throws `model_invalid`. */
+export function readOptionalJson<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> | undefined {
+  const text = readOptionalText(path);
+  return text === undefined ? undefined : parseJson(path, text, schema);
+}
+
+/** As `readOptionalJson`, for a file that has to be there. Throws `model_missing` or `model_invalid`. */
+export function readJson<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
+  const value = readOptionalJson(path, schema);
+  if (value === undefined) {
+    throw new VitrineError("model_missing", `${path} does not exist; a model directory needs it. Download it again.`);
+  }
+  return value;
+}
+
+function parseJson<Schema extends z.ZodType>(path: string, text: string, schema: Schema): z.output<Schema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    // V8's own message quotes the file, which may be a chat template or a vocabulary: it stays out.
+    throw new VitrineError("model_invalid", `${path} is not JSON; the file is damaged. Download it again.`, { cause });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const where = issue?.path.length ? issue.path.join(".") : "the top level";
+  throw new VitrineError("model_invalid", `${path} is not as expected at ${where}: ${issue?.message ?? "invalid"}`);
+}
+
+export function isMissing(thrown: unknown): boolean {
+  const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,71 @@
+import type { ModelRunner } from "../engine/runner.js";
+import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros } from "../protocol.js";
+import { chooseDevice, fallBackToCpu } from "./device.js";
+import { findGraphFile } from "./graph-file.js";
+import { type ModelDirectory, openModelDirectory } from "./model-directory.js";
+import { createNodeRunner } from "./node-runner.js";
+
+export interface LoadedModel {
+  readonly runner: ModelRunner;
+  readonly phases: readonly LoadPhase[];
+}
+
+/**
+ * Loads a model and runs it once, so that the first request pays for nothing. `onPhase` hears of each phase as it
+ * starts. Throws `model_missing`, `model_invalid`, `model_unsupported` or `device_unavailable`.
+ */
+export async function loadModel(
+  options: LoadOptions,
+  clock: () => Micros,
+  onPhase: (phase: LoadPhaseName) => void,
+): Promise<LoadedModel> {
+  const phases: LoadPhase[] = [];
+  const timed = async <Result>(name: LoadPhaseName, work: () => Promise<Result>): Promise<Result> => {
+    onPhase(name);
+    const start = clock();
+    const result = await work();
+    phases.push({ name, start, end: clock() });
+    return result;
+  };
+  const runner = await timed("session.create", () => createRunner(options));
+  await timed("warmup", () => warmUp(runner));
+  return { runner, phases };
+}
+
+async function createRunner(options: LoadOptions): Promise<ModelRunner> {
+  const directory = openModelDirectory(options.modelDir);
+  const device = chooseDevice(options.device);
+  try {
+    return await createRunnerOn(device, directory, options);
+  } catch (error) {
+    if (options.device !== "auto" || device.provider === "cpu") throw error;
+    return createRunnerOn(fallBackToCpu(device, error), directory, options);
+  }
+}
+
+async function createRunnerOn(
+  device: DeviceChoice,
+  directory: ModelDirectory,
+  options: LoadOptions,
+): Promise<ModelRunner> {
+  const graph = findGraphFile(directory.path, options.dtype, device.provider);
+  return createNodeRunner({
+    directory,
+    graph,
+    device,
+    threads: options.threads,
+    maxSequences: options.maxSequences,
+  });
+}
+
+/** A prompt of two tokens and one decode step; a graph that fails here fails at load, not at the first request. */
+async function warmUp(runner: ModelRunner): Promise<void> {
+  try {
+    await runner.run([{ slot: 0, tokens: Int32Array.of(0, 0), past: 0 }]);
+    await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: 2 }]);
+    runner.release(0);
+  } catch (error) {
+    await runner.dispose();
+    throw error;
+  }
+}

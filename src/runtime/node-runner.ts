@@ -1,0 +1,166 @@
+import type { InferenceSession, OnnxValue, Tensor, TensorConstructor } from "onnxruntime-node";
+import type { ModelRunner, RunnerRow } from "../engine/runner.js";
+import { VitrineError } from "../errors.js";
+import type { DeviceChoice, ModelDescription } from "../protocol.js";
+import { describeModel } from "./describe-model.js";
+import { float16ToFloat32 } from "./float16.js";
+import type { GraphFile } from "./graph-file.js";
+import { type GraphSignature, type IdType, readGraphSignature } from "./graph-signature.js";
+import { reasonOf } from "./json-file.js";
+import type { ModelDirectory } from "./model-directory.js";
+import { createNodeSession, describeValues } from "./node-session.js";
+import { loadOnnxRuntime } from "./onnxruntime.js";
+
+export interface RunnerOptions {
+  readonly directory: ModelDirectory;
+  readonly graph: GraphFile;
+  readonly device: DeviceChoice;
+  /** Intra-op threads; 0 lets ONNX Runtime choose. */
+  readonly threads: number;
+  readonly maxSequences: number;
+}
+
+/**
+ * The plain runner: onnxruntime-node's own binding, past in and present out, one `session.run` a row. Each run blocks
+ * the thread and copies the row's whole KV cache; between rows the event loop turns.
+ */
+export async function createNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
+  const session = await createNodeSession(options.graph, options.device, options.threads);
+  try {
+    const inputs = describeValues(session.inputMetadata);
+    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), options.directory.config);
+    const { Tensor } = await loadOnnxRuntime();
+    return new NodeRunner(session, signature, options, Tensor);
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+}
+
+/** One sequence's KV cache: a tensor for every entry of the signature's `cache`. */
+interface Slot {
+  length: number;
+  tensors: readonly Tensor[];
+}
+
+class NodeRunner implements ModelRunner {
+  readonly model: ModelDescription;
+  readonly device: DeviceChoice;
+  private readonly slots: (Slot | undefined)[];
+  private readonly fetches: readonly string[];
+
+  constructor(
+    private readonly session: InferenceSession,
+    private readonly signature: GraphSignature,
+    options: RunnerOptions,
+    private readonly Tensor: TensorConstructor,
+  ) {
+    this.model = describeModel(options.directory, options.graph, signature);
+    this.device = options.device;
+    this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
+    this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
+  }
+
+  async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+    const logits: Float32Array[] = [];
+    for (const row of rows) logits.push(await this.runRow(row));
+    return logits;
+  }
+
+  release(slot: number): void {
+    disposeAll(this.slots[slot]?.tensors ?? []);
+    this.slots[slot] = undefined;
+  }
+
+  async dispose(): Promise<void> {
+    for (const slot of this.slots.keys()) this.release(slot);
+    await this.session.release();
+  }
+
+  private async runRow(row: RunnerRow): Promise<Float32Array> {
+    if (row.past === 0) this.release(row.slot);
+    this.checkRow(row);
+    const past = this.slots[row.slot]?.tensors ?? this.emptyCache();
+    const outputs = await this.runSession(row, past);
+    const present = this.signature.cache.map((entry) => outputTensor(outputs, entry.present));
+    disposeAll(past);
+    this.slots[row.slot] = { length: row.past + row.tokens.length, tensors: present };
+    return this.lastLogits(outputTensor(outputs, this.signature.logits.name));
+  }
+
+  /** The scheduler keeps these; breaking one would corrupt a sequence silently. */
+  private checkRow(row: RunnerRow): void {
+    const { slot, tokens, past } = row;
+    const { vocabSize, contextLength } = this.model;
+    const end = past + tokens.length;
+    if (!(slot in this.slots)) throw failed(`slot ${slot} is not one of ${this.slots.length}`);
+    if (tokens.length === 0) throw failed(`slot ${slot} was given no tokens`);
+    if (end > contextLength) throw failed(`slot ${slot} would hold ${end} tokens; the context is ${contextLength}`);
+    const held = this.slots[slot]?.length ?? 0;
+    if (past !== held) throw failed(`slot ${slot} holds ${held} tokens, not ${past}`);
+    if (tokens.some((id) => id < 0 || id >= vocabSize))
+      throw failed(`a token id is outside the vocabulary of ${vocabSize}`);
+  }
+
+  private async runSession(row: RunnerRow, past: readonly Tensor[]): Promise<InferenceSession.OnnxValueMapType> {
+    try {
+      return await this.session.run(this.feeds(row, past), this.fetches);
+    } catch (cause) {
+      throw new VitrineError("inference_failed", `ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause });
+    }
+  }
+
+  private feeds(row: RunnerRow, past: readonly Tensor[]): Record<string, OnnxValue> {
+    const { inputIds, attentionMask, positionIds, logitsToKeep, cache } = this.signature;
+    const length = row.tokens.length;
+    const feeds: Record<string, OnnxValue> = {};
+    feeds[inputIds.name] = this.ids(inputIds.type, [1, length], (i) => row.tokens[i] as number);
+    if (attentionMask) feeds[attentionMask.name] = this.ids(attentionMask.type, [1, row.past + length], () => 1);
+    if (positionIds) feeds[positionIds.name] = this.ids(positionIds.type, [1, length], (i) => row.past + i);
+    if (logitsToKeep) {
+      feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, new Array<number>(logitsToKeep.rank).fill(1), () => 1);
+    }
+    for (const [index, entry] of cache.entries()) feeds[entry.past] = past[index] as Tensor;
+    return feeds;
+  }
+
+  private ids(type: IdType, dims: readonly number[], valueAt: (index: number) => number): Tensor {
+    const size = dims.reduce((product, dimension) => product * dimension, 1);
+    const data = type === "int64" ? new BigInt64Array(size) : new Int32Array(size);
+    if (data instanceof BigInt64Array) for (let i = 0; i < size; i++) data[i] = BigInt(valueAt(i));
+    else for (let i = 0; i < size; i++) data[i] = valueAt(i);
+    return new this.Tensor(type, data, dims);
+  }
+
+  private emptyCache(): Tensor[] {
+    const { cacheType, cache } = this.signature;
+    return cache.map(({ heads, headDim }) => {
+      const data = cacheType === "float16" ? new Uint16Array(0) : new Float32Array(0);
+      return new this.Tensor(cacheType, data, [1, heads, 0, headDim]);
+    });
+  }
+
+  /** The last row of `[1, positions, vocabSize]`, in memory of its own: a prompt's logits can be hundreds of MB. */
+  private lastLogits(logits: Tensor): Float32Array {
+    const start = logits.size - this.model.vocabSize;
+    const { buffer, byteOffset } = logits.data as Float32Array;
+    const last =
+      this.signature.logits.type === "float16"
+        ? float16ToFloat32(new Uint16Array(buffer, byteOffset + start * 2, this.model.vocabSize))
+        : new Float32Array(buffer, byteOffset + start * 4, this.model.vocabSize).slice();
+    logits.dispose();
+    return last;
+  }
+}
+
+function outputTensor(outputs: InferenceSession.OnnxValueMapType, name: string): Tensor {
+  return outputs[name] as Tensor;
+}
+
+function disposeAll(tensors: readonly Tensor[]): void {
+  for (const tensor of tensors) tensor.dispose();
+}
+
+function failed(what: string): VitrineError {
+  return new VitrineError("inference_failed", `A step was planned wrongly: ${what}.`);
+}

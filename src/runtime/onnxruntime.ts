@@ -1,0 +1,23 @@
+import { isMainThread } from "node:worker_threads";
+import type * as OnnxRuntime from "onnxruntime-node";
+import { VitrineError } from "../errors.js";
+
+/**
+ * Loads onnxruntime-node, the only way in this project. The library of 1.30 writes telemetry state under the home
+ * directory and is set up to upload, unless `ORT_DISABLE_TELEMETRY=1` is in the environment when it loads.
+ */
+export async function loadOnnxRuntime(): Promise<typeof OnnxRuntime> {
+  if (process.env.ORT_DISABLE_TELEMETRY !== "1") disableTelemetry();
+  const runtime = await import("onnxruntime-node");
+  // Its warnings are for graph authors; whatever stops a run comes as an exception anyway.
+  runtime.env.logLevel = "error";
+  return runtime;
+}
+
+function disableTelemetry(): void {
+  if (!isMainThread) {
+    // A worker thread writes to a copy of the environment, which the native library does not see.
+    throw new VitrineError("internal", "Set ORT_DISABLE_TELEMETRY=1 in the environment before ONNX Runtime loads.");
+  }
+  process.env.ORT_DISABLE_TELEMETRY = "1";
+}
