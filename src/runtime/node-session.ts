@@ -30,7 +30,7 @@ function sessionOptions(device: DeviceChoice, threads: number): InferenceSession
     executionMode: "sequential",
     interOpNumThreads: 1,
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
   };
 }
 

@@ -9,8 +9,8 @@ import { VitrineError } from "../errors.js";
 export async function loadOnnxRuntime(): Promise<typeof OnnxRuntime> {
   if (process.env.ORT_DISABLE_TELEMETRY !== "1") disableTelemetry();
   const runtime = await import("onnxruntime-node");
-  // Its warnings are for graph authors; whatever stops a run comes as an exception anyway.
-  runtime.env.logLevel = "error";
+  // What stops a load or a run comes as an exception; its own lines on stderr repeat that, and may quote token ids.
+  runtime.env.logLevel = "fatal";
   return runtime;
 }
 

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { type GraphValue, readGraphSignature } from "../../../src/runtime/graph-signature.js";
+
+const ids = (name: string, type = "int64"): GraphValue => ({ name, type, shape: ["batch", "sequence"] });
+const kv = (name: string, shape: GraphValue["shape"] = ["batch", 2, "past", 64], type = "float32"): GraphValue => ({
+  name,
+  type,
+  shape,
+});
+const past = (layer: number, shape?: GraphValue["shape"], type?: string) =>
+  ["key", "value"].map((kind) => kv(`past_key_values.${layer}.${kind}`, shape, type));
+const present = (layer: number, type?: string) =>
+  ["key", "value"].map((kind) => kv(`present.${layer}.${kind}`, undefined, type));
+const logits = (type = "float32", vocab: number | string = 100): GraphValue => ({
+  name: "logits",
+  type,
+  shape: ["batch", "sequence", vocab],
+});
+const config = { vocabSize: undefined, kvHeads: undefined, headDim: undefined };
+const base = { inputs: [ids("input_ids"), ...past(0)], outputs: [logits(), ...present(0)] };
+
+describe("readGraphSignature", () => {
+  it("reads a decoder with mask and positions", () => {
+    const signature = readGraphSignature(
+      [ids("input_ids"), ids("attention_mask"), ids("position_ids"), ...past(0), ...past(1)],
+      [logits(), ...present(0), ...present(1)],
+      config,
+    );
+    assert.deepEqual(signature.attentionMask, { name: "attention_mask", type: "int64" });
+    assert.deepEqual(signature.positionIds, { name: "position_ids", type: "int64" });
+    assert.equal(signature.logitsToKeep, undefined);
+    assert.equal(signature.layers, 2);
+    assert.equal(signature.vocabSize, 100);
+    assert.equal(signature.cacheType, "float32");
+    assert.deepEqual(
+      signature.cache.map((entry) => entry.present),
+      ["present.0.key", "present.0.value", "present.1.key", "present.1.value"],
+    );
+  });
+
+  it("does without mask and positions, and takes int32 ids", () => {
+    const signature = readGraphSignature([ids("input_ids", "int32"), ...past(0)], base.outputs, config);
+    assert.deepEqual(signature.inputIds, { name: "input_ids", type: "int32" });
+    assert.equal(signature.attentionMask, undefined);
+    assert.equal(signature.positionIds, undefined);
+  });
+
+  it("keeps float16 cache and float32 logits apart", () => {
+    const signature = readGraphSignature(
+      [ids("input_ids"), ...past(0, undefined, "float16")],
+      [logits("float32"), ...present(0, "float16")],
+      config,
+    );
+    assert.deepEqual([signature.cacheType, signature.logits.type], ["float16", "float32"]);
+  });
+
+  it("lets layers, and keys and values, differ", () => {
+    const signature = readGraphSignature(
+      [
+        ids("input_ids"),
+        ...past(0, ["batch", 1, "past", 64]),
+        kv("past_key_values.1.key", ["batch", 4, "past", 192]),
+        kv("past_key_values.1.value", ["batch", 4, "past", 128]),
+      ],
+      [logits(), ...present(0), ...present(1)],
+      config,
+    );
+    assert.deepEqual(
+      signature.cache.map(({ heads, headDim }) => [heads, headDim]),
+      [
+        [1, 64],
+        [1, 64],
+        [4, 192],
+        [4, 128],
+      ],
+    );
+  });
+
+  it("fills open dimensions from config.json, and says when it cannot", () => {
+    const open = [ids("input_ids"), ...past(0, ["batch", "heads", "past", "dim"])];
+    const outputs = [logits("float32", "vocab"), ...present(0)];
+    const signature = readGraphSignature(open, outputs, { vocabSize: 50, kvHeads: 3, headDim: 16 });
+    assert.deepEqual([signature.vocabSize, signature.cache[0]?.heads, signature.cache[0]?.headDim], [50, 3, 16]);
+    assert.throws(() => readGraphSignature(open, outputs, config), {
+      code: "model_unsupported",
+      message: /neither the graph nor config\.json gives the size of "past_key_values\.0\.key"/,
+    });
+  });
+
+  for (const name of ["num_logits_to_keep", "logits_to_keep"]) {
+    it(`knows ${name}`, () => {
+      const signature = readGraphSignature([...base.inputs, { name, type: "int64", shape: [] }], base.outputs, config);
+      assert.deepEqual(signature.logitsToKeep, { name, type: "int64", rank: 0 });
+    });
+  }
+
+  const refusals: [string, readonly GraphValue[], readonly GraphValue[], RegExp][] = [
+    ["no input_ids", [ids("pixel_values")], base.outputs, /no input "input_ids" \(it has pixel_values\)/],
+    ["no cache, as an encoder", [ids("input_ids")], [logits()], /no past_key_values\.N\.key/],
+    [
+      "unknown inputs",
+      [...base.inputs, ids("cache_position"), ids("use_cache_branch")],
+      base.outputs,
+      /does not know: cache_position, use_cache_branch/,
+    ],
+    ["encoder states", [...base.inputs, kv("encoder_hidden_states")], base.outputs, /encoder_hidden_states/],
+    [
+      "a key without its value",
+      [ids("input_ids"), kv("past_key_values.0.key")],
+      base.outputs,
+      /and no "past_key_values\.0\.value"/,
+    ],
+    ["no present", base.inputs, [logits()], /no output "present\.0\.key"/],
+    ["no logits", base.inputs, present(0), /no output "logits" \(it has present\.0\.key/],
+    [
+      "flat logits",
+      base.inputs,
+      [{ name: "logits", type: "float32", shape: ["batch", 10] }, ...present(0)],
+      /"logits" has 2 dim/,
+    ],
+    [
+      "Bloom's cache",
+      [ids("input_ids"), ...past(0, ["batch_x_heads", 64, "past"])],
+      base.outputs,
+      /has the shape \[batch_x_heads, 64, past\]/,
+    ],
+    [
+      "a static cache",
+      [ids("input_ids"), ...past(0, ["batch", 2, 512, 64])],
+      base.outputs,
+      /has the shape \[batch, 2, 512, 64\]/,
+    ],
+    [
+      "a static prompt",
+      [{ name: "input_ids", type: "int64", shape: [1, 128] }, ...past(0)],
+      base.outputs,
+      /fixed length of 128/,
+    ],
+    [
+      "positions in three dimensions",
+      [...base.inputs, { name: "position_ids", type: "int64", shape: [3, "b", "s"] }],
+      base.outputs,
+      /"position_ids" has 3 dim/,
+    ],
+    ["float ids", [ids("input_ids", "float32"), ...past(0)], base.outputs, /is float32, not int64 or int32/],
+    [
+      "an int8 cache",
+      [ids("input_ids"), ...past(0, undefined, "int8")],
+      base.outputs,
+      /is int8, not float32 or float16/,
+    ],
+    [
+      "a mixed cache",
+      [ids("input_ids"), ...past(0), ...past(1, undefined, "float16")],
+      [logits(), ...present(0), ...present(1, "float16")],
+      /mixes float32 and float16/,
+    ],
+    ["a present of another type", base.inputs, [logits(), ...present(0, "float16")], /is float16, its input float32/],
+  ];
+  for (const [name, inputs, outputs, message] of refusals) {
+    it(`refuses ${name}`, () => {
+      assert.throws(() => readGraphSignature(inputs, outputs, config), { code: "model_unsupported", message });
+    });
+  }
+});
