@@ -1,0 +1,60 @@
+import { fork } from "node:child_process";
+import type { EngineCommand, EngineEvent } from "../protocol.js";
+
+/** How a process ended. */
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface ChildListener {
+  onEvents(events: readonly EngineEvent[]): void;
+  /** A line of the child's standard error. */
+  onLog(line: string): void;
+  /** The process is gone and every message and line of it has been heard. Comes once. */
+  onExit(exit: ChildExit): void;
+}
+
+/** One engine process. */
+export interface EngineChild {
+  /** Commands to a process that is going or gone are dropped: its exit ends what they were about. */
+  send(command: EngineCommand): void;
+  kill(): void;
+}
+
+export type SpawnEngine = (listener: ChildListener) => EngineChild;
+
+/** Starts engine processes of this entry file; `env` is added to this process's own environment. */
+export function engineForker(entry: URL | string, env: NodeJS.ProcessEnv): SpawnEngine {
+  return (listener) => {
+    const child = fork(entry, {
+      serialization: "advanced",
+      stdio: ["ignore", "inherit", "pipe", "ipc"],
+      // onnxruntime-node reads this once, when it loads.
+      env: { ...process.env, ...env, ORT_DISABLE_TELEMETRY: "1" },
+    });
+    child.on("message", (events) => listener.onEvents(events as unknown as readonly EngineEvent[]));
+    splitLines(child.stderr, listener.onLog);
+    // Failing to start, to be killed or to be written to: the first ends in `close` as well, the others do not matter.
+    child.on("error", (error) => listener.onLog(`The engine process: ${error.message}`));
+    // Unlike `exit`, `close` comes after the last message and the last line.
+    child.on("close", (code, signal) => listener.onExit({ code, signal }));
+    return {
+      send: (command) => void child.send(command, () => {}),
+      kill: () => void child.kill("SIGKILL"),
+    };
+  };
+}
+
+function splitLines(stream: NodeJS.ReadableStream | null, onLine: (line: string) => void): void {
+  let rest = "";
+  stream?.setEncoding("utf8");
+  stream?.on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") onLine(line);
+  });
+  stream?.on("end", () => {
+    if (rest !== "") onLine(rest);
+  });
+}

@@ -1,0 +1,56 @@
+import type { ForwardStats, Micros } from "../protocol.js";
+
+/** When one step's forward pass ran, and how much it fed over all its rows. */
+export interface StepTiming {
+  readonly start: Micros;
+  readonly end: Micros;
+  readonly batchSize: number;
+  readonly tokensFed: number;
+}
+
+/** Adds up one sequence's part in the forward passes of one phase. */
+export class ForwardTimings {
+  #start: Micros = 0;
+  #end: Micros = 0;
+  #steps = 0;
+  #tokens = 0;
+  #batchSizes = 0;
+  #longest: Micros = 0;
+  #deviceTime: Micros = 0;
+  readonly #passes: { start: Micros; end: Micros; batchSize: number }[] | undefined;
+
+  constructor(
+    private readonly phase: ForwardStats["phase"],
+    recordSteps: boolean,
+  ) {
+    this.#passes = recordSteps ? [] : undefined;
+  }
+
+  /** @param tokens fed for this sequence in that step; a step's time is split over its rows by tokens fed */
+  add({ start, end, batchSize, tokensFed }: StepTiming, tokens: number): void {
+    if (this.#steps === 0) this.#start = start;
+    this.#end = end;
+    this.#steps++;
+    this.#tokens += tokens;
+    this.#batchSizes += batchSize;
+    this.#longest = Math.max(this.#longest, end - start);
+    this.#deviceTime += ((end - start) * tokens) / tokensFed;
+    this.#passes?.push({ start, end, batchSize });
+  }
+
+  /** Undefined when no pass ran. */
+  stats(): ForwardStats | undefined {
+    if (this.#steps === 0) return undefined;
+    return {
+      phase: this.phase,
+      start: this.#start,
+      end: this.#end,
+      steps: this.#steps,
+      tokens: this.#tokens,
+      meanBatchSize: this.#batchSizes / this.#steps,
+      maxStepMs: this.#longest / 1e3,
+      deviceSeconds: this.#deviceTime / 1e6,
+      ...(this.#passes === undefined ? {} : { passes: this.#passes }),
+    };
+  }
+}

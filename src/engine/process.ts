@@ -1,0 +1,100 @@
+import { VitrineError } from "../errors.js";
+import {
+  type EngineCommand,
+  type EngineEvent,
+  type LoadOptions,
+  type LoadPhase,
+  type LoadPhaseName,
+  type Micros,
+  monotonicMicros,
+} from "../protocol.js";
+import { Engine, type RunningCommand } from "./engine.js";
+import { PhaseRecorder } from "./phase-recorder.js";
+import type { ModelRunner } from "./runner.js";
+
+/** Makes a runner, telling of each phase as it begins. Throws VitrineError. */
+export type LoadModel = (
+  options: LoadOptions,
+  clock: () => Micros,
+  onPhase: (phase: LoadPhaseName) => void,
+) => Promise<{ readonly runner: ModelRunner; readonly phases: readonly LoadPhase[] }>;
+
+/**
+ * The child's side of the engine process: takes commands from the parent, `load` first, and sends it events, one
+ * message a step. Ends with the parent: when the channel closes, nobody is left to compute for.
+ */
+export function serveEngine(loadModel: LoadModel): void {
+  process.on("uncaughtException", (error) => {
+    process.stderr.write(`The engine process ends on an unexpected error: ${error.stack ?? error}\n`);
+    process.exit(1);
+  });
+  // A terminal's Ctrl-C and a service manager's TERM reach the whole process group, but it is the parent that decides
+  // when running requests are done.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+  process.on("disconnect", () => process.exit(0));
+  let engine: Engine | undefined;
+  const start = async (options: LoadOptions): Promise<void> => {
+    const runner = await load(loadModel, options);
+    engine = new Engine({
+      runner,
+      maxSequences: options.maxSequences,
+      clock: monotonicMicros,
+      emit: (events) => void send(events),
+    });
+    await engine.run();
+    await runner.dispose();
+    await exit(0);
+  };
+  process.on("message", (command: EngineCommand) => {
+    if (command.type === "load") void start(command.options);
+    else if (engine !== undefined) engine.dispatch(command);
+    else void refuseUnloaded(command);
+  });
+}
+
+/** Loads the model and reports how that went; a failure ends the process. */
+async function load(loadModel: LoadModel, options: LoadOptions): Promise<ModelRunner> {
+  const start = monotonicMicros();
+  const recorder = new PhaseRecorder();
+  try {
+    const { runner, phases } = await loadModel(options, monotonicMicros, (phase) => {
+      recorder.begin(phase, monotonicMicros());
+      void send([{ type: "loading", phase }]);
+    });
+    const { model, device } = runner;
+    void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
+    return runner;
+  } catch (thrown) {
+    const end = monotonicMicros();
+    const error = VitrineError.from(thrown, "model_invalid").toWire();
+    void send([{ type: "load_failed", error, load: { start, end, phases: recorder.end(end) } }]);
+    return exit(1);
+  }
+}
+
+/** The parent submits nothing before `ready`; what comes all the same gets its terminal event. */
+async function refuseUnloaded(command: RunningCommand): Promise<void> {
+  if (command.type === "shutdown") await exit(0);
+  if (command.type !== "submit") return;
+  const error = new VitrineError(
+    "engine_not_ready",
+    "The engine is still loading its model; send the request again later.",
+  );
+  const outcome = { kind: "failed", error: error.toWire() } as const;
+  await send([{ type: "ended", id: command.request.id, outcome, at: monotonicMicros() }]);
+}
+
+/** Settles once the message has left; when the channel is gone, so is whoever would read it. */
+function send(events: readonly EngineEvent[]): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else process.send(events, undefined, undefined, () => resolve());
+  });
+}
+
+/** Ends the process after everything sent before has left. */
+async function exit(code: number): Promise<never> {
+  // Messages leave in order: when this empty one has left, all have.
+  await send([]);
+  process.exit(code);
+}

@@ -1,0 +1,77 @@
+import type { EngineStats, Micros } from "../protocol.js";
+import type { StepTiming } from "./forward-timings.js";
+import type { KvCache } from "./kv-cache.js";
+import type { Scheduler } from "./scheduler.js";
+
+/** Four times a second is enough for a gauge. */
+const INTERVAL: Micros = 250_000;
+
+interface StatsSources {
+  readonly scheduler: Pick<Scheduler, "waiting" | "running">;
+  readonly cache: Pick<KvCache, "tokensReserved" | "tokensTotal">;
+  readonly clock: () => Micros;
+}
+
+/** Keeps the engine's gauges, and hands them out only when they changed and not too often. */
+export class StatsPublisher {
+  readonly #sources: StatsSources;
+  readonly #startedAt: Micros;
+  #busy: Micros = 0;
+  #steps = 0;
+  #last: EngineStats | undefined;
+  #lastAt: Micros = 0;
+
+  constructor(sources: StatsSources) {
+    this.#sources = sources;
+    this.#startedAt = sources.clock();
+  }
+
+  addStep({ start, end }: StepTiming): void {
+    this.#busy += end - start;
+    this.#steps++;
+  }
+
+  /** The gauges, if they are due. */
+  take(): EngineStats | undefined {
+    const now = this.#sources.clock();
+    if (this.#wait(now) > 0 || !this.#changed()) return undefined;
+    this.#lastAt = now;
+    this.#last = this.#read(now);
+    return this.#last;
+  }
+
+  /** Milliseconds until changed gauges may be sent; undefined when nothing changed. */
+  dueInMs(): number | undefined {
+    return this.#changed() ? Math.ceil(this.#wait(this.#sources.clock()) / 1e3) : undefined;
+  }
+
+  #wait(now: Micros): Micros {
+    return this.#last === undefined ? 0 : Math.max(0, this.#lastAt + INTERVAL - now);
+  }
+
+  /** Idle time alone is no change: it would have to be sent for ever. */
+  #changed(): boolean {
+    const { scheduler, cache } = this.#sources;
+    const last = this.#last;
+    return (
+      last === undefined ||
+      last.steps !== this.#steps ||
+      last.waiting !== scheduler.waiting ||
+      last.running !== scheduler.running ||
+      last.kvTokensReserved !== cache.tokensReserved
+    );
+  }
+
+  #read(now: Micros): EngineStats {
+    const { scheduler, cache } = this.#sources;
+    return {
+      waiting: scheduler.waiting,
+      running: scheduler.running,
+      kvTokensReserved: cache.tokensReserved,
+      kvTokensTotal: cache.tokensTotal,
+      busySeconds: this.#busy / 1e6,
+      idleSeconds: (now - this.#startedAt - this.#busy) / 1e6,
+      steps: this.#steps,
+    };
+  }
+}
