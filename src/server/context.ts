@@ -1,0 +1,30 @@
+import { randomInt, randomUUID } from "node:crypto";
+import { monotonicMicros } from "../protocol.js";
+import { Admission } from "./admission.js";
+import { LiveExchanges } from "./live-exchanges.js";
+import { Metrics } from "./metrics.js";
+import type { ServerOptions } from "./options.js";
+
+/** What the routes share: the options with their defaults, and the server's own state. */
+export interface ServerContext extends Required<ServerOptions> {
+  readonly admission: Admission;
+  readonly metrics: Metrics;
+  readonly exchanges: LiveExchanges;
+  readonly started: number;
+}
+
+export function createContext(options: ServerOptions): ServerContext {
+  const clock = options.clock ?? monotonicMicros;
+  const admission = new Admission(options.engine, options.limits.maxInFlight);
+  return {
+    ...options,
+    clock,
+    wallClock: options.wallClock ?? Date.now,
+    newId: options.newId ?? (() => randomUUID().replaceAll("-", "")),
+    randomSeed: options.randomSeed ?? (() => randomInt(2 ** 48 - 1)),
+    admission,
+    metrics: new Metrics(options.engine, options.tracing),
+    exchanges: new LiveExchanges(),
+    started: clock(),
+  };
+}

@@ -1,0 +1,124 @@
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { VitrineError } from "../errors.js";
+import type { CancelCause, Micros } from "../protocol.js";
+import type { RequestTrace } from "../tracing/contract.js";
+import type { TokenCounts } from "./answer-format.js";
+import { clientClosed } from "./error-response.js";
+
+/** How long a response that is past its deadline may take to reach a client that does not read. */
+const FLUSH_GRACE_MS = 1000;
+
+export interface ExchangeStart {
+  readonly id: string;
+  readonly method: string;
+  /** The route's pattern; what no route matched shares one name, so that labels stay few. */
+  readonly route: string;
+  readonly start: Micros;
+  /** Only generating routes are traced. */
+  readonly trace: RequestTrace | undefined;
+  readonly response: ServerResponse;
+  readonly socket: Socket;
+}
+
+/** The engine's side of an exchange. */
+export interface Abortable {
+  abort(cause: CancelCause): void;
+}
+
+/**
+ * One HTTP request and its response. It is over once, when the response has left or the connection has closed, and
+ * the engine has let go of it; `onOver` is called then, after the trace was finished.
+ */
+export class Exchange {
+  /** Why the answer is not the one asked for. */
+  error: VitrineError | undefined;
+  bodyReceived: Micros;
+  tokens: TokenCounts | undefined;
+  /** Writing the answer: the last child span of `model.generate`. */
+  writing: { readonly name: "stream" | "detokenize"; readonly start: Micros; chunks: number } | undefined;
+
+  #work: Abortable | undefined;
+  #held = false;
+  #responseEnd: Micros | undefined;
+  #gone = false;
+  #over = false;
+  #deadline: NodeJS.Timeout | undefined;
+  readonly #onClose = (): void => this.#responseOver(false);
+
+  constructor(
+    readonly request: ExchangeStart,
+    private readonly clock: () => Micros,
+    private readonly onOver: (exchange: Exchange, at: Micros) => void,
+  ) {
+    this.bodyReceived = request.start;
+    request.response.once("finish", () => this.#responseOver(true));
+    request.response.once("close", this.#onClose);
+    // A pipelined response has no socket yet, and then no `close` of its own.
+    request.socket.once("close", this.#onClose);
+  }
+
+  /** True once the client has closed the connection before the response was complete. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  get status(): number {
+    const { response } = this.request;
+    return response.headersSent ? response.statusCode : (this.error?.status ?? response.statusCode);
+  }
+
+  /** The engine works for this exchange until the returned function is called. */
+  hold(work: Abortable): () => void {
+    this.#work = work;
+    this.#held = true;
+    return () => {
+      this.#held = false;
+      if (this.#responseEnd !== undefined) this.#finish(this.clock());
+    };
+  }
+
+  /** Ends the engine's work at this time; a client that does not read the answer then loses its connection. */
+  endWithin(ms: number): void {
+    this.#deadline = setTimeout(() => {
+      this.#work?.abort("timeout");
+      this.#deadline = setTimeout(() => this.request.socket.destroy(), FLUSH_GRACE_MS);
+    }, ms);
+  }
+
+  abort(cause: CancelCause): void {
+    this.#work?.abort(cause);
+  }
+
+  /** Ends the exchange without waiting for the client or the engine. */
+  abandon(): void {
+    this.#held = false;
+    if (this.#responseEnd === undefined) this.#responseOver(false);
+    this.#finish(this.clock());
+  }
+
+  #responseOver(complete: boolean): void {
+    if (this.#responseEnd !== undefined) return;
+    const { response, socket, trace } = this.request;
+    const at = this.clock();
+    this.#responseEnd = at;
+    clearTimeout(this.#deadline);
+    response.off("close", this.#onClose);
+    socket.off("close", this.#onClose);
+    if (!complete) {
+      this.#gone = true;
+      this.error ??= clientClosed();
+    }
+    if (this.writing) trace?.wrote({ ...this.writing, end: at });
+    if (!complete) this.#work?.abort("client_gone");
+    this.#finish(at);
+  }
+
+  #finish(at: Micros): void {
+    if (this.#over || this.#held) return;
+    this.#over = true;
+    const { error, status } = this;
+    this.request.trace?.finish({ status, at, ...(error === undefined ? {} : { error: error.toWire() }) });
+    this.onOver(this, at);
+  }
+}

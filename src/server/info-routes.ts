@@ -1,0 +1,77 @@
+import type { FastifyInstance } from "fastify";
+import { VitrineError } from "../errors.js";
+import type { ServerContext } from "./context.js";
+import { unknownModel } from "./prepare.js";
+import { addRoute } from "./routes.js";
+
+/** Everything that reads and does not generate: models, health, readiness, metrics, traces. */
+export function addInfoRoutes(app: FastifyInstance, context: ServerContext): void {
+  const model = {
+    id: context.modelId,
+    object: "model",
+    created: Math.floor(context.wallClock() / 1000),
+    owned_by: "vitrine",
+  };
+  addRoute(app, "GET", "/v1/models", () => ({ object: "list", data: [model] }));
+  // A wildcard, since ids may hold slashes.
+  addRoute(app, "GET", "/v1/models/*", (request) => {
+    if (pathAfter(request.url, "/v1/models/") === model.id) return model;
+    throw unknownModel(model.id);
+  });
+  addRoute(app, "GET", "/health", () => healthOf(context));
+  addRoute(app, "GET", "/ready", (_request, reply) => {
+    const refusal = context.admission.refusal();
+    if (refusal) throw refusal;
+    return reply.send({ status: "ready" });
+  });
+  addRoute(app, "GET", "/metrics", async (_request, reply) =>
+    reply.type(context.metrics.contentType).send(await context.metrics.text()),
+  );
+  addRoute(app, "GET", "/zipkin/api/v2/*", async (request, reply) => {
+    const { store } = context.tracing;
+    if (store === undefined) {
+      throw new VitrineError("not_found", "No traces are kept here: start with --trace-store on, or ask your Zipkin.");
+    }
+    const { status, body } = await store.get(request.url.slice("/zipkin/api/v2".length));
+    return reply.status(status).type("application/json; charset=utf-8").send(body);
+  });
+}
+
+function healthOf(context: ServerContext): object {
+  const { engine, admission, limits, tracing } = context;
+  const { state, stats } = engine;
+  return {
+    status: "ok",
+    version: context.version,
+    uptime_seconds: (context.clock() - context.started) / 1e6,
+    model: { id: context.modelId, ...(state.kind === "ready" ? modelOf(state.model) : {}) },
+    device: state.kind === "ready" ? state.device : null,
+    engine: {
+      state: state.kind,
+      ...(state.kind === "starting" && state.phase !== undefined ? { phase: state.phase } : {}),
+      ...(state.kind === "restarting" ? { restarts: state.restarts } : {}),
+      ...(state.kind === "restarting" || state.kind === "failed" ? { error: state.error } : {}),
+    },
+    draining: admission.draining,
+    queue: {
+      in_flight: engine.inFlight,
+      limit: limits.maxInFlight,
+      waiting: stats?.waiting ?? 0,
+      running: stats?.running ?? 0,
+    },
+    tracing: tracing.counters(),
+  };
+}
+
+const modelOf = (model: { readonly dtype: string; readonly contextLength: number }): object => ({
+  dtype: model.dtype,
+  context_length: model.contextLength,
+});
+
+function pathAfter(url: string, prefix: string): string | undefined {
+  try {
+    return decodeURIComponent(url.slice(prefix.length).split("?", 1)[0] ?? "");
+  } catch {
+    return undefined;
+  }
+}

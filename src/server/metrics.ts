@@ -1,0 +1,171 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { EngineClient } from "../engine/client.js";
+import type { EngineStats } from "../protocol.js";
+import type { Tracing } from "../tracing/contract.js";
+
+/** From a tiny model on a GPU to a large one on two cores. */
+const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+/** One finished HTTP request. */
+export interface RequestRecord {
+  readonly route: string;
+  readonly status: number;
+  /** `ok`, or the error's code. */
+  readonly outcome: string;
+  readonly seconds: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Whether the route generates; only those have their duration measured. */
+  readonly generates: boolean;
+}
+
+/** The service in Prometheus' terms. Labels are routes, status codes and codes of the error table: few, and no content. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly timeToFirstToken = this.#histogram(
+    "time_to_first_token_seconds",
+    "From the request's arrival to its first token",
+    REQUEST_SECONDS,
+  );
+  readonly interTokenLatency = this.#histogram(
+    "inter_token_latency_seconds",
+    "Between a request's consecutive tokens",
+    TOKEN_SECONDS,
+  );
+  readonly timePerOutputToken = this.#histogram(
+    "time_per_output_token_seconds",
+    "Mean over a request's tokens after the first",
+    TOKEN_SECONDS,
+  );
+  readonly #duration = this.#histogram(
+    "request_duration_seconds",
+    "Generating requests, from arrival to the last byte",
+    REQUEST_SECONDS,
+  );
+  readonly #requests = new Counter({
+    name: "vitrine_requests_total",
+    help: "Finished HTTP requests; outcome is ok or the error's code",
+    labelNames: ["route", "status", "outcome"] as const,
+    registers: [this.#registry],
+  });
+  readonly #tokens = new Counter({
+    name: "vitrine_tokens_total",
+    help: "Tokens of prompts and completions",
+    labelNames: ["kind"] as const,
+    registers: [this.#registry],
+  });
+
+  constructor(engine: EngineClient, tracing: Tracing) {
+    collectDefaultMetrics({ register: this.#registry });
+    this.#engineMetrics(engine);
+    this.#exportMetrics(tracing);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  record(request: RequestRecord): void {
+    this.#requests.inc({ route: request.route, status: request.status, outcome: request.outcome });
+    if (!request.generates) return;
+    this.#duration.observe(request.seconds);
+    this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
+    this.#tokens.inc({ kind: "completion" }, request.completionTokens);
+  }
+
+  #engineMetrics(engine: EngineClient): void {
+    const stat = (pick: (stats: EngineStats) => number) => (): number => (engine.stats ? pick(engine.stats) : 0);
+    this.#gauge("requests_in_flight", "Requests handed to the engine and not ended", () => engine.inFlight);
+    this.#gauge(
+      "requests_waiting",
+      "Requests in the engine's queue",
+      stat((stats) => stats.waiting),
+    );
+    this.#gauge(
+      "requests_running",
+      "Requests that generate",
+      stat((stats) => stats.running),
+    );
+    this.#gauge("kv_cache_utilization", "Reserved share of the KV cache, 0 to 1", stat(kvUtilization));
+    this.#gauge("engine_ready", "1 when the engine takes requests", () => Number(engine.state.kind === "ready"));
+    this.#total(
+      "engine_steps_total",
+      "Forward passes",
+      stat((stats) => stats.steps),
+    );
+    this.#total(
+      "device_busy_seconds_total",
+      "Device time in forward passes",
+      stat((stats) => stats.busySeconds),
+    );
+    this.#total(
+      "device_idle_seconds_total",
+      "Device time between forward passes",
+      stat((stats) => stats.idleSeconds),
+    );
+    const restarts = this.#counter("engine_restarts_total", "Starts of the engine after the first");
+    engine.onLoad((load) => {
+      if (load.restarts > 0) restarts.inc();
+    });
+  }
+
+  #exportMetrics(tracing: Tracing): void {
+    this.#total("spans_ended_total", "Spans ended", () => tracing.counters().ended);
+    this.#total("spans_delivered_total", "Spans a collector took", () => tracing.counters().delivered);
+    this.#gauge("spans_queued", "Spans waiting to be sent", () => tracing.counters().queued);
+    this.#total("span_sends_ok_total", "Batches a collector took", () => tracing.counters().sendsOk);
+    this.#total("span_sends_failed_total", "Batches no collector took", () => tracing.counters().sendsFailed);
+    const registers = [this.#registry];
+    new Counter({
+      name: "vitrine_spans_dropped_total",
+      help: "Spans not delivered, by cause",
+      labelNames: ["cause"] as const,
+      registers,
+      collect() {
+        this.reset();
+        const dropped: Readonly<Record<string, number>> = tracing.counters().dropped;
+        for (const [cause, count] of Object.entries(dropped)) this.inc({ cause }, count);
+      },
+    });
+  }
+
+  #histogram(name: string, help: string, buckets: number[]): Histogram {
+    return new Histogram({ name: `vitrine_${name}`, help, buckets, registers: [this.#registry] });
+  }
+
+  #counter(name: string, help: string): Counter {
+    return new Counter({ name: `vitrine_${name}`, help, registers: [this.#registry] });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name: `vitrine_${name}`,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  /** A count that somebody else keeps; it may start again from 0, as Prometheus expects after a restart. */
+  #total(name: string, help: string, read: () => number): void {
+    new Counter({
+      name: `vitrine_${name}`,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  }
+}
+
+const kvUtilization = (stats: EngineStats): number =>
+  stats.kvTokensTotal === 0 ? 0 : stats.kvTokensReserved / stats.kvTokensTotal;

@@ -1,0 +1,39 @@
+import type { Logger } from "pino";
+import type { EngineClient } from "../engine/client.js";
+import type { Micros } from "../protocol.js";
+import type { ChatTemplate } from "../runtime/chat-template.js";
+import type { Tokenizer } from "../runtime/tokenizer.js";
+import type { Tracing } from "../tracing/contract.js";
+
+export interface ServerLimits {
+  /** Requests running and waiting; one more is refused with `queue_full`. */
+  readonly maxInFlight: number;
+  /** Longest life of a request, until its last byte has left. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Everything the HTTP service is made of. */
+export interface ServerOptions {
+  readonly engine: EngineClient;
+  readonly tokenizer: Tokenizer;
+  /** Undefined for a base model; chat is then refused. */
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly tracing: Tracing;
+  readonly logger: Logger;
+  /** The one id `model` may have. */
+  readonly modelId: string;
+  readonly version: string;
+  readonly limits: ServerLimits;
+  /** Ask the engine for each decode step by itself. */
+  readonly recordSteps: boolean;
+  /** Keyed hash of a caller's identifier. */
+  readonly hashUser: (user: string) => string;
+  /** Sources of time and chance, replaced under test. */
+  readonly clock?: () => Micros;
+  /** Milliseconds since 1970, for `created`. */
+  readonly wallClock?: () => number;
+  /** Unique, of letters and digits. */
+  readonly newId?: () => string;
+  /** The seed of a request that names none: a non-negative integer below 2^53. */
+  readonly randomSeed?: () => number;
+}

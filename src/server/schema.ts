@@ -1,0 +1,152 @@
+import { z } from "zod";
+import { VitrineError } from "../errors.js";
+import type { SamplingParams } from "../protocol.js";
+import { messagesField, type Prompt, promptField, SHARED_FIELDS } from "./fields.js";
+import { findUnsupported, UNSUPPORTED_CHAT, UNSUPPORTED_COMPLETION, type UnsupportedField } from "./unsupported.js";
+
+export type Operation = "chat" | "text_completion";
+
+/** A validated request, defaults applied; the same for both routes. */
+export interface GenerationRequest {
+  readonly operation: Operation;
+  readonly model: string;
+  readonly prompt: Prompt;
+  readonly maxTokens: MaxTokens;
+  readonly sampling: Omit<SamplingParams, "seed">;
+  /** Undefined: a random one. */
+  readonly seed: number | undefined;
+  readonly stop: readonly string[];
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  /** The caller's identifier: to be hashed, never recorded. */
+  readonly user: string | undefined;
+  /** Names of fields without effect here. */
+  readonly ignoredFields: readonly string[];
+}
+
+export interface MaxTokens {
+  /** What the client asked for; it must fit the context. */
+  readonly asked: number | undefined;
+  /** Otherwise: this many, or as many as fit. */
+  readonly otherwise: number;
+  /** The field for messages. */
+  readonly field: "max_tokens" | "max_completion_tokens";
+}
+
+/** OpenAI's default for /v1/completions. */
+const DEFAULT_COMPLETION_TOKENS = 16;
+
+const completionSchema = z.object({ ...SHARED_FIELDS, prompt: promptField });
+const chatSchema = z.object({
+  ...SHARED_FIELDS,
+  max_completion_tokens: SHARED_FIELDS.max_tokens,
+  messages: messagesField,
+});
+
+type Fields = Readonly<Record<string, unknown>>;
+type SharedData = Pick<z.output<typeof completionSchema>, keyof typeof SHARED_FIELDS>;
+
+/** The request a body asks for. Throws VitrineError `invalid_request` that names the field at fault. */
+export function parseRequest(operation: Operation, body: string): GenerationRequest {
+  const fields = withoutNulls(parseJson(body));
+  return operation === "chat" ? parseChat(fields) : parseCompletion(fields);
+}
+
+export const badField = (param: string, message: string): VitrineError =>
+  new VitrineError("invalid_request", `\`${param}\` ${message}.`, { param });
+
+function parseCompletion(fields: Fields): GenerationRequest {
+  refuseUnsupported(UNSUPPORTED_COMPLETION, fields);
+  const data = parse(completionSchema, fields);
+  return {
+    ...shared(data),
+    operation: "text_completion",
+    prompt: data.prompt,
+    maxTokens: { asked: data.max_tokens, otherwise: DEFAULT_COMPLETION_TOKENS, field: "max_tokens" },
+    ignoredFields: ignored(fields, completionSchema.shape, UNSUPPORTED_COMPLETION),
+  };
+}
+
+function parseChat(fields: Fields): GenerationRequest {
+  refuseUnsupported(UNSUPPORTED_CHAT, fields);
+  const data = parse(chatSchema, fields);
+  const { max_completion_tokens: completionTokens, max_tokens: tokens } = data;
+  return {
+    ...shared(data),
+    operation: "chat",
+    prompt: data.messages,
+    maxTokens: {
+      asked: completionTokens ?? tokens,
+      otherwise: Number.POSITIVE_INFINITY,
+      field: completionTokens === undefined ? "max_tokens" : "max_completion_tokens",
+    },
+    ignoredFields: ignored(fields, chatSchema.shape, UNSUPPORTED_CHAT),
+  };
+}
+
+function shared(data: SharedData): Omit<GenerationRequest, "operation" | "prompt" | "maxTokens" | "ignoredFields"> {
+  if (data.stream_options !== undefined && !data.stream) {
+    throw badField("stream_options", "is for streams: leave it out, or set `stream` to true");
+  }
+  return {
+    model: data.model,
+    sampling: {
+      temperature: data.temperature,
+      topP: data.top_p,
+      topK: data.top_k,
+      minP: data.min_p,
+      repetitionPenalty: data.repetition_penalty,
+      presencePenalty: data.presence_penalty,
+      frequencyPenalty: data.frequency_penalty,
+    },
+    seed: data.seed,
+    stop: data.stop ?? [],
+    stream: data.stream,
+    includeUsage: data.stream_options?.include_usage === true,
+    user: data.user ?? data.safety_identifier,
+  };
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    // The parser's own message quotes the body.
+    throw new VitrineError("invalid_request", "The body is not valid JSON: check its quotes, commas and brackets.");
+  }
+}
+
+/** Clients send `null` for "the default". */
+function withoutNulls(body: unknown): Fields {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new VitrineError("invalid_request", "The body must be a JSON object.");
+  }
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+}
+
+function refuseUnsupported(table: readonly UnsupportedField[], fields: Fields): void {
+  const unsupported = findUnsupported(table, fields);
+  if (unsupported) throw badField(unsupported.field, unsupported.message);
+}
+
+function ignored(fields: Fields, known: object, table: readonly UnsupportedField[]): readonly string[] {
+  return Object.keys(fields).filter((name) => !(name in known) && !table.some(({ field }) => field === name));
+}
+
+function parse<T extends z.ZodType>(schema: T, fields: Fields): z.output<T> {
+  const result = schema.safeParse(fields);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = issue?.path ?? [];
+  const missing = path.length === 1 && !(String(path[0]) in fields);
+  const message = issue?.message ?? "is not valid";
+  throw badField(fieldName(path), missing ? `is required: it ${message}` : message);
+}
+
+/** `messages[0].content[1].type`. */
+function fieldName(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (name, key) => (typeof key === "number" ? `${name}[${key}]` : name === "" ? String(key) : `${name}.${String(key)}`),
+    "",
+  );
+}

@@ -1,0 +1,59 @@
+/** A field that this server has only one setting of. */
+export interface UnsupportedField {
+  readonly field: string;
+  /** Whether the value asks for what happens anyway. */
+  readonly harmless: (value: unknown) => boolean;
+  /** Completes "`field` …". */
+  readonly message: string;
+}
+
+const is =
+  (...values: readonly unknown[]) =>
+  (value: unknown): boolean =>
+    values.includes(value);
+const empty = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Object.keys(value).length === 0;
+const textOnly = (value: unknown): boolean => Array.isArray(value) && value.every((item) => item === "text");
+const textFormat = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "type" in value && value.type === "text";
+const leaveOut = "is not supported yet: leave it out";
+
+const SHARED: readonly UnsupportedField[] = [
+  { field: "n", harmless: is(1), message: "must be 1: send several requests for several answers" },
+  { field: "logit_bias", harmless: empty, message: leaveOut },
+];
+
+export const UNSUPPORTED_COMPLETION: readonly UnsupportedField[] = [
+  ...SHARED,
+  { field: "best_of", harmless: is(1), message: "must be 1: send several requests and choose among the answers" },
+  { field: "echo", harmless: is(false), message: "must be false: the answer never repeats the prompt" },
+  { field: "suffix", harmless: is(""), message: leaveOut },
+  { field: "logprobs", harmless: is(false), message: leaveOut },
+];
+
+export const UNSUPPORTED_CHAT: readonly UnsupportedField[] = [
+  ...SHARED,
+  { field: "logprobs", harmless: is(false), message: "must be false: log probabilities are not supported yet" },
+  { field: "top_logprobs", harmless: is(0), message: leaveOut },
+  { field: "tools", harmless: empty, message: leaveOut },
+  { field: "tool_choice", harmless: is("none", "auto"), message: leaveOut },
+  { field: "functions", harmless: empty, message: leaveOut },
+  { field: "function_call", harmless: is("none", "auto"), message: leaveOut },
+  {
+    field: "response_format",
+    harmless: textFormat,
+    message: 'must be {"type": "text"}: other formats are not supported yet',
+  },
+  { field: "modalities", harmless: textOnly, message: 'must be ["text"]: this server answers in text only' },
+  { field: "audio", harmless: is(), message: leaveOut },
+  { field: "prediction", harmless: is(), message: leaveOut },
+  { field: "web_search_options", harmless: is(), message: leaveOut },
+];
+
+/** The first field that asks for something this server cannot do. `null` was removed before: it means the default. */
+export function findUnsupported(
+  table: readonly UnsupportedField[],
+  body: Readonly<Record<string, unknown>>,
+): UnsupportedField | undefined {
+  return table.find(({ field, harmless }) => field in body && !harmless(body[field]));
+}
