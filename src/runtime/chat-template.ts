@@ -50,9 +50,6 @@ function defaultTemplate(
   return field.find(({ name }) => name === "default")?.template;
 }
 
-/** What a template's `raise_exception` throws. */
-class Refusal extends Error {}
-
 class JinjaTemplate implements ChatTemplate {
   private readonly template: Template;
 
@@ -72,23 +69,20 @@ class JinjaTemplate implements ChatTemplate {
         // As Hugging Face's apply_chat_template passes them when nobody gave any.
         tools: null,
         documents: null,
-        raise_exception: (reason: unknown) => {
-          throw new Refusal(String(reason));
-        },
       });
     } catch (cause) {
       throw this.explain(cause);
     }
   }
 
-  /** A template may build its reason from the messages; only a reason that stands in the template itself is passed on. */
+  /**
+   * `raise_exception`, or an expression that these messages do not suit. A template may build its reason from the
+   * messages: only a reason that stands in the template itself is passed on.
+   */
   private explain(cause: unknown): VitrineError {
-    if (cause instanceof Refusal) {
-      const reason = this.source.includes(cause.message) ? `: ${cause.message}` : ".";
-      return new VitrineError("invalid_request", `The model's chat template refuses these messages${reason}`, {
-        param: "messages",
-      });
-    }
-    return new VitrineError("internal", "The model's chat template could not be rendered.");
+    const reason = reasonOf(cause);
+    const shown = reason !== "" && this.source.includes(reason) ? `: ${reason}` : ".";
+    const message = `The model's chat template refuses these messages${shown}`;
+    return new VitrineError("invalid_request", message, { param: "messages" });
   }
 }

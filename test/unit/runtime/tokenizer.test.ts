@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { loadTokenizer, type Tokenizer } from "../../../src/runtime/tokenizer.js";
+import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../../support/model-fixture.js";
+import { byteLevelTokenizer, sentencePieceTokenizer } from "../../support/tokenizer-fixture.js";
+
+const folder = temporaryFolders();
+const TOKENIZER_CONFIG = { bos_token: "<s>", eos_token: { content: "</s>" }, clean_up_tokenization_spaces: true };
+
+function load(tokenizer: object, more: Parameters<typeof writeFiles>[1] = {}): Promise<Tokenizer> {
+  const files = { "config.json": DECODER_CONFIG, "tokenizer_config.json": TOKENIZER_CONFIG };
+  return loadTokenizer(writeFiles(folder(), { ...files, "tokenizer.json": tokenizer, ...more }));
+}
+
+const STYLES = [
+  { style: "byte-level", build: () => byteLevelTokenizer(), firstByte: 2 },
+  { style: "SentencePiece", build: () => sentencePieceTokenizer("sequence"), firstByte: 3 },
+  { style: "Metaspace", build: () => sentencePieceTokenizer("metaspace"), firstByte: 3 },
+];
+
+function streamed(tokenizer: Tokenizer, ids: Iterable<number>, prompt?: Int32Array): string[] {
+  const stream = tokenizer.stream(prompt);
+  return [...Array.from(ids, (id) => stream.push(id)), stream.flush()];
+}
+
+for (const { style, build, firstByte } of STYLES) {
+  describe(`tokenizer, ${style}`, () => {
+    let tokenizer: Tokenizer;
+    before(async () => {
+      tokenizer = await load(build());
+    });
+    const bytesOf = (text: string) => [...Buffer.from(text)].map((byte) => firstByte + byte);
+    const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+
+    const texts = ["hello world", "hello, world.", "  hello   world ", "naïve 中文 😀 👩‍👩‍👧\n\thello", "a", " ", "é"];
+    for (const text of texts) {
+      it(`gives back ${JSON.stringify(text)}, whole and streamed`, () => {
+        const ids = encode(text);
+        assert.ok(ids instanceof Int32Array && ids.length > 0);
+        // With Metaspace a text and the same text after a space are one: so it is in Hugging Face's tokenizers.
+        const expected = style === "Metaspace" ? text.replace(/^ /, "") : text;
+        assert.equal(tokenizer.decode([...ids]), expected);
+        assert.equal(streamed(tokenizer, ids).join(""), expected);
+      });
+    }
+
+    it("adds the beginning-of-text token only when asked", () => {
+      const bos = firstByte === 2 ? 0 : 1;
+      const plain = encode("hello");
+      assert.deepEqual([...tokenizer.encode("hello", { addSpecialTokens: true })], [bos, ...plain]);
+      assert.ok(!plain.includes(bos));
+    });
+
+    it("encodes nothing as nothing", () => {
+      assert.equal(encode("").length, 0);
+      assert.equal(tokenizer.decode([]), "");
+      assert.deepEqual(streamed(tokenizer, []), [""]);
+    });
+
+    it("never gives out half a character", () => {
+      const pieces = streamed(tokenizer, bytesOf("é中😀"));
+      assert.deepEqual(pieces, ["", "é", "", "", "中", "", "", "", "😀", ""]);
+    });
+
+    it("leaves special tokens out, in the middle and at the end", () => {
+      const [bos, eos] = firstByte === 2 ? [0, 1] : [1, 2];
+      const ids = [bos, ...encode("hello"), eos, ...encode("hello").slice(-1), eos];
+      assert.equal(streamed(tokenizer, ids).join(""), tokenizer.decode(ids));
+      assert.ok(!tokenizer.decode(ids).includes("<"));
+    });
+
+    it("gives a cut-off character out at the end, as a replacement character", () => {
+      assert.deepEqual(streamed(tokenizer, bytesOf("a😀").slice(0, -1)), ["a", "", "", "", "\uFFFD"]);
+    });
+
+    it("keeps going after bytes that are no text", () => {
+      const ids = [...Array<number>(40).fill(firstByte + 0xff), ...bytesOf("ok")];
+      assert.equal(streamed(tokenizer, ids).join(""), tokenizer.decode(ids));
+      assert.equal(streamed(tokenizer, ids).at(-2), "k");
+    });
+
+    it("streams any ids to the text they decode to", () => {
+      let state = 1;
+      const next = (below: number) => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return Math.floor((state / 2 ** 32) * below);
+      };
+      for (let round = 0; round < 300; round++) {
+        const ids = Array.from({ length: next(40) }, () => next(tokenizer.vocabSize + 3));
+        assert.equal(streamed(tokenizer, ids).join(""), tokenizer.decode(ids), `ids ${ids.join(" ")}`);
+      }
+    });
+
+    it("has a decoder of its own for each output", () => {
+      const [one, two] = [tokenizer.stream(), tokenizer.stream()];
+      const [lead, last] = bytesOf("é");
+      assert.equal(one.push(lead as number), "");
+      assert.equal(two.push(bytesOf("x")[0] as number), "x");
+      assert.equal(one.push(last as number), "é");
+    });
+
+    it("does not fail on odd text", () => {
+      assert.equal(tokenizer.decode([...encode("a\uD800b")]), "a\uFFFDb");
+      assert.equal(tokenizer.decode([...encode("\uDC00\uD83D")]), "\uFFFD\uFFFD");
+      for (const odd of ["\u0000", "\uFFFF\u202E", "<s></s>", "\uFEFFx", "x".repeat(2000)]) encode(odd);
+    });
+
+    it("decodes a window, not the whole output, for each token", () => {
+      const stream = tokenizer.stream();
+      const [id] = bytesOf("a");
+      const hub = (tokenizer as unknown as { hub: { decode(ids: number[]): string } }).hub;
+      const original = hub.decode;
+      let longest = 0;
+      hub.decode = function (ids: number[], ...rest: []) {
+        longest = Math.max(longest, ids.length);
+        return original.call(this, ids, ...rest);
+      };
+      for (let i = 0; i < 500; i++) stream.push(id as number);
+      hub.decode = original;
+      assert.ok(longest > 0 && longest <= 8, `decoded ${longest} tokens at once`);
+    });
+  });
+}
+
+describe("tokenizer, spaces", () => {
+  for (const decoder of ["sequence", "metaspace"] as const) {
+    it(`keeps the space between prompt and output (${decoder})`, async () => {
+      const tokenizer = await load(sentencePieceTokenizer(decoder));
+      const prompt = tokenizer.encode("hello", { addSpecialTokens: true });
+      const world = tokenizer.encode("world", { addSpecialTokens: false });
+      assert.equal(streamed(tokenizer, world, prompt).join(""), " world");
+      assert.equal(streamed(tokenizer, world).join(""), "world");
+    });
+  }
+
+  it("does not tidy spaces before punctuation, whatever the configuration says", async () => {
+    const tokenizer = await load(byteLevelTokenizer());
+    const ids = tokenizer.encode("hello , world .", { addSpecialTokens: false });
+    assert.equal(tokenizer.decode([...ids]), "hello , world .");
+  });
+});
+
+describe("loadTokenizer", () => {
+  it("gathers the end-of-text ids of all three files", async () => {
+    const tokenizer = await load(byteLevelTokenizer(), {
+      "config.json": { ...DECODER_CONFIG, eos_token_id: 7 },
+      "generation_config.json": { eos_token_id: [8, 7] },
+    });
+    assert.deepEqual(tokenizer.eosTokenIds, [8, 7, 1]);
+    assert.equal(
+      tokenizer.vocabSize,
+      Object.keys((byteLevelTokenizer() as { model: { vocab: object } }).model.vocab).length,
+    );
+  });
+
+  it("does without tokenizer_config.json", async () => {
+    const directory = writeFiles(folder(), { "config.json": DECODER_CONFIG, "tokenizer.json": byteLevelTokenizer() });
+    assert.deepEqual((await loadTokenizer(directory)).eosTokenIds, [1]);
+  });
+
+  it("says what is missing or damaged", async () => {
+    const directory = writeFiles(folder(), { "config.json": DECODER_CONFIG });
+    await assert.rejects(loadTokenizer(directory), {
+      code: "model_missing",
+      message: /tokenizer\.json does not exist/,
+    });
+    await assert.rejects(load("{" as unknown as object), { code: "model_invalid", message: /is not JSON/ });
+    await assert.rejects(load({ added_tokens: [] }), { code: "model_invalid", message: /at model/ });
+    await assert.rejects(load({ model: { type: "Sorcery" } }), {
+      code: "model_invalid",
+      message: /cannot|can be loaded/,
+    });
+  });
+});
