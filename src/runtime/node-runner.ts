@@ -68,7 +68,9 @@ class NodeRunner implements ModelRunner {
   }
 
   release(slot: number): void {
-    disposeAll(this.slots[slot]?.tensors ?? []);
+    const held = this.slots[slot];
+    if (held === undefined) return;
+    disposeAll(held.tensors);
     this.slots[slot] = undefined;
   }
 
@@ -78,8 +80,8 @@ class NodeRunner implements ModelRunner {
   }
 
   private async runRow(row: RunnerRow): Promise<Float32Array> {
-    if (row.past === 0) this.release(row.slot);
     this.checkRow(row);
+    if (row.past === 0) this.release(row.slot);
     const past = this.slots[row.slot]?.tensors ?? this.emptyCache();
     const outputs = await this.runSession(row, past);
     const present = this.signature.cache.map((entry) => outputTensor(outputs, entry.present));
@@ -97,7 +99,7 @@ class NodeRunner implements ModelRunner {
     if (tokens.length === 0) throw failed(`slot ${slot} was given no tokens`);
     if (end > contextLength) throw failed(`slot ${slot} would hold ${end} tokens; the context is ${contextLength}`);
     const held = this.slots[slot]?.length ?? 0;
-    if (past !== held) throw failed(`slot ${slot} holds ${held} tokens, not ${past}`);
+    if (past !== 0 && past !== held) throw failed(`slot ${slot} holds ${held} tokens, not ${past}`);
     if (tokens.some((id) => id < 0 || id >= vocabSize))
       throw failed(`a token id is outside the vocabulary of ${vocabSize}`);
   }
