@@ -1,112 +1,115 @@
-import type { IncomingHttpHeaders } from "node:http";
-import type { WireError } from "../errors.js";
-import type {
-  DeviceChoice,
-  LoadTimeline,
-  Micros,
-  ModelDescription,
-  RequestEvent,
-  SamplingParams,
-} from "../protocol.js";
+import { type Context, ROOT_CONTEXT, type Tracer } from "@opentelemetry/api";
+import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-base";
+import { type Clock, systemClock, WallAnchor } from "./clock.js";
+import type { IncomingRequest, RequestTrace, Tracing, TracingOptions } from "./contract.js";
+import { readCounters, ThreadCounters } from "./counters.js";
+import { DELIVERY_LIMITS, type DeliveryLimits } from "./delivery.js";
+import { Exporter } from "./exporter.js";
+import { recordLoadSpans } from "./load-trace.js";
+import { NO_TRACING } from "./no-op.js";
+import { readHeaders, writeHeaders } from "./propagation.js";
+import { contextFrom, headersOf, headerText } from "./propagator.js";
+import { RecordedRequest, SERVER_KIND, serverAttributes, serverSpanName, UnrecordedRequest } from "./request-trace.js";
+import { createRing } from "./ring.js";
+import { RingSpanProcessor } from "./ring-processor.js";
+import { TraceIdSampler } from "./sampler.js";
+import { SpanMaker } from "./span-maker.js";
+import type { SpanEncoderName, ThreadData } from "./thread-messages.js";
+import { withSamplingState, zipkinTraceId } from "./trace-context.js";
+import { STORE_LIMITS, type StoreLimits } from "./trace-store.js";
 
-/** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
-export type PropagationFormat = "b3multi" | "b3" | "w3c";
+export type * from "./contract.js";
 
-export interface TracingOptions {
-  readonly serviceName: string;
-  /** Full URL of a Zipkin v2 collector; without one, spans go to the embedded store only. */
-  readonly zipkinEndpoint?: string;
-  readonly propagation: PropagationFormat;
-  /** Share of traces without a caller's decision that are kept, 0 to 1. */
-  readonly sampleRate: number;
-  /** Keep the last traces in memory and answer Zipkin's read API from them. */
-  readonly storeTraces: boolean;
-  /** Where this service listens, for `localEndpoint`. */
-  readonly localEndpoint: { readonly ipv4?: string; readonly port?: number };
-  /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
-  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+/** What tests and experiments replace; the defaults serve. */
+export interface TracingInternals {
+  readonly clock: Clock;
+  readonly idGenerator: IdGenerator;
+  readonly encoder: SpanEncoderName;
+  /** A power of two. */
+  readonly ringBytes: number;
+  readonly drainMs: number;
+  readonly storeLimits: StoreLimits;
+  readonly deliveryLimits: DeliveryLimits;
+  readonly gpuModule: string;
 }
 
-/** What is traced, as the server sees it. With neither endpoint nor store every method is a no-op. */
-export interface Tracing {
-  startRequest(request: IncomingRequest): RequestTrace;
-  /** One trace of its own for each engine start, failed ones included. */
-  recordLoad(load: LoadRecord): void;
-  /** Zipkin's read API over the embedded store; undefined when the store is off. */
-  readonly store: TraceStoreReader | undefined;
-  counters(): ExportCounters;
-  /** Flushes what it can within `timeoutMs`, then stops the export thread. */
-  shutdown(timeoutMs: number): Promise<void>;
+/** Room for some ten thousand spans between two looks of the export thread. */
+const RING_BYTES = 4 * 2 ** 20;
+const DRAIN_MS = 50;
+
+/** Decides once whether anything is traced; when not, every method of the result does nothing. */
+export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
+  if (options.zipkinEndpoint === undefined && !options.storeTraces) return NO_TRACING;
+  const ring = createRing(internals.ringBytes ?? RING_BYTES);
+  const counters = new ThreadCounters();
+  const exporter = new Exporter(threadData(options, internals, ring, counters.memory), counters, options.log);
+  const processor = new RingSpanProcessor(ring);
+  const provider = new BasicTracerProvider({
+    sampler: new TraceIdSampler(options.sampleRate),
+    idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
+    spanProcessors: [processor],
+  });
+  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, options);
+  return {
+    startRequest: (request) => requests.start(request),
+    recordLoad: (load) => recordLoadSpans(requests.maker(), loadContext(options.sampleRate), load),
+    store: options.storeTraces ? exporter : undefined,
+    counters: () => readCounters(processor.counts, counters),
+    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
+  };
 }
 
-export interface IncomingRequest {
-  readonly method: string;
-  /** Route, without query: `/v1/chat/completions`. */
-  readonly path: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly start: Micros;
-  readonly remote: { readonly address?: string; readonly port?: number };
+function threadData(
+  options: TracingOptions,
+  internals: Partial<TracingInternals>,
+  ring: SharedArrayBuffer,
+  counters: SharedArrayBuffer,
+): ThreadData {
+  return {
+    ring,
+    counters,
+    localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
+    ...(options.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: options.zipkinEndpoint }),
+    ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
+    encoder: internals.encoder ?? "vitrine",
+    deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
+    drainMs: internals.drainMs ?? DRAIN_MS,
+    gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
+    gpuDeviceId: options.gpuDeviceId ?? 0,
+  };
 }
 
-export interface LoadRecord {
-  readonly load: LoadTimeline;
-  readonly model: Partial<ModelDescription>;
-  readonly device?: DeviceChoice;
-  readonly error?: WireError;
-  /** 0 for the first start, then the number of restarts before this one. */
-  readonly restarts: number;
+/** Loads are few and worth having, so a rate thins out requests only. A rate of 0 means none of anything. */
+function loadContext(sampleRate: number): Context {
+  return withSamplingState(ROOT_CONTEXT, sampleRate > 0 ? "accept" : "deny");
 }
 
-/** Attributes of `model.generate`, known once the request is validated. */
-export interface GenerateAttributes {
-  readonly model: string;
-  readonly operation: "chat" | "text_completion";
-  readonly stream: boolean;
-  readonly maxTokens: number;
-  readonly sampling: SamplingParams;
-  /** Keyed hash of the caller, never the identifier. */
-  readonly userIdHash?: string;
-  readonly device?: DeviceChoice;
-}
+class RequestTracing {
+  constructor(
+    private readonly tracer: Tracer,
+    private readonly clock: Clock,
+    private readonly options: Pick<TracingOptions, "propagation">,
+  ) {}
 
-/**
- * One HTTP request's spans. Calls come in the order of the request's life; `finish` comes exactly once and
- * closes every span that is still open. Nothing here may throw into the request.
- */
-export interface RequestTrace {
-  /** 32 lower-case hex digits, and 16. */
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly sampled: boolean;
-  /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */
-  responseHeaders(): Record<string, string>;
-  /** Opens `model.generate`, from `start`. */
-  generating(start: Micros, attributes: GenerateAttributes): void;
-  tokenized(start: Micros, end: Micros, promptTokens: number): void;
-  /** Turns the engine's events into `queue`, `kv_cache.allocate`, `inference.forward` and the `first_token` annotation. */
-  observe(event: RequestEvent): void;
-  /** The `stream` span (or `detokenize` when the answer is sent whole): writing to the client. */
-  wrote(span: {
-    readonly name: "stream" | "detokenize";
-    readonly start: Micros;
-    readonly end: Micros;
-    readonly chunks: number;
-  }): void;
-  finish(result: { readonly status: number; readonly at: Micros; readonly error?: WireError }): void;
-}
+  /** For one trace: its spans share one relation of the two clocks. */
+  maker(): SpanMaker {
+    return new SpanMaker(this.tracer, new WallAnchor(this.clock));
+  }
 
-/** Answers of Zipkin's read API, as JSON text made in the export thread. */
-export interface TraceStoreReader {
-  /** `path` below `/api/v2`, with its query: `/traces?serviceName=vitrine&limit=10`. */
-  get(path: string): Promise<{ readonly status: number; readonly body: string }>;
-}
-
-/** Spans since start. At rest: ended = delivered + sum of dropped + queued (per destination the store is not counted). */
-export interface ExportCounters {
-  readonly ended: number;
-  readonly delivered: number;
-  readonly queued: number;
-  readonly dropped: Readonly<Record<string, number>>;
-  readonly sendsOk: number;
-  readonly sendsFailed: number;
+  start(request: IncomingRequest): RequestTrace {
+    const caller = contextFrom(
+      ROOT_CONTEXT,
+      readHeaders((name) => headerText(request.headers[name])),
+    );
+    const maker = this.maker();
+    const server = maker.open(serverSpanName(request), request.start, caller, serverAttributes(request), SERVER_KIND);
+    const { traceId, spanId } = server.span.spanContext();
+    const headers = {
+      "x-b3-traceid": zipkinTraceId(traceId),
+      ...writeHeaders(headersOf(server.context), this.options.propagation),
+    };
+    return server.span.isRecording()
+      ? new RecordedRequest(maker, server, headers)
+      : new UnrecordedRequest(traceId, spanId, headers);
+  }
 }

@@ -1,0 +1,117 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { WireError } from "../errors.js";
+import type {
+  DeviceChoice,
+  LoadTimeline,
+  Micros,
+  ModelDescription,
+  RequestEvent,
+  SamplingParams,
+} from "../protocol.js";
+
+/** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
+export type PropagationFormat = "b3multi" | "b3" | "w3c";
+
+export interface TracingOptions {
+  readonly serviceName: string;
+  /** Full URL of a Zipkin v2 collector; without one, spans go to the embedded store only. */
+  readonly zipkinEndpoint?: string;
+  readonly propagation: PropagationFormat;
+  /** Share of traces without a caller's decision that are kept, 0 to 1. */
+  readonly sampleRate: number;
+  /** Keep the last traces in memory and answer Zipkin's read API from them. */
+  readonly storeTraces: boolean;
+  /** Where this service listens, for `localEndpoint`. */
+  readonly localEndpoint: { readonly ipv4?: string; readonly port?: number };
+  /** CUDA index of the device to sample for `ai.gpu.*`; 0 when absent. */
+  readonly gpuDeviceId?: number;
+  /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/** What is traced, as the server sees it. With neither endpoint nor store every method is a no-op. */
+export interface Tracing {
+  startRequest(request: IncomingRequest): RequestTrace;
+  /** One trace of its own for each engine start, failed ones included. */
+  recordLoad(load: LoadRecord): void;
+  /** Zipkin's read API over the embedded store; undefined when the store is off. */
+  readonly store: TraceStoreReader | undefined;
+  counters(): ExportCounters;
+  /** Flushes what it can within `timeoutMs`, then stops the export thread. */
+  shutdown(timeoutMs: number): Promise<void>;
+}
+
+export interface IncomingRequest {
+  readonly method: string;
+  /** Route, without query: `/v1/chat/completions`. */
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly start: Micros;
+  readonly remote: { readonly address?: string; readonly port?: number };
+}
+
+export interface LoadRecord {
+  readonly load: LoadTimeline;
+  readonly model: Partial<ModelDescription>;
+  readonly device?: DeviceChoice;
+  readonly error?: WireError;
+  /** 0 for the first start, then the number of restarts before this one. */
+  readonly restarts: number;
+}
+
+/** Attributes of `model.generate`, known once the request is validated. */
+export interface GenerateAttributes {
+  readonly model: string;
+  readonly operation: "chat" | "text_completion";
+  readonly stream: boolean;
+  readonly maxTokens: number;
+  readonly sampling: SamplingParams;
+  /** Keyed hash of the caller, never the identifier. */
+  readonly userIdHash?: string;
+  readonly device?: DeviceChoice;
+}
+
+/**
+ * One HTTP request's spans. Calls come in the order of the request's life; `finish` comes exactly once and
+ * closes every span that is still open. Nothing here may throw into the request.
+ */
+export interface RequestTrace {
+  /** 32 lower-case hex digits, and 16. */
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly sampled: boolean;
+  /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */
+  responseHeaders(): Record<string, string>;
+  /** Opens `model.generate`, from `start`. */
+  generating(start: Micros, attributes: GenerateAttributes): void;
+  tokenized(start: Micros, end: Micros, promptTokens: number): void;
+  /** Turns the engine's events into `queue`, `kv_cache.allocate`, `inference.forward` and the `first_token` annotation. */
+  observe(event: RequestEvent): void;
+  /** The `stream` span (or `detokenize` when the answer is sent whole): writing to the client. */
+  wrote(span: {
+    readonly name: "stream" | "detokenize";
+    readonly start: Micros;
+    readonly end: Micros;
+    readonly chunks: number;
+  }): void;
+  finish(result: { readonly status: number; readonly at: Micros; readonly error?: WireError }): void;
+}
+
+/** Answers of Zipkin's read API, as JSON text made in the export thread. */
+export interface TraceStoreReader {
+  /** `path` below `/api/v2`, with its query: `/traces?serviceName=vitrine&limit=10`. */
+  get(path: string): Promise<{ readonly status: number; readonly body: string }>;
+}
+
+/**
+ * Spans since start. At rest: ended = delivered + sum of dropped + queued. Delivered means the collector took it;
+ * where none is configured, that it is in the embedded store. With a collector the store is not counted.
+ */
+export interface ExportCounters {
+  readonly ended: number;
+  readonly delivered: number;
+  readonly queued: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly sendsOk: number;
+  readonly sendsFailed: number;
+}

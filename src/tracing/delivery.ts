@@ -1,0 +1,197 @@
+import type { ThreadCounters } from "./counters.js";
+import type { Sender, SendResult } from "./sender.js";
+
+export interface DeliveryLimits {
+  /** Spans a POST, at most. */
+  readonly batchSpans: number;
+  readonly batchBytes: number;
+  /** How long a span waits for its batch to fill. */
+  readonly batchMs: number;
+  readonly queueSpans: number;
+  readonly queueBytes: number;
+  readonly requestTimeoutMs: number;
+  /** POSTs of one batch before it is given up. */
+  readonly attempts: number;
+  /** Pause before the second attempt; doubles with each further one. */
+  readonly retryMs: number;
+}
+
+export const DELIVERY_LIMITS: DeliveryLimits = {
+  batchSpans: 512,
+  batchBytes: 4 * 2 ** 20,
+  batchMs: 5_000,
+  queueSpans: 10_000,
+  queueBytes: 16 * 2 ** 20,
+  requestTimeoutMs: 10_000,
+  attempts: 3,
+  retryMs: 1_000,
+};
+
+const LOG_EVERY_MS = 60_000;
+
+/** Time, injectable for tests. `delay` returns a function that ends the wait early. */
+export interface Timers {
+  now(): number;
+  delay(ms: number, then: () => void): () => void;
+}
+
+export const systemTimers: Timers = {
+  now: () => performance.now(),
+  delay(ms, then) {
+    const timer = setTimeout(then, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+interface Queued {
+  readonly json: string;
+  readonly bytes: number;
+  readonly at: number;
+}
+
+type Log = (level: "info" | "warn" | "error", message: string) => void;
+
+/** Bounded queue, batches and retries in front of one collector. One POST in flight. */
+export class Delivery {
+  #queue: Queued[] = [];
+  /** Spans and bytes held: queued and in flight. */
+  #spans = 0;
+  #bytes = 0;
+  #sending = false;
+  #cancelWait: (() => void) | undefined;
+  #deadline: number | undefined;
+  #lastLog = Number.NEGATIVE_INFINITY;
+  #idle: (() => void)[] = [];
+
+  constructor(
+    private readonly sender: Sender,
+    private readonly counters: ThreadCounters,
+    private readonly log: Log,
+    private readonly limits: DeliveryLimits = DELIVERY_LIMITS,
+    private readonly timers: Timers = systemTimers,
+  ) {}
+
+  /** Queues one span, as JSON, or counts why not. */
+  offer(json: string): void {
+    const bytes = Buffer.byteLength(json);
+    if (bytes + 2 > this.limits.batchBytes) return this.counters.add("oversize");
+    // The newest is refused: what is queued belongs to traces that are partly delivered already.
+    if (this.#spans >= this.limits.queueSpans || this.#bytes + bytes > this.limits.queueBytes) {
+      return this.counters.add("queue_full");
+    }
+    this.#queue.push({ json, bytes, at: this.timers.now() });
+    this.#spans++;
+    this.#bytes += bytes;
+    this.counters.add("queued");
+    this.#schedule();
+  }
+
+  /** Sends everything now, without waiting for batches to fill or for retries, until `deadline` (of `timers.now`). */
+  flush(deadline: number): Promise<void> {
+    this.#deadline = deadline;
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+      // A POST that began before may outlast the deadline; whoever waits does not.
+      this.timers.delay(this.#timeLeft(), resolve);
+      this.#cancelWait?.();
+      this.#cancelWait = undefined;
+      if (!this.#sending) this.#sendNext();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#sending) return;
+    const oldest = this.#queue[0];
+    if (oldest === undefined) return;
+    if (this.#batchIsFull() || this.#deadline !== undefined) {
+      this.#cancelWait?.();
+      this.#cancelWait = undefined;
+      this.#sendNext();
+    } else if (this.#cancelWait === undefined) {
+      const left = Math.max(0, oldest.at + this.limits.batchMs - this.timers.now());
+      this.#cancelWait = this.timers.delay(left, () => {
+        this.#cancelWait = undefined;
+        this.#sendNext();
+      });
+    }
+  }
+
+  #batchIsFull(): boolean {
+    return this.#queue.length >= this.limits.batchSpans || this.#bytes >= this.limits.batchBytes;
+  }
+
+  #takeBatch(): Queued[] {
+    let count = 0;
+    let bytes = 2;
+    for (const span of this.#queue) {
+      bytes += span.bytes + 1;
+      if (count === this.limits.batchSpans || bytes > this.limits.batchBytes) break;
+      count++;
+    }
+    return this.#queue.splice(0, Math.max(1, count));
+  }
+
+  #sendNext(): void {
+    if (this.#queue.length === 0 || this.#timeLeft() <= 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+      return;
+    }
+    this.#sending = true;
+    const batch = this.#takeBatch();
+    void this.#deliver(batch).then(() => {
+      this.#spans -= batch.length;
+      for (const { bytes } of batch) this.#bytes -= bytes;
+      this.#sending = false;
+      if (this.#deadline === undefined) this.#schedule();
+      else this.#sendNext();
+    });
+  }
+
+  async #deliver(batch: readonly Queued[]): Promise<void> {
+    const body = batch.map(({ json }) => json);
+    for (let attempt = 1; ; attempt++) {
+      const timeout = Math.max(1, Math.ceil(Math.min(this.limits.requestTimeoutMs, this.#timeLeft())));
+      const result = await this.sender.send(body, timeout);
+      this.counters.add(result.ok ? "sendsOk" : "sendsFailed");
+      if (result.ok) return this.#settle("delivered", batch.length);
+      const givenUp = result.cause === "rejected" || attempt >= this.limits.attempts || this.#timeLeft() <= 0;
+      this.#report(result, givenUp ? batch.length : 0);
+      if (givenUp) return this.#settle(result.cause, batch.length);
+      await this.#pause(this.limits.retryMs * 2 ** (attempt - 1));
+    }
+  }
+
+  #settle(slot: "delivered" | Exclude<SendResult, { ok: true }>["cause"], count: number): void {
+    this.counters.add("queued", -count);
+    this.counters.add(slot, count);
+  }
+
+  /** Ends early when flushing begins; while flushing there is no pause. */
+  #pause(ms: number): Promise<void> {
+    if (this.#deadline !== undefined) return Promise.resolve();
+    return new Promise<void>((resolve) => {
+      const cancel = this.timers.delay(ms, resolve);
+      this.#cancelWait = () => {
+        cancel();
+        resolve();
+      };
+    }).then(() => {
+      this.#cancelWait = undefined;
+    });
+  }
+
+  #timeLeft(): number {
+    return this.#deadline === undefined ? Number.POSITIVE_INFINITY : this.#deadline - this.timers.now();
+  }
+
+  #report(failure: Exclude<SendResult, { ok: true }>, lost: number): void {
+    const now = this.timers.now();
+    if (now - this.#lastLog < LOG_EVERY_MS) return;
+    this.#lastLog = now;
+    const fate = lost > 0 ? `${lost} spans dropped` : "will try again";
+    this.log(
+      "warn",
+      `Sending spans to ${this.sender.target} failed: ${failure.reason}; ${fate}. Serving is not affected.`,
+    );
+  }
+}

@@ -1,0 +1,175 @@
+import type { WireError } from "../errors.js";
+import type { ForwardStats, Micros, Outcome, RequestEvent } from "../protocol.js";
+import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "./span-maker.js";
+
+/** What the phases add up to, for `model.generate`. */
+export interface PhaseTotals {
+  readonly tokens: number;
+  readonly firstTokenAt?: Micros;
+  readonly attributes: SpanAttributes;
+}
+
+type Phase = "none" | "queue" | "prefill" | "decode" | "over";
+
+/**
+ * Turns one request's engine events into spans under `model.generate`. A phase that was open when the request
+ * ended (the engine died, the client left) ends at that moment and carries the failure, if it was one.
+ */
+export class EnginePhases {
+  #phase: Phase = "none";
+  #phaseStart: Micros = 0;
+  #queuedMicros: number | undefined;
+  #prefillMicros: number | undefined;
+  #decodeMicros: number | undefined;
+  #inferenceStart: Micros | undefined;
+  #inferenceEnd: Micros | undefined;
+  #deviceSeconds: number | undefined;
+  #tokens = 0;
+  #firstTokenAt: Micros | undefined;
+  #lastTokenAt: Micros = 0;
+  outcome: Outcome | undefined;
+
+  constructor(
+    private readonly maker: SpanMaker,
+    private readonly parent: OpenSpan,
+    private readonly device: string | undefined,
+  ) {}
+
+  /** The prompt is ready; if nothing else is heard, the request has been waiting since. */
+  submitted(at: Micros): void {
+    this.#enter("queue", at);
+  }
+
+  observe(event: RequestEvent): void {
+    if (this.#phase === "over") return;
+    if (event.type === "admitted") this.#admitted(event);
+    else if (event.type === "prefilled") this.#prefilled(event.forward);
+    else if (event.type === "token") this.#token(event.at);
+    else {
+      this.outcome = event.outcome;
+      if (event.decode !== undefined) this.#decoded(event.decode);
+      this.close(event.at, failureOf(event.outcome));
+    }
+  }
+
+  #enter(phase: Phase, at: Micros): void {
+    this.#phase = phase;
+    this.#phaseStart = at;
+  }
+
+  #admitted({ queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
+    this.#queuedMicros = queue.end - queue.start;
+    this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
+    this.#child("kv_cache.allocate", allocation.start, allocation.end, {
+      "ai.kv.tokens": allocation.tokens,
+      "ai.kv.bytes": allocation.bytes,
+      "ai.kv.reused_tokens": allocation.reusedTokens,
+      "ai.kv.evicted": allocation.evictedTokens,
+      "ai.kv.pool_utilization": rounded(allocation.poolUtilization, 4),
+    });
+    this.#enter("prefill", Math.max(queue.end, allocation.end));
+  }
+
+  #prefilled(forward: ForwardStats): void {
+    this.#prefillMicros = forward.end - forward.start;
+    this.#inferenceStart = forward.start;
+    this.#forward(forward, { "ai.batch.size": rounded(forward.meanBatchSize, 2) });
+    this.#enter("decode", forward.end);
+  }
+
+  #token(at: Micros): void {
+    this.#tokens++;
+    this.#lastTokenAt = at;
+    if (this.#firstTokenAt !== undefined) return;
+    this.#firstTokenAt = at;
+    this.maker.annotate(this.parent, "first_token", at);
+  }
+
+  #decoded(forward: ForwardStats): void {
+    this.#decodeMicros = forward.end - forward.start;
+    this.#forward(forward, { "ai.batch.mean_size": rounded(forward.meanBatchSize, 2) });
+    this.#phase = "none";
+  }
+
+  #forward(forward: ForwardStats, batch: SpanAttributes): void {
+    const { phase, start, end, passes = [] } = forward;
+    this.#inferenceEnd = end;
+    this.#deviceSeconds = (this.#deviceSeconds ?? 0) + forward.deviceSeconds;
+    const span = this.maker.open("inference.forward", start, this.parent, {
+      "ai.phase": phase,
+      "ai.steps": forward.steps,
+      "ai.tokens": forward.tokens,
+      ...batch,
+      "ai.step_ms.max": rounded(forward.maxStepMs, 3),
+      "ai.cost.device_seconds": rounded(forward.deviceSeconds, 9),
+      "ai.device": this.device,
+    });
+    passes.forEach((pass, index) => {
+      this.maker.add("inference.forward", pass.start, pass.end, span, {
+        "ai.phase": phase,
+        "ai.step": index,
+        "ai.batch.size": pass.batchSize,
+        "ai.device": this.device,
+      });
+    });
+    this.maker.end(span, Math.max(end, ...passes.slice(-1).map((pass) => pass.end)));
+  }
+
+  /** Ends the phase that is open, if any, at `at`. */
+  close(at: Micros, error: WireError | undefined): void {
+    const start = this.#phaseStart;
+    if (this.#phase === "queue") {
+      this.#queuedMicros = at - start;
+      this.#child("queue", start, at, {}, error);
+    }
+    if (this.#phase === "prefill") {
+      this.#child("inference.forward", start, at, { "ai.phase": "prefill", "ai.device": this.device }, error);
+    }
+    // After the prefill a request may end without a step; only one that was torn off had begun one.
+    if (this.#phase === "decode" && error !== undefined) {
+      const attributes = { "ai.phase": "decode", "ai.device": this.device };
+      this.#child("inference.forward", start, at, attributes, error);
+    }
+    this.#phase = "over";
+  }
+
+  #child(name: string, start: Micros, end: Micros, attributes: SpanAttributes, error?: WireError): void {
+    this.maker.add(name, start, end, this.parent, attributes, error);
+  }
+
+  totals(): PhaseTotals {
+    const first = this.#firstTokenAt;
+    const generating = first === undefined ? 0 : this.#lastTokenAt - first;
+    const inference = this.#inferenceStart === undefined ? undefined : (this.#inferenceEnd ?? 0) - this.#inferenceStart;
+    const time = (micros: number | undefined) => (micros === undefined ? undefined : seconds(micros));
+    const { outcome } = this;
+    return {
+      tokens: this.#tokens,
+      ...(first === undefined ? {} : { firstTokenAt: first }),
+      attributes: {
+        "ai.response.length": this.#tokens,
+        "gen_ai.usage.output_tokens": this.#tokens,
+        // Speed between tokens: the wait for the first one is ai.ttft_ms.
+        "ai.tokens_per_second": generating > 0 ? rounded((this.#tokens - 1) / (generating / 1e6), 3) : undefined,
+        "ai.cost.device_seconds": this.#deviceSeconds === undefined ? undefined : rounded(this.#deviceSeconds, 9),
+        "gen_ai.latency.time_in_queue": time(this.#queuedMicros),
+        "gen_ai.latency.time_in_model_prefill": time(this.#prefillMicros),
+        "gen_ai.latency.time_in_model_decode": time(this.#decodeMicros),
+        "gen_ai.latency.time_in_model_inference": time(inference),
+        "gen_ai.response.finish_reasons": outcome?.kind === "finished" ? [outcome.reason] : undefined,
+      },
+    };
+  }
+}
+
+/**
+ * The failure an outcome stands for. A client that left is no failure of ours; running out of time or being
+ * cut off by a shutdown is.
+ */
+export function failureOf(outcome: Outcome): WireError | undefined {
+  if (outcome.kind === "failed") return outcome.error;
+  if (outcome.kind === "finished" || outcome.cause === "client_gone") return undefined;
+  return outcome.cause === "timeout"
+    ? { code: "request_timeout", message: "the request ran out of time" }
+    : { code: "draining", message: "the server shut down before the request was done" };
+}

@@ -1,0 +1,52 @@
+import type { ThreadCounters } from "./counters.js";
+import type { Delivery } from "./delivery.js";
+import { addGpuTags, type GpuHistory } from "./gpu-tags.js";
+import { RingReader } from "./ring.js";
+import { SpanDecoder } from "./span-codec.js";
+import type { TraceStore } from "./trace-store.js";
+import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
+
+export interface Destinations {
+  readonly delivery?: Delivery;
+  readonly store?: TraceStore;
+}
+
+/**
+ * From the ring to the destinations, one span at a time. A span counts as delivered when the collector took it;
+ * without a collector, when it is in the store.
+ */
+export class ExportPipeline {
+  gpu: GpuHistory | undefined;
+  readonly #reader: RingReader;
+  readonly #decoder = new SpanDecoder();
+
+  constructor(
+    ring: SharedArrayBuffer,
+    private readonly counters: ThreadCounters,
+    private readonly localEndpoint: ZipkinEndpoint,
+    private readonly destinations: Destinations,
+  ) {
+    this.#reader = new RingReader(ring);
+  }
+
+  /** Takes everything that is in the ring now. */
+  drain(): void {
+    while (this.#reader.read((bytes, start, length) => this.#take(bytes, start, length)));
+  }
+
+  #take(bytes: Buffer, start: number, length: number): void {
+    this.counters.add("read");
+    const { delivery, store } = this.destinations;
+    try {
+      const record = this.#decoder.decode(bytes, start, length);
+      if (this.gpu !== undefined) addGpuTags(record, this.gpu);
+      const span = toZipkinSpan(record, this.localEndpoint);
+      const json = JSON.stringify(span);
+      store?.add(span, json.length);
+      if (delivery !== undefined) delivery.offer(json);
+      else this.counters.add("delivered");
+    } catch {
+      this.counters.add("undecodable");
+    }
+  }
+}

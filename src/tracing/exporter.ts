@@ -1,0 +1,119 @@
+import { Worker } from "node:worker_threads";
+import type { TraceStoreReader, TracingOptions } from "./contract.js";
+import type { ThreadCounters } from "./counters.js";
+import type { Answer } from "./read-api.js";
+import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
+
+const ENTRY = new URL("./export-thread.js", import.meta.url);
+const RESTART_MS = { first: 100, most: 5_000 } as const;
+/** Far above what the bounded queue and store take; a leak ends the thread, not the process. */
+const MAX_HEAP_MB = 256;
+const GONE: Answer = { status: 503, body: "the export thread is not running; ask again shortly" };
+
+/** The producer's side of the export thread: starts it, restarts it, asks it, stops it. */
+export class Exporter implements TraceStoreReader {
+  #worker: Worker | undefined;
+  #stopping = false;
+  #restarts = 0;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #nextId = 0;
+  readonly #pending = new Map<number, (answer: Answer) => void>();
+  #stopped: (() => void) | undefined;
+
+  constructor(
+    private readonly data: ThreadData,
+    private readonly counters: ThreadCounters,
+    private readonly log: TracingOptions["log"],
+  ) {
+    this.#start();
+  }
+
+  get(path: string): Promise<Answer> {
+    const worker = this.#worker;
+    if (worker === undefined) return Promise.resolve(GONE);
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#pending.set(id, resolve);
+      // Whoever waits for the answer keeps the process alive, nobody else.
+      worker.ref();
+      this.#post(worker, { type: "get", id, path });
+    });
+  }
+
+  /** Sends what it can within `timeoutMs`; what is left then is counted as dropped. */
+  async shutdown(timeoutMs: number): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    const worker = this.#worker;
+    if (worker !== undefined) {
+      await this.#flush(worker, timeoutMs);
+      await worker.terminate();
+    }
+    this.#settle("shutdown");
+  }
+
+  #flush(worker: Worker, timeoutMs: number): Promise<void> {
+    worker.ref();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#stopped = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#post(worker, { type: "shutdown", timeoutMs });
+    });
+  }
+
+  #post(worker: Worker, message: ToThread): void {
+    worker.postMessage(message);
+  }
+
+  #start(): void {
+    const worker = new Worker(ENTRY, {
+      workerData: this.data,
+      name: "vitrine-export",
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    });
+    this.#worker = worker;
+    worker.unref();
+    let failure = "it ended";
+    worker.on("error", (error) => {
+      failure = error instanceof Error ? error.message : String(error);
+    });
+    worker.on("message", (message: FromThread) => this.#receive(message));
+    worker.on("exit", () => this.#exited(failure));
+  }
+
+  #receive(message: FromThread): void {
+    if (message.type === "log") this.log(message.level, message.message);
+    else if (message.type === "stopped") this.#stopped?.();
+    else {
+      const { status, body } = message;
+      this.#pending.get(message.id)?.({ status, body });
+      this.#pending.delete(message.id);
+      if (this.#pending.size === 0 && !this.#stopping) this.#worker?.unref();
+    }
+  }
+
+  #exited(reason: string): void {
+    this.#worker = undefined;
+    for (const answer of this.#pending.values()) answer(GONE);
+    this.#pending.clear();
+    this.#stopped?.();
+    if (this.#stopping) return;
+    this.#settle("thread_lost");
+    const pause = Math.min(RESTART_MS.most, RESTART_MS.first * 2 ** this.#restarts++);
+    this.log(
+      "error",
+      `The export thread stopped (${reason}); it starts again in ${pause} ms. Serving is not affected.`,
+    );
+    this.#restartTimer = setTimeout(() => this.#start(), pause).unref();
+  }
+
+  /** Counts what a thread that is gone still held. What is in the ring stays there for its successor. */
+  #settle(cause: "thread_lost" | "shutdown"): void {
+    this.counters.add(cause, this.counters.unaccounted);
+    this.counters.set("queued", 0);
+  }
+}

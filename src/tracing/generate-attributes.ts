@@ -1,0 +1,44 @@
+import type { DeviceChoice } from "../protocol.js";
+import type { GenerateAttributes } from "./contract.js";
+import type { SpanAttributes } from "./span-maker.js";
+
+/** `cuda:0`, or `cpu`. */
+export function deviceName(device: DeviceChoice | undefined): string | undefined {
+  return device?.provider === "cuda" ? `cuda:${device.deviceId ?? 0}` : device?.provider;
+}
+
+/**
+ * What was asked for, as resolved: vitrine's `ai.*` and OpenTelemetry's generative-AI names
+ * (https://opentelemetry.io/docs/specs/semconv/gen-ai/).
+ */
+export function generateAttributes({ sampling, ...request }: GenerateAttributes): SpanAttributes {
+  return {
+    "ai.model.name": request.model,
+    "ai.task.type": "text-generation",
+    "ai.max_tokens": request.maxTokens,
+    "ai.temperature": sampling.temperature,
+    "ai.top_p": sampling.topP,
+    "ai.top_k": sampling.topK,
+    "ai.min_p": sampling.minP,
+    "ai.seed": sampling.seed,
+    "ai.repetition_penalty": sampling.repetitionPenalty,
+    "ai.presence_penalty": sampling.presencePenalty,
+    "ai.frequency_penalty": sampling.frequencyPenalty,
+    "ai.device": deviceName(request.device),
+    "ai.device.reason": request.device?.reason,
+    user_id_hash: request.userIdHash,
+    "gen_ai.operation.name": request.operation,
+    "gen_ai.provider.name": "vitrine",
+    "gen_ai.request.model": request.model,
+    "gen_ai.request.max_tokens": request.maxTokens,
+    "gen_ai.request.temperature": sampling.temperature,
+    "gen_ai.request.top_p": sampling.topP,
+    "gen_ai.request.top_k": sampling.topK,
+    "gen_ai.request.seed": sampling.seed,
+    "gen_ai.request.presence_penalty": sampling.presencePenalty,
+    "gen_ai.request.frequency_penalty": sampling.frequencyPenalty,
+    "gen_ai.request.stream": request.stream,
+    "gen_ai.response.model": request.model,
+    "gen_ai.output.type": "text",
+  };
+}

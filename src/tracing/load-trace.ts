@@ -1,0 +1,26 @@
+import type { Context } from "@opentelemetry/api";
+import type { LoadRecord } from "./contract.js";
+import { deviceName } from "./generate-attributes.js";
+import type { SpanMaker } from "./span-maker.js";
+
+/** `model.load` with one child a phase. A failure belongs to the last phase, which was running then, and to the whole. */
+export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRecord): void {
+  const { load, model, device, error, restarts } = record;
+  const parent = maker.open("model.load", load.start, root, {
+    "ai.model.name": model.name,
+    "ai.model.dtype": model.dtype,
+    "ai.model.weight_bytes": model.weightBytes,
+    "ai.model.context_length": model.contextLength,
+    "ai.model.layers": model.layers,
+    "ai.model.vocab_size": model.vocabSize,
+    "ai.kv.bytes_per_token": model.kvBytesPerToken,
+    "ai.device": deviceName(device),
+    "ai.device.reason": device?.reason,
+    "ai.engine.restarts": restarts,
+  });
+  const last = load.phases.reduce((latest, { start }) => Math.max(latest, start), Number.NEGATIVE_INFINITY);
+  for (const phase of load.phases) {
+    maker.add(phase.name, phase.start, phase.end, parent, {}, phase.start === last ? error : undefined);
+  }
+  maker.end(parent, Math.max(load.end, maker.latest), error);
+}

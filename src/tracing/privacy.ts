@@ -1,0 +1,123 @@
+/**
+ * What may leave the process in a span: these attributes, by name and type, and nothing else. Names are listed
+ * one by one, never by prefix, because `gen_ai.*` also holds prompts and completions (`gen_ai.prompt`,
+ * `gen_ai.input.messages`, `gen_ai.system_instructions`, tool arguments, …).
+ *
+ * Values that a caller chooses freely (`gen_ai.request.model`, `http.path`) are the route and the model served,
+ * set by this service.
+ */
+export type AttributeType = "string" | "number" | "boolean" | "strings";
+
+const byType = {
+  string: [
+    // HTTP and the network, names as Zipkin's instrumentation has them.
+    "http.method",
+    "http.path",
+    "http.route",
+    "network.peer.address",
+    "peer.service",
+    "error",
+    "sampling.reason",
+    "user_id_hash",
+    // Ours.
+    "ai.model.name",
+    "ai.model.dtype",
+    "ai.task.type",
+    "ai.phase",
+    "ai.outcome",
+    "ai.cancel.cause",
+    "ai.device",
+    "ai.device.reason",
+    "ai.image_resolution",
+    // OpenTelemetry's generative-AI conventions, their parts without content.
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "gen_ai.output.type",
+  ],
+  number: [
+    "http.status_code",
+    "network.peer.port",
+    "ai.prompt.length",
+    "ai.response.length",
+    "ai.temperature",
+    "ai.top_p",
+    "ai.top_k",
+    "ai.min_p",
+    "ai.seed",
+    "ai.max_tokens",
+    "ai.repetition_penalty",
+    "ai.presence_penalty",
+    "ai.frequency_penalty",
+    "ai.tokens_per_second",
+    "ai.ttft_ms",
+    "ai.tokens",
+    "ai.steps",
+    "ai.step",
+    "ai.step_ms.max",
+    "ai.batch.size",
+    "ai.batch.mean_size",
+    "ai.chunks",
+    "ai.queue.depth",
+    "ai.kv.tokens",
+    "ai.kv.bytes",
+    "ai.kv.reused_tokens",
+    "ai.kv.evicted",
+    "ai.kv.pool_utilization",
+    "ai.kv.bytes_per_token",
+    "ai.cost.device_seconds",
+    "ai.cost.joules",
+    "ai.gpu.utilization",
+    "ai.gpu.memory_used",
+    "ai.gpu.power",
+    "ai.num_images",
+    "ai.model.weight_bytes",
+    "ai.model.context_length",
+    "ai.model.layers",
+    "ai.model.vocab_size",
+    "ai.engine.restarts",
+    "gen_ai.request.temperature",
+    "gen_ai.request.top_p",
+    "gen_ai.request.top_k",
+    "gen_ai.request.seed",
+    "gen_ai.request.max_tokens",
+    "gen_ai.request.presence_penalty",
+    "gen_ai.request.frequency_penalty",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.response.time_to_first_chunk",
+    // Latencies in seconds, as vLLM and SGLang name them.
+    "gen_ai.latency.time_to_first_token",
+    "gen_ai.latency.e2e",
+    "gen_ai.latency.time_in_queue",
+    "gen_ai.latency.time_in_model_prefill",
+    "gen_ai.latency.time_in_model_decode",
+    "gen_ai.latency.time_in_model_inference",
+  ],
+  boolean: ["gen_ai.request.stream"],
+  strings: ["gen_ai.response.finish_reasons"],
+} as const satisfies Record<AttributeType, readonly string[]>;
+
+export interface AllowedAttribute {
+  readonly name: string;
+  readonly type: AttributeType;
+}
+
+/** The order is the wire code of a name between the two threads of one process; it is stored nowhere. */
+export const ALLOWED_ATTRIBUTES: readonly AllowedAttribute[] = Object.entries(byType).flatMap(([type, names]) =>
+  names.map((name) => ({ name, type: type as AttributeType })),
+);
+
+/** Names an attribute vitrine itself sets; a misspelt one does not compile. */
+export type AttributeName = (typeof byType)[AttributeType][number];
+
+/** Longest text kept, in UTF-16 units; the rest is cut. */
+export const MAX_VALUE_LENGTH = 256;
+export const MAX_NAME_LENGTH = 128;
+
+/** True when `value` has the type its name is listed with. */
+export function hasType(value: unknown, type: AttributeType): boolean {
+  if (type === "strings") return Array.isArray(value) && value.every((one) => typeof one === "string");
+  return type === "number" ? Number.isFinite(value) : typeof value === type;
+}

@@ -1,0 +1,155 @@
+import { SpanKind } from "@opentelemetry/api";
+import type { WireError } from "../errors.js";
+import type { CancelCause, Micros, RequestEvent } from "../protocol.js";
+import type { GenerateAttributes, IncomingRequest, RequestTrace } from "./contract.js";
+import { EnginePhases, failureOf } from "./engine-phases.js";
+import { deviceName, generateAttributes } from "./generate-attributes.js";
+import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
+
+/** What a request came to, as `ai.outcome` says it. */
+interface Ending {
+  readonly outcome: "finished" | "cancelled" | "failed" | "refused";
+  readonly cause?: CancelCause;
+  readonly error?: WireError;
+}
+
+const CANCELLING: Readonly<Partial<Record<WireError["code"], CancelCause>>> = {
+  client_closed: "client_gone",
+  request_timeout: "timeout",
+  draining: "drain",
+};
+
+/** The spans of one sampled request. */
+export class RecordedRequest implements RequestTrace {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly sampled = true;
+  #generate: OpenSpan | undefined;
+  #phases: EnginePhases | undefined;
+  #finished = false;
+
+  constructor(
+    private readonly maker: SpanMaker,
+    private readonly server: OpenSpan,
+    private readonly headers: Record<string, string>,
+  ) {
+    ({ traceId: this.traceId, spanId: this.spanId } = server.span.spanContext());
+  }
+
+  responseHeaders(): Record<string, string> {
+    return { ...this.headers };
+  }
+
+  generating(start: Micros, attributes: GenerateAttributes): void {
+    if (this.#finished || this.#generate !== undefined) return;
+    this.#generate = this.maker.open("model.generate", start, this.server, generateAttributes(attributes));
+    this.#phases = new EnginePhases(this.maker, this.#generate, deviceName(attributes.device));
+  }
+
+  tokenized(start: Micros, end: Micros, promptTokens: number): void {
+    if (this.#finished) return;
+    const parent = this.#generate ?? this.server;
+    this.maker.add("tokenize", start, end, parent, { "ai.prompt.length": promptTokens });
+    setAttributes(parent, { "ai.prompt.length": promptTokens, "gen_ai.usage.input_tokens": promptTokens });
+    this.#phases?.submitted(end);
+  }
+
+  observe(event: RequestEvent): void {
+    if (!this.#finished) this.#phases?.observe(event);
+  }
+
+  wrote(span: { readonly name: "stream" | "detokenize"; start: Micros; end: Micros; chunks: number }): void {
+    if (this.#finished) return;
+    this.maker.add(span.name, span.start, span.end, this.#generate ?? this.server, { "ai.chunks": span.chunks });
+  }
+
+  finish(result: { readonly status: number; readonly at: Micros; readonly error?: WireError }): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const ending = this.#ending(result.error);
+    // Refused means it never waited: there is no open phase to close.
+    if (ending.outcome !== "refused") this.#phases?.close(result.at, ending.error);
+    const at = Math.max(result.at, this.maker.latest);
+    if (this.#generate !== undefined) this.#endGenerate(this.#generate, at, ending);
+    setAttributes(this.server, { "http.status_code": result.status });
+    // A client that left is answered 499 by convention, and is no failure of this service.
+    const bare = result.status >= 400 && ending.cause === undefined ? `HTTP status ${result.status}` : undefined;
+    this.maker.end(this.server, at, ending.error ?? bare);
+  }
+
+  #endGenerate(generate: OpenSpan, at: Micros, ending: Ending): void {
+    const totals = this.#phases?.totals();
+    const first = totals?.firstTokenAt;
+    const ttft = first === undefined ? undefined : first - this.server.start;
+    const attributes: SpanAttributes = {
+      ...totals?.attributes,
+      "ai.outcome": ending.outcome,
+      "ai.cancel.cause": ending.cause,
+      "ai.ttft_ms": ttft === undefined ? undefined : rounded(ttft / 1e3, 3),
+      "gen_ai.latency.time_to_first_token": ttft === undefined ? undefined : seconds(ttft),
+      "gen_ai.response.time_to_first_chunk": ttft === undefined ? undefined : seconds(ttft),
+      "gen_ai.latency.e2e": seconds(at - this.server.start),
+    };
+    setAttributes(generate, attributes);
+    this.maker.end(generate, at, ending.error);
+  }
+
+  /** The engine's word on how it ended, else what the response says. */
+  #ending(error: WireError | undefined): Ending {
+    const outcome = this.#phases?.outcome;
+    if (outcome !== undefined) {
+      // A response that failed after the engine was done (a broken detokenizer) failed all the same.
+      const late = outcome.kind === "finished" && error !== undefined ? endingOf(error, true) : undefined;
+      if (late !== undefined) return late;
+      const failure = failureOf(outcome);
+      const told = failure === undefined ? {} : { error: error ?? failure };
+      return { outcome: outcome.kind, ...(outcome.kind === "cancelled" ? { cause: outcome.cause } : {}), ...told };
+    }
+    return error === undefined ? { outcome: "finished" } : endingOf(error, false);
+  }
+}
+
+function endingOf(error: WireError, served: boolean): Ending {
+  if (error.code === "client_closed") return { outcome: "cancelled", cause: "client_gone" };
+  const cause = CANCELLING[error.code];
+  if (cause === "timeout" || (cause === "drain" && served)) return { outcome: "cancelled", cause, error };
+  const failed =
+    served || error.code === "engine_lost" || error.code === "inference_failed" || error.code === "internal";
+  return { outcome: failed ? "failed" : "refused", error };
+}
+
+/** A request whose trace is not recorded: it has ids for logs and headers, and no spans. */
+export class UnrecordedRequest implements RequestTrace {
+  readonly sampled = false;
+
+  constructor(
+    readonly traceId: string,
+    readonly spanId: string,
+    private readonly headers: Record<string, string>,
+  ) {}
+
+  responseHeaders(): Record<string, string> {
+    return { ...this.headers };
+  }
+
+  generating(): void {}
+  tokenized(): void {}
+  observe(): void {}
+  wrote(): void {}
+  finish(): void {}
+}
+
+export function serverSpanName({ method, path }: IncomingRequest): string {
+  return `${method} ${path}`;
+}
+
+export function serverAttributes({ method, path, remote }: IncomingRequest): SpanAttributes {
+  return {
+    "http.method": method,
+    "http.path": path,
+    "network.peer.address": remote.address,
+    "network.peer.port": remote.port,
+  };
+}
+
+export const SERVER_KIND = SpanKind.SERVER;

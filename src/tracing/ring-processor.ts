@@ -1,0 +1,37 @@
+import type { Context } from "@opentelemetry/api";
+import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-base";
+import type { ProducerCounts } from "./counters.js";
+import { RingWriter } from "./ring.js";
+import { SpanEncoder } from "./span-codec.js";
+import { isSampled, samplingState } from "./trace-context.js";
+
+/** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
+export class RingSpanProcessor implements SpanProcessor {
+  readonly counts: ProducerCounts = { ended: 0, written: 0, ring_full: 0, oversize: 0 };
+  readonly #encoder = new SpanEncoder();
+  readonly #ring: RingWriter;
+  /** The debug flag is in the context, which `onEnd` does not get. */
+  readonly #debug = new WeakSet<ReadableSpan>();
+
+  constructor(ring: SharedArrayBuffer) {
+    this.#ring = new RingWriter(ring);
+  }
+
+  onStart(span: Span, parentContext: Context): void {
+    if (samplingState(parentContext) === "debug") this.#debug.add(span);
+  }
+
+  onEnd(span: ReadableSpan): void {
+    if (!isSampled(span.spanContext())) return;
+    this.counts.ended++;
+    const length = this.#encoder.encode(span, this.#debug.has(span));
+    const result = length === 0 ? "oversize" : this.#ring.write(this.#encoder.bytes, length);
+    if (result === "written") this.counts.written++;
+    else if (result === "full") this.counts.ring_full++;
+    else this.counts.oversize++;
+  }
+
+  /** Flushing and stopping are the exporter's. */
+  async forceFlush(): Promise<void> {}
+  async shutdown(): Promise<void> {}
+}

@@ -1,0 +1,216 @@
+import { type Attributes, type HrTime, SpanStatusCode } from "@opentelemetry/api";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
+import { ALLOWED_ATTRIBUTES, type AllowedAttribute, hasType, MAX_NAME_LENGTH, MAX_VALUE_LENGTH } from "./privacy.js";
+import type { AttributeValue, SpanRecord } from "./span-record.js";
+
+/**
+ * A span as compact binary, between the two threads of one process:
+ *
+ *     u8 flags, u8 kind, 16 bytes trace id, 8 bytes span id, [8 bytes parent id],
+ *     f64 start, f64 end (whole microseconds since the epoch), text name, [text status message],
+ *     u8 attributes × (u8 code of the name, value), u8 events × (f64 time, text name)
+ *
+ * Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are in host order:
+ * both ends run on one machine.
+ */
+const FLAG = { parent: 1, debug: 2, failed: 4 } as const;
+
+/** Larger spans are refused. */
+export const MAX_SPAN_BYTES = 64 * 1024;
+const MAX_ITEMS = 255;
+
+const CODES = new Map(ALLOWED_ATTRIBUTES.map((attribute, code) => [attribute.name, { ...attribute, code }]));
+
+const NIBBLES = new Uint8Array(128);
+for (let value = 0; value < 16; value++) NIBBLES[value.toString(16).charCodeAt(0)] = value;
+
+function micros(time: HrTime): number {
+  return time[0] * 1e6 + Math.round(time[1] / 1e3);
+}
+
+/** Thrown inside the encoder when the span outgrows its buffer; allocated once. */
+const TOO_LARGE = new Error("span is too large");
+
+/** Writes spans into one buffer that it keeps; it allocates nothing a span. */
+export class SpanEncoder {
+  readonly bytes = Buffer.alloc(MAX_SPAN_BYTES);
+  /** Attributes left out because the allow-list does not have them. */
+  droppedAttributes = 0;
+  readonly #float = new Float64Array(1);
+  readonly #floatBytes = new Uint8Array(this.#float.buffer);
+  #at = 0;
+
+  /** The span's length in `bytes`, or 0 when it does not fit. */
+  encode(span: ReadableSpan, debug: boolean): number {
+    try {
+      this.#at = 0;
+      this.#head(span, debug);
+      this.#attributes(span.attributes);
+      const events = Math.min(span.events.length, MAX_ITEMS);
+      this.#byte(events);
+      for (let index = 0; index < events; index++) {
+        const event = span.events[index];
+        this.#double(event === undefined ? 0 : micros(event.time));
+        this.#text(event?.name ?? "", MAX_NAME_LENGTH);
+      }
+      return this.#at;
+    } catch (error) {
+      if (error === TOO_LARGE) return 0;
+      throw error;
+    }
+  }
+
+  #head(span: ReadableSpan, debug: boolean): void {
+    const { traceId, spanId } = span.spanContext();
+    const parentId = span.parentSpanContext?.spanId;
+    const failed = span.status.code === SpanStatusCode.ERROR;
+    this.#byte((parentId === undefined ? 0 : FLAG.parent) | (debug ? FLAG.debug : 0) | (failed ? FLAG.failed : 0));
+    this.#byte(span.kind);
+    this.#hex(traceId);
+    this.#hex(spanId);
+    if (parentId !== undefined) this.#hex(parentId);
+    this.#double(micros(span.startTime));
+    this.#double(micros(span.endTime));
+    this.#text(span.name, MAX_NAME_LENGTH);
+    if (failed) this.#text(span.status.message ?? "", MAX_VALUE_LENGTH);
+  }
+
+  #attributes(attributes: Attributes): void {
+    const countAt = this.#at;
+    let count = 0;
+    this.#byte(0);
+    for (const name in attributes) {
+      const value = attributes[name];
+      const allowed = CODES.get(name);
+      if (allowed === undefined || count === MAX_ITEMS || !hasType(value, allowed.type)) {
+        this.droppedAttributes++;
+        continue;
+      }
+      this.#byte(allowed.code);
+      this.#value(value as AttributeValue);
+      count++;
+    }
+    this.bytes[countAt] = count;
+  }
+
+  #value(value: AttributeValue): void {
+    if (typeof value === "number") this.#double(value);
+    else if (typeof value === "string") this.#text(value, MAX_VALUE_LENGTH);
+    else if (typeof value === "boolean") this.#byte(value ? 1 : 0);
+    else {
+      const count = Math.min(value.length, MAX_ITEMS);
+      this.#byte(count);
+      for (let index = 0; index < count; index++) this.#text(value[index] ?? "", MAX_VALUE_LENGTH);
+    }
+  }
+
+  #byte(value: number): void {
+    if (this.#at >= MAX_SPAN_BYTES) throw TOO_LARGE;
+    this.bytes[this.#at++] = value;
+  }
+
+  #double(value: number): void {
+    if (this.#at + 8 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    this.#float[0] = value;
+    for (let index = 0; index < 8; index++) this.bytes[this.#at++] = this.#floatBytes[index] ?? 0;
+  }
+
+  #hex(digits: string): void {
+    if (this.#at + digits.length / 2 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    for (let index = 0; index < digits.length; index += 2) {
+      const high = NIBBLES[digits.charCodeAt(index)] ?? 0;
+      this.bytes[this.#at++] = (high << 4) | (NIBBLES[digits.charCodeAt(index + 1)] ?? 0);
+    }
+  }
+
+  #text(text: string, limit: number): void {
+    const length = Math.min(text.length, limit);
+    if (this.#at + 2 + length * 3 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    const start = this.#at + 2;
+    let written = 0;
+    // Nearly all text is short ASCII, for which a loop beats a call into the runtime.
+    while (written < length) {
+      const unit = text.charCodeAt(written);
+      if (unit > 127) break;
+      this.bytes[start + written++] = unit;
+    }
+    if (written < length) {
+      written += this.bytes.write(text.slice(written, length), start + written, "utf8");
+    }
+    this.bytes[this.#at] = written & 255;
+    this.bytes[this.#at + 1] = written >> 8;
+    this.#at = start + written;
+  }
+}
+
+/** Reads one span at a time; only the export thread does. */
+export class SpanDecoder {
+  readonly #float = new Float64Array(1);
+  readonly #floatBytes = new Uint8Array(this.#float.buffer);
+  #bytes: Buffer = Buffer.alloc(0);
+  #at = 0;
+
+  /** @throws RangeError when the bytes are not a span */
+  decode(bytes: Buffer, start: number, length: number): SpanRecord {
+    this.#bytes = bytes;
+    this.#at = start;
+    const flags = this.#byte();
+    const failed = (flags & FLAG.failed) !== 0;
+    const record = {
+      debug: (flags & FLAG.debug) !== 0,
+      failed,
+      kind: this.#byte(),
+      traceId: this.#hex(16),
+      spanId: this.#hex(8),
+      ...((flags & FLAG.parent) === 0 ? {} : { parentId: this.#hex(8) }),
+      start: this.#double(),
+      end: this.#double(),
+      name: this.#text(),
+      statusMessage: failed ? this.#text() : "",
+      attributes: this.#attributes(),
+      events: Array.from({ length: this.#byte() }, () => ({ at: this.#double(), name: this.#text() })),
+    };
+    if (this.#at !== start + length) throw new RangeError(`span record of ${length} bytes read as ${this.#at - start}`);
+    return record;
+  }
+
+  #attributes(): Record<string, AttributeValue> {
+    const attributes: Record<string, AttributeValue> = {};
+    for (let left = this.#byte(); left > 0; left--) {
+      const code = this.#byte();
+      const allowed = ALLOWED_ATTRIBUTES[code];
+      if (allowed === undefined) throw new RangeError(`span record has unknown attribute code ${code}`);
+      attributes[allowed.name] = this.#value(allowed.type);
+    }
+    return attributes;
+  }
+
+  #value(type: AllowedAttribute["type"]): AttributeValue {
+    if (type === "number") return this.#double();
+    if (type === "string") return this.#text();
+    if (type === "boolean") return this.#byte() === 1;
+    return Array.from({ length: this.#byte() }, () => this.#text());
+  }
+
+  #byte(): number {
+    return this.#bytes[this.#at++] ?? 0;
+  }
+
+  #double(): number {
+    for (let index = 0; index < 8; index++) this.#floatBytes[index] = this.#byte();
+    return this.#float[0] ?? 0;
+  }
+
+  #hex(count: number): string {
+    const start = this.#at;
+    this.#at += count;
+    return this.#bytes.toString("hex", start, this.#at);
+  }
+
+  #text(): string {
+    const length = this.#byte() | (this.#byte() << 8);
+    const start = this.#at;
+    this.#at += length;
+    return this.#bytes.toString("utf8", start, this.#at);
+  }
+}

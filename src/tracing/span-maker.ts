@@ -1,0 +1,105 @@
+import {
+  type Attributes,
+  type Context,
+  type Span,
+  type SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
+import { ERRORS, type WireError } from "../errors.js";
+import type { Micros } from "../protocol.js";
+import type { WallAnchor } from "./clock.js";
+import type { AttributeName } from "./privacy.js";
+
+/** Attributes that vitrine sets: names of the allow-list, undefined ones left out. */
+export type SpanAttributes = { readonly [name in AttributeName]?: Attributes[string] | undefined };
+
+/** A span that is open, with the bounds its children have to keep. */
+export interface OpenSpan {
+  readonly span: Span;
+  readonly context: Context;
+  readonly start: Micros;
+}
+
+/** Makes the spans of one trace from monotonic times. Children start no earlier than their parent. */
+export class SpanMaker {
+  /** The latest end of any span made so far: no parent may end before it. */
+  latest: Micros = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly tracer: Tracer,
+    private readonly anchor: WallAnchor,
+  ) {}
+
+  open(name: string, start: Micros, parent: OpenSpan | Context, attributes: SpanAttributes, kind?: SpanKind): OpenSpan {
+    const isSpan = "span" in parent;
+    const context = isSpan ? parent.context : parent;
+    const begin = isSpan ? Math.max(start, parent.start) : start;
+    const options = { startTime: this.anchor.hrTime(begin), attributes: defined(attributes) };
+    const span = this.tracer.startSpan(name, kind === undefined ? options : { ...options, kind }, context);
+    return { span, context: trace.setSpan(context, span), start: begin };
+  }
+
+  /** Ends `open`; a failure becomes its status. */
+  end(open: OpenSpan, at: Micros, error?: WireError | string): void {
+    const end = Math.max(open.start, at);
+    this.latest = Math.max(this.latest, end);
+    if (error !== undefined)
+      open.span.setStatus({
+        code: SpanStatusCode.ERROR,
+        message: typeof error === "string" ? error : errorText(error),
+      });
+    open.span.end(this.anchor.hrTime(end));
+  }
+
+  /** A span whose both ends are known. */
+  add(
+    name: string,
+    start: Micros,
+    end: Micros,
+    parent: OpenSpan,
+    attributes: SpanAttributes,
+    error?: WireError,
+  ): OpenSpan {
+    const span = this.open(name, start, parent, attributes);
+    this.end(span, end, error);
+    return span;
+  }
+
+  annotate(open: OpenSpan, value: string, at: Micros): void {
+    open.span.addEvent(value, this.anchor.hrTime(Math.max(at, open.start)));
+    this.latest = Math.max(this.latest, at);
+  }
+}
+
+export function setAttributes(open: OpenSpan, attributes: SpanAttributes): void {
+  open.span.setAttributes(defined(attributes));
+}
+
+function defined(attributes: SpanAttributes): Attributes {
+  const out: Attributes = {};
+  for (const name in attributes) {
+    const value = attributes[name as AttributeName];
+    if (value !== undefined) out[name] = value;
+  }
+  return out;
+}
+
+/**
+ * What the `error` tag says. What is wrong with a request is told with the caller's own words in it (a field's
+ * name, a model's), so of those failures only the code is recorded.
+ */
+export function errorText({ code, message }: WireError): string {
+  return ERRORS[code].type === "invalid_request_error" ? code : `${code}: ${message}`;
+}
+
+/** Seconds, to the microsecond. */
+export function seconds(micros: number): number {
+  return Math.round(micros) / 1e6;
+}
+
+export function rounded(value: number, digits: number): number {
+  const scale = 10 ** digits;
+  return Math.round(value * scale) / scale;
+}

@@ -1,0 +1,31 @@
+import type { DeliveryLimits } from "./delivery.js";
+import type { StoreLimits } from "./trace-store.js";
+import type { ZipkinEndpoint } from "./zipkin-span.js";
+
+/** What the export thread is started with. */
+export interface ThreadData {
+  readonly ring: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  readonly localEndpoint: ZipkinEndpoint;
+  readonly zipkinEndpoint?: string;
+  readonly encoder: SpanEncoderName;
+  readonly storeLimits?: StoreLimits;
+  readonly deliveryLimits: DeliveryLimits;
+  /** How often the ring is emptied. */
+  readonly drainMs: number;
+  /** Module that exports `openGpuSampler(deviceId)`. */
+  readonly gpuModule: string;
+  readonly gpuDeviceId: number;
+}
+
+/** Who writes the JSON and sends it: this project's code, or the stock OpenTelemetry exporter for comparison. */
+export type SpanEncoderName = "vitrine" | "otel";
+
+export type ToThread =
+  | { readonly type: "get"; readonly id: number; readonly path: string }
+  | { readonly type: "shutdown"; readonly timeoutMs: number };
+
+export type FromThread =
+  | { readonly type: "log"; readonly level: "info" | "warn" | "error"; readonly message: string }
+  | { readonly type: "answer"; readonly id: number; readonly status: number; readonly body: string }
+  | { readonly type: "stopped" };
