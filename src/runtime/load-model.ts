@@ -27,18 +27,18 @@ export async function loadModel(
     phases.push({ name, start, end: clock() });
     return result;
   };
-  const runner = await timed("session.create", () => createRunner(options));
+  const runner = await timed("session.create", () => createRunner(options, chooseDevice(options.device)));
   await timed("warmup", () => warmUp(runner));
   return { runner, phases };
 }
 
-async function createRunner(options: LoadOptions): Promise<ModelRunner> {
+/** A runner on that device; where `auto` chose CUDA and CUDA does not start, on the CPU. */
+export async function createRunner(options: LoadOptions, device: DeviceChoice): Promise<ModelRunner> {
   const directory = openModelDirectory(options.modelDir);
-  const device = chooseDevice(options.device);
   try {
     return await createRunnerOn(device, directory, options);
   } catch (error) {
-    if (options.device !== "auto" || device.provider === "cpu") throw error;
+    if (device.requested !== "auto" || device.provider === "cpu") throw error;
     return createRunnerOn(fallBackToCpu(device, error), directory, options);
   }
 }

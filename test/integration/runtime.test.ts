@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { LoadOptions, LoadPhaseName } from "../../src/protocol.js";
 import { probeCuda } from "../../src/runtime/device.js";
-import { loadModel } from "../../src/runtime/load-model.js";
+import { createRunner, loadModel } from "../../src/runtime/load-model.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
 
@@ -292,5 +292,25 @@ describe("loadModel", () => {
   it("refuses CUDA where it is not", async function () {
     if (missing === undefined) this.skip();
     await assert.rejects(load(modelFolder(), { device: "cuda" }), { code: "device_unavailable", message: /CUDA/ });
+  });
+
+  it("passes on why ONNX Runtime cannot start CUDA, and falls back from it for auto alone", async function () {
+    if (missing === undefined) this.skip();
+    const options: LoadOptions = { ...OPTIONS, modelDir: modelFolder() };
+    const cuda = { provider: "cuda", deviceId: 0, reason: "It looked well." } as const;
+    await assert.rejects(createRunner(options, { ...cuda, requested: "cuda" }), {
+      code: "device_unavailable",
+      message: /CUDA device 0 cannot be used: .*Failed to load shared library/,
+    });
+    const runner = await createRunner(options, { ...cuda, requested: "auto" });
+    opened.push(runner);
+    assert.equal(runner.device.provider, "cpu");
+    assert.match(runner.device.reason, /^CUDA did not start: .*Failed to load shared library/);
+  });
+
+  it("gives a model that is damaged its own error, not CUDA's", async () => {
+    const modelDir = writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model.onnx": "x".repeat(500) });
+    const device = { requested: "auto", provider: "cuda", deviceId: 0, reason: "It looked well." } as const;
+    await assert.rejects(createRunner({ ...OPTIONS, modelDir }, device), { code: "model_invalid" });
   });
 });
