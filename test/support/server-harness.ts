@@ -43,10 +43,10 @@ export class ServerHarness {
   url = "";
   #ids = 0;
 
-  static async start(changes: Partial<ServerOptions> = {}): Promise<ServerHarness> {
+  static async start(changes: Partial<ServerOptions> = {}, port = 0): Promise<ServerHarness> {
     const harness = new ServerHarness();
     harness.server = createServer({ ...harness.#options(), ...changes });
-    harness.url = await harness.server.listen("127.0.0.1", 0);
+    harness.url = await harness.server.listen("127.0.0.1", port);
     return harness;
   }
 
