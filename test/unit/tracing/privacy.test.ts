@@ -29,7 +29,9 @@ describe("privacy", () => {
   });
 
   it("uses OpenTelemetry's own names for gen_ai.*, but for the latencies that serving systems share", () => {
-    const known: ReadonlySet<unknown> = new Set(Object.values(conventions).filter((value) => typeof value === "string"));
+    const known: ReadonlySet<unknown> = new Set(
+      Object.values(conventions).filter((value) => typeof value === "string"),
+    );
     const ours = [...names].filter((name) => name.startsWith("gen_ai.") && !name.startsWith("gen_ai.latency."));
     assert.deepEqual(
       ours.filter((name) => !known.has(name)),
