@@ -296,7 +296,9 @@ describe("Scheduler", () => {
       passes?.map(({ batchSize }) => batchSize),
       [1, 2, 2],
     );
-    assert.equal(passes?.[0]?.start, ended.decode.start);
+    assert.ok(a?.[0]?.type === "admitted");
+    assert.equal(prefilled.forward.start, a[0].allocation.end, "the phases leave no gap");
+    assert.equal(ended.decode.start, prefilled.forward.end, "the phases leave no gap");
     assert.equal(passes?.at(-1)?.end, ended.decode.end);
     const other = b?.at(-1);
     assert.ok(other?.type === "ended" && other.decode?.passes === undefined);
