@@ -136,7 +136,10 @@ export interface AllocationStats {
   readonly poolUtilization: number;
 }
 
-/** The forward passes of one phase of one request. */
+/**
+ * The forward passes of one phase of one request. `start` is the end of what came before, the reservation or the
+ * prefill, so that a request's timings leave no gap; `end` is that of the last pass.
+ */
 export interface ForwardStats {
   readonly phase: "prefill" | "decode";
   readonly start: Micros;

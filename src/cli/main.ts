@@ -2,16 +2,12 @@
 // ONNX Runtime reads this when it loads, in this process and in every child.
 process.env.ORT_DISABLE_TELEMETRY = "1";
 
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
 import { addOptions, configOf, normalizeArguments } from "./arguments.js";
 import { generate } from "./generate.js";
 import { serve } from "./serve.js";
-
-const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
+import { VERSION } from "./version.js";
 
 const wholeNumber = (text: string): number => {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number above 0");
@@ -28,7 +24,7 @@ const temperature = (text: string): number => {
 function program(): Command {
   const vitrine = new Command("vitrine")
     .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
-    .version(version)
+    .version(VERSION)
     .exitOverride();
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
     .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")

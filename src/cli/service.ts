@@ -11,6 +11,7 @@ import { resolveModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
+import { VERSION } from "./version.js";
 
 const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
 /** What closing connections and flushing spans may take beyond the drain itself. */
@@ -72,7 +73,7 @@ function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tok
 
 /** Starts everything; the server listens before the model is loaded, so that probes get answers. */
 export async function startService(config: Config, logger: Logger): Promise<Service> {
-  const modelDir = await resolveModelDirectory(config.model);
+  const modelDir = resolveModelDirectory(config.model);
   const modelId = basename(modelDir);
   const tracing = createTracingFor(config, logger);
   const engine = createEngineClient({
@@ -100,17 +101,19 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   };
   try {
     const start = monotonicMicros();
-    const [tokenizer, chatTemplate] = [await loadTokenizer(modelDir), await loadChatTemplate(modelDir)];
+    const tokenizer = await loadTokenizer(modelDir);
+    const chatTemplate = loadChatTemplate(modelDir);
     const ready = traceLoads(engine, tracing, modelId, { name: "tokenizer.load", start, end: monotonicMicros() });
     // Whoever awaits `ready` gets the rejection; until then it must not count as unhandled.
     ready.catch(() => undefined);
-    server = await createServer({
+    server = createServer({
       engine,
       tokenizer,
       chatTemplate,
       tracing,
       logger,
       modelId,
+      version: VERSION,
       limits: { maxInFlight: config.maxSequences + config.maxQueue, requestTimeoutMs: config.requestTimeout },
       recordSteps: config.traceDetail === "step",
       hashUser: userHasher(config.userHashKey),

@@ -26,9 +26,16 @@ export class ForwardTimings {
     this.#passes = recordSteps ? [] : undefined;
   }
 
+  /**
+   * The phase counts from here, where the one before it ended, and not from its first pass: what lies between belongs
+   * to it, and a request's spans leave no gap.
+   */
+  begin(at: Micros): void {
+    this.#start = at;
+  }
+
   /** @param tokens fed for this sequence in that step; a step's time is split over its rows by tokens fed */
   add({ start, end, batchSize, tokensFed }: StepTiming, tokens: number): void {
-    if (this.#steps === 0) this.#start = start;
     this.#end = end;
     this.#steps++;
     this.#tokens += tokens;

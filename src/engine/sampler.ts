@@ -7,7 +7,7 @@ import type { TokenCounts } from "./token-counts.js";
 /** What one sequence brings to the choice of its next token. */
 export interface SamplingState {
   readonly params: SamplingParams;
-  readonly random: Random;
+  readonly random: Pick<Random, "nextFloat">;
   /** Undefined when no penalty is set. */
   readonly counts: TokenCounts | undefined;
 }

@@ -105,7 +105,7 @@ export class Scheduler {
     const at = this.#options.clock();
     plan.sequences.forEach((sequence, row) => {
       sequence.recordStep(step);
-      sequence.advance();
+      sequence.advance(step);
       if (plan.phase === "prefill") {
         const forward = sequence.prefill.stats();
         if (forward !== undefined) this.#options.emit({ type: "prefilled", id: sequence.id, forward });
@@ -178,13 +178,13 @@ export class Scheduler {
     if (slot === undefined) return undefined;
     this.#waiting.delete(sequence);
     this.#running.push(sequence);
-    sequence.slot = slot;
-    sequence.state = "prefill";
+    const allocation = this.#allocation(sequence, start);
+    sequence.admit(slot, allocation.end);
     this.#options.emit({
       type: "admitted",
       id: sequence.id,
       queue: { start: sequence.request.submittedAt, end: start, depth: sequence.depth },
-      allocation: this.#allocation(sequence, start),
+      allocation,
     });
     return sequence;
   }

@@ -1,4 +1,4 @@
-import type { EngineRequest, RequestId, SamplingParams } from "../protocol.js";
+import type { EngineRequest, Micros, RequestId, SamplingParams } from "../protocol.js";
 import { ForwardTimings, type StepTiming } from "./forward-timings.js";
 import { Random } from "./random.js";
 import type { SamplingState } from "./sampler.js";
@@ -49,14 +49,22 @@ export class Sequence implements SamplingState {
     return this.request.prompt.length + this.request.maxTokens;
   }
 
+  /** It holds this slot now, and its prefill is next. */
+  admit(slot: number, at: Micros): void {
+    this.slot = slot;
+    this.state = "prefill";
+    this.prefill.begin(at);
+  }
+
   /** Its share of a finished step, good or bad. */
   recordStep(step: StepTiming): void {
     (this.state === "prefill" ? this.prefill : this.decode).add(step, this.feed.length);
   }
 
-  /** Its feed is in the cache now. */
-  advance(): void {
+  /** That step was good: its feed is in the cache. */
+  advance(step: StepTiming): void {
     this.cached += this.feed.length;
+    if (this.state === "prefill") this.decode.begin(step.end);
     this.state = "decode";
   }
 

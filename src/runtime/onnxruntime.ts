@@ -11,7 +11,24 @@ export async function loadOnnxRuntime(): Promise<typeof OnnxRuntime> {
   const runtime = await import("onnxruntime-node");
   // What stops a load or a run comes as an exception; its own lines on stderr repeat that, and may quote token ids.
   runtime.env.logLevel = "fatal";
+  keepHalfBits(runtime);
   return runtime;
+}
+
+/**
+ * Makes float16 tensors hold bit patterns in a Uint16Array everywhere. Where Node has Float16Array (24 and later)
+ * onnxruntime-common would use that, and the binding of 1.30 takes one for empty ("not enough space"). It looks for
+ * the class once, when the first tensor is made: here, while there seems to be none.
+ */
+function keepHalfBits({ Tensor }: typeof OnnxRuntime): void {
+  const found = Object.getOwnPropertyDescriptor(globalThis, "Float16Array");
+  if (found === undefined) return;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  try {
+    new Tensor("bool", new Uint8Array(1), [1]);
+  } finally {
+    Object.defineProperty(globalThis, "Float16Array", found);
+  }
 }
 
 function disableTelemetry(): void {

@@ -56,9 +56,6 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   return new ModelTokenizer(hub, config, modelEos);
 }
 
-/** A lone surrogate is no character: it has no UTF-8, and some normalizers fail on it. */
-const LONE_SURROGATE = /\p{Surrogate}/gu;
-
 class ModelTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly eosTokenIds: readonly number[];
@@ -78,7 +75,7 @@ class ModelTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: { readonly addSpecialTokens: boolean }): Int32Array {
-    const { ids } = this.hub.encode(text.replace(LONE_SURROGATE, "\uFFFD"), {
+    const { ids } = this.hub.encode(text, {
       add_special_tokens: options.addSpecialTokens,
     });
     // A character outside a vocabulary that has no unknown token gives no id.

@@ -57,7 +57,8 @@ export function createApp(context: ServerContext): FastifyInstance {
 
 function openExchange(context: ServerContext, request: FastifyRequest, reply: FastifyReply): void {
   const start = context.clock();
-  const { method, headers, socket } = request.raw;
+  const { method } = request;
+  const { headers, socket } = request.raw;
   const route = request.routeOptions.url ?? NO_ROUTE;
   const trace = GENERATING_ROUTES.has(route)
     ? context.tracing.startRequest({ method, path: route, headers, start, remote: remoteOf(socket) })

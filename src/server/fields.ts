@@ -75,42 +75,48 @@ const PROMPT_SHAPE = "must be a string or an array of token ids";
 const ONE_PROMPT = "must be one prompt: send several prompts as several requests";
 
 /** `prompt` of /v1/completions: a string, token ids, or an array of exactly one of them. */
-export const promptField = z.unknown().transform((value, context): Prompt => {
-  const only: unknown = Array.isArray(value) && value.length === 1 && typeof value[0] !== "number" ? value[0] : value;
-  if (typeof only === "string") return { kind: "text", text: only };
-  if (Array.isArray(only)) {
-    const items: readonly unknown[] = only;
-    if (items.length > 0 && items.every((item) => Number.isSafeInteger(item) && (item as number) >= 0)) {
-      return { kind: "tokens", ids: items as readonly number[] };
+export const promptField = z
+  .unknown()
+  .optional()
+  .transform((value, context): Prompt => {
+    const only: unknown = Array.isArray(value) && value.length === 1 && typeof value[0] !== "number" ? value[0] : value;
+    if (typeof only === "string") return { kind: "text", text: only };
+    if (Array.isArray(only)) {
+      const items: readonly unknown[] = only;
+      if (items.length > 0 && items.every((item) => Number.isSafeInteger(item) && (item as number) >= 0)) {
+        return { kind: "tokens", ids: items as readonly number[] };
+      }
+      if (items.length > 1 && items.every((item) => typeof item === "string" || Array.isArray(item))) {
+        context.addIssue(ONE_PROMPT);
+        return z.NEVER;
+      }
     }
-    if (items.length > 1 && items.every((item) => typeof item === "string" || Array.isArray(item))) {
-      context.addIssue(ONE_PROMPT);
-      return z.NEVER;
-    }
-  }
-  context.addIssue(PROMPT_SHAPE);
-  return z.NEVER;
-});
+    context.addIssue(PROMPT_SHAPE);
+    return z.NEVER;
+  });
 
 const part = z.object(
   { type: text(), text: z.string({ error: "must be a string" }).optional() },
   { error: 'must be an object such as {"type": "text", "text": "…"}' },
 );
 
-const content = z.unknown().transform((value, context): string => {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value) || value.length === 0) {
-    context.addIssue("must be a string or an array of text parts");
-    return z.NEVER;
-  }
-  const texts = value.map((item: unknown, i) => {
-    const parsed = part.safeParse(item);
-    if (parsed.success && parsed.data.type === "text" && parsed.data.text !== undefined) return parsed.data.text;
-    context.issues.push({ code: "custom", input: undefined, ...partIssue(parsed, i) });
-    return "";
+const content = z
+  .unknown()
+  .optional()
+  .transform((value, context): string => {
+    if (typeof value === "string") return value;
+    if (!Array.isArray(value) || value.length === 0) {
+      context.addIssue("must be a string or an array of text parts");
+      return z.NEVER;
+    }
+    const texts = value.map((item: unknown, i) => {
+      const parsed = part.safeParse(item);
+      if (parsed.success && parsed.data.type === "text" && parsed.data.text !== undefined) return parsed.data.text;
+      context.issues.push({ code: "custom", input: undefined, ...partIssue(parsed, i) });
+      return "";
+    });
+    return texts.join("\n");
   });
-  return texts.join("\n");
-});
 
 function partIssue(parsed: z.ZodSafeParseResult<z.infer<typeof part>>, index: number) {
   if (!parsed.success) {
@@ -127,9 +133,12 @@ const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
 
 const message = z.object(
   {
-    tool_calls: z.unknown().refine((calls) => calls == null || (Array.isArray(calls) && calls.length === 0), {
-      error: "is not supported yet: send messages without tool calls",
-    }),
+    tool_calls: z
+      .unknown()
+      .optional()
+      .refine((calls) => calls == null || (Array.isArray(calls) && calls.length === 0), {
+        error: "is not supported yet: send messages without tool calls",
+      }),
     role: z
       .enum(ROLES, { error: `must be one of ${ROLES.join(", ")}` })
       // OpenAI's newer name for the same role; templates know the older one.

@@ -1,21 +1,15 @@
-import { type Context, ROOT_CONTEXT, type Tracer } from "@opentelemetry/api";
 import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-base";
-import { type Clock, systemClock, WallAnchor } from "./clock.js";
-import type { IncomingRequest, RequestTrace, Tracing, TracingOptions } from "./contract.js";
+import { type Clock, systemClock } from "./clock.js";
+import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./delivery.js";
 import { Exporter } from "./exporter.js";
-import { recordLoadSpans } from "./load-trace.js";
 import { NO_TRACING } from "./no-op.js";
-import { readHeaders, writeHeaders } from "./propagation.js";
-import { contextFrom, headersOf, headerText } from "./propagator.js";
-import { RecordedRequest, SERVER_KIND, serverAttributes, serverSpanName, UnrecordedRequest } from "./request-trace.js";
+import { RequestTracing } from "./request-tracing.js";
 import { createRing } from "./ring.js";
 import { RingSpanProcessor } from "./ring-processor.js";
 import { TraceIdSampler } from "./sampler.js";
-import { SpanMaker } from "./span-maker.js";
 import type { SpanEncoderName, ThreadData } from "./thread-messages.js";
-import { withSamplingState, zipkinTraceId } from "./trace-context.js";
 import { STORE_LIMITS, type StoreLimits } from "./trace-store.js";
 
 export type * from "./contract.js";
@@ -52,7 +46,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, options);
   return {
     startRequest: (request) => requests.start(request),
-    recordLoad: (load) => recordLoadSpans(requests.maker(), loadContext(options.sampleRate), load),
+    recordLoad: (load) => requests.load(load),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, counters),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
@@ -77,39 +71,4 @@ function threadData(
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
     gpuDeviceId: options.gpuDeviceId ?? 0,
   };
-}
-
-/** Loads are few and worth having, so a rate thins out requests only. A rate of 0 means none of anything. */
-function loadContext(sampleRate: number): Context {
-  return withSamplingState(ROOT_CONTEXT, sampleRate > 0 ? "accept" : "deny");
-}
-
-class RequestTracing {
-  constructor(
-    private readonly tracer: Tracer,
-    private readonly clock: Clock,
-    private readonly options: Pick<TracingOptions, "propagation">,
-  ) {}
-
-  /** For one trace: its spans share one relation of the two clocks. */
-  maker(): SpanMaker {
-    return new SpanMaker(this.tracer, new WallAnchor(this.clock));
-  }
-
-  start(request: IncomingRequest): RequestTrace {
-    const caller = contextFrom(
-      ROOT_CONTEXT,
-      readHeaders((name) => headerText(request.headers[name])),
-    );
-    const maker = this.maker();
-    const server = maker.open(serverSpanName(request), request.start, caller, serverAttributes(request), SERVER_KIND);
-    const { traceId, spanId } = server.span.spanContext();
-    const headers = {
-      "x-b3-traceid": zipkinTraceId(traceId),
-      ...writeHeaders(headersOf(server.context), this.options.propagation),
-    };
-    return server.span.isRecording()
-      ? new RecordedRequest(maker, server, headers)
-      : new UnrecordedRequest(traceId, spanId, headers);
-  }
 }

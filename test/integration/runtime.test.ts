@@ -185,6 +185,13 @@ describe("node runner", () => {
     assert.deepEqual(after, await feed(runner, 1, Int32Array.of(8), 6));
   });
 
+  it("forgets what a slot held once it is started afresh, even if that fails", async () => {
+    const runner = await load(modelFolder({ positionIds: true, context: 8 }));
+    await feed(runner, 0, PROMPT, 0);
+    await assert.rejects(runner.run([{ slot: 0, tokens: new Int32Array(9), past: 0 }]), { code: "inference_failed" });
+    await assert.rejects(runner.run([{ slot: 0, tokens: PROMPT, past: PROMPT.length }]), { message: /holds 0 tokens/ });
+  });
+
   it("does not grow", async function () {
     this.timeout(60_000);
     const runner = await load(modelFolder({ headDim: 64, heads: 8, kvHeads: [8, 8] }));

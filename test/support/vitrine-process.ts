@@ -1,5 +1,6 @@
 /** The built command as a user starts it: a child process of its own, spoken to over HTTP only. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -93,6 +94,14 @@ export class VitrineProcess {
     return this.child.pid;
   }
 
+  /** The engine's process: the server's only child. */
+  get enginePid(): number {
+    const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === this.pid);
+    const [only] = children;
+    if (only === undefined || children.length > 1) throw new Error(`vitrine has ${children.length} child processes`);
+    return Number(only);
+  }
+
   get running(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
@@ -137,5 +146,15 @@ export class VitrineProcess {
   private read(line: string): void {
     this.output.push(line);
     this.address ??= /Listening on (http:\/\/\S+:\d+)/.exec(line)?.[1];
+  }
+}
+
+/** Parent of a process, from `/proc/PID/stat`: the second field after the command's name in parentheses. */
+function parentOf(pid: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return undefined; // It has gone since it was listed.
   }
 }

@@ -1,0 +1,49 @@
+import { type Context, ROOT_CONTEXT, type Tracer } from "@opentelemetry/api";
+import { type Clock, WallAnchor } from "./clock.js";
+import type { IncomingRequest, LoadRecord, RequestTrace, TracingOptions } from "./contract.js";
+import { recordLoadSpans } from "./load-trace.js";
+import { readHeaders, writeHeaders } from "./propagation.js";
+import { contextFrom, headersOf, headerText } from "./propagator.js";
+import { RecordedRequest, SERVER_KIND, serverAttributes, serverSpanName, UnrecordedRequest } from "./request-trace.js";
+import { SpanMaker } from "./span-maker.js";
+import { withSamplingState, zipkinTraceId } from "./trace-context.js";
+
+/** Loads are few and worth having, so a rate thins out requests only. A rate of 0 means none of anything. */
+function loadContext(sampleRate: number): Context {
+  return withSamplingState(ROOT_CONTEXT, sampleRate > 0 ? "accept" : "deny");
+}
+
+/** Starts the traces of requests and of model loads. */
+export class RequestTracing {
+  constructor(
+    private readonly tracer: Tracer,
+    private readonly clock: Clock,
+    private readonly options: Pick<TracingOptions, "propagation" | "sampleRate">,
+  ) {}
+
+  /** For one trace: its spans share one relation of the two clocks. */
+  #maker(): SpanMaker {
+    return new SpanMaker(this.tracer, new WallAnchor(this.clock));
+  }
+
+  load(record: LoadRecord): void {
+    recordLoadSpans(this.#maker(), loadContext(this.options.sampleRate), record);
+  }
+
+  start(request: IncomingRequest): RequestTrace {
+    const caller = contextFrom(
+      ROOT_CONTEXT,
+      readHeaders((name) => headerText(request.headers[name])),
+    );
+    const maker = this.#maker();
+    const server = maker.open(serverSpanName(request), request.start, caller, serverAttributes(request), SERVER_KIND);
+    const { traceId, spanId } = server.span.spanContext();
+    const headers = {
+      "x-b3-traceid": zipkinTraceId(traceId),
+      ...writeHeaders(headersOf(server.context), this.options.propagation),
+    };
+    return server.span.isRecording()
+      ? new RecordedRequest(maker, server, headers)
+      : new UnrecordedRequest(traceId, spanId, headers);
+  }
+}

@@ -1,0 +1,27 @@
+/** An engine process over the fake runner, for tests that fork a real child. `modelDir` chooses how it behaves. */
+import { serveEngine } from "../../src/engine/process.js";
+import { VitrineError } from "../../src/errors.js";
+import { FakeRunner } from "./fake-runner.js";
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2));
+
+serveEngine(async (options, clock, onPhase) => {
+  const start = clock();
+  onPhase("session.create");
+  process.stderr.write("fixture: loading\nfixture: ");
+  process.stderr.write(`pid ${process.pid}, telemetry ${process.env.ORT_DISABLE_TELEMETRY}\n`);
+  switch (options.modelDir) {
+    case "missing":
+      throw new VitrineError("model_missing", "There is no model in this directory.");
+    case "crashing":
+      setImmediate(() => {
+        throw new Error("a bug");
+      });
+      return new Promise(() => {});
+    case "hanging":
+      return new Promise(() => {});
+  }
+  // A step takes a moment, so that a test can act between two of them.
+  const runner = new FakeRunner({ contextLength: 100_000, beforeRun: pause });
+  return { runner, phases: [{ name: "session.create", start, end: clock() }] };
+});

@@ -1,0 +1,23 @@
+/** A parent of an engine process that prints the child's log lines and waits for its own end. */
+import { createEngineClient } from "../../src/engine/client.js";
+
+const client = createEngineClient({
+  entry: new URL("./engine-fixture.js", import.meta.url),
+  load: { modelDir: process.argv[2] ?? "", dtype: "auto", device: "cpu", threads: 1, maxSequences: 1 },
+  onLog: (line) => process.stdout.write(`${line}\n`),
+});
+client.onState(({ kind }) => {
+  if (kind !== "ready") return;
+  const sampling = {
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    seed: 0,
+  };
+  const endless = { id: "endless", prompt: Int32Array.of(1), maxTokens: 90_000, stopTokenIds: [], sampling };
+  client.submit({ ...endless, submittedAt: 0, recordSteps: false }, ({ type }) => process.stdout.write(`${type}\n`));
+});

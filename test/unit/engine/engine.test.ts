@@ -1,0 +1,364 @@
+import assert from "node:assert/strict";
+import { Engine } from "../../../src/engine/engine.js";
+import { Random } from "../../../src/engine/random.js";
+import { VitrineError } from "../../../src/errors.js";
+import type { EngineEvent, EngineRequest, EngineStats } from "../../../src/protocol.js";
+import { engineRequest, GREEDY, isRequestEvent, story, tokensOf } from "../../support/engine-requests.js";
+import { FakeRunner, type FakeRunnerOptions, hashedLogits } from "../../support/fake-runner.js";
+import { ManualTimers } from "../../support/manual-timers.js";
+
+interface RunningEngine {
+  readonly engine: Engine;
+  readonly runner: FakeRunner;
+  readonly events: EngineEvent[];
+  /** Sizes of the messages so far. */
+  readonly messages: number[];
+  readonly timers: ManualTimers;
+  /** Moves the clock. */
+  readonly pass: (micros: number) => void;
+  submit(request: EngineRequest): void;
+  /** Settles when every request submitted so far has ended. */
+  ended(): Promise<void>;
+  shutdown(): Promise<void>;
+}
+
+/** An engine over a fake runner, checked after every message it sends. */
+function startEngine(options: FakeRunnerOptions & { readonly maxSequences?: number } = {}): RunningEngine {
+  const runner = new FakeRunner(options);
+  const timers = new ManualTimers();
+  const events: EngineEvent[] = [];
+  const messages: number[] = [];
+  const open = new Set<string>();
+  let now = 0;
+  let settle: (() => void) | undefined;
+  const engine = new Engine({
+    runner,
+    maxSequences: options.maxSequences ?? 4,
+    clock: () => now,
+    timers,
+    turn: () => Promise.resolve(),
+    emit: (batch) => {
+      assert.ok(batch.length > 0, "an empty message");
+      messages.push(batch.length);
+      events.push(...batch);
+      engine.checkInvariants();
+      for (const event of batch) {
+        if (event.type === "ended") assert.ok(open.delete(event.id), `${event.id} ended twice`);
+      }
+      if (open.size === 0) settle?.();
+    },
+  });
+  const running = engine.run();
+  return {
+    engine,
+    runner,
+    events,
+    messages,
+    timers,
+    pass: (micros) => {
+      now += micros;
+    },
+    submit: (request) => {
+      open.add(request.id);
+      engine.dispatch({ type: "submit", request });
+    },
+    ended: () =>
+      new Promise((resolve) => {
+        settle = resolve;
+        if (open.size === 0) resolve();
+      }),
+    shutdown: () => {
+      engine.dispatch({ type: "shutdown" });
+      return running;
+    },
+  };
+}
+
+/** A promise to be resolved by hand. */
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("Engine", () => {
+  it("runs a request from admission to its end, events in order, its slot released", async () => {
+    const { runner, events, submit, ended } = startEngine();
+    submit(engineRequest({ id: "a", prompt: Int32Array.of(1, 2, 3), maxTokens: 3 }));
+    await ended();
+    assert.deepEqual(story(events, "a"), ["admitted", "prefilled", "token 4", "token 5", "token 6", "finished length"]);
+    assert.deepEqual(runner.runs, [
+      [{ slot: 0, tokens: [1, 2, 3], past: 0 }],
+      [{ slot: 0, tokens: [4], past: 3 }],
+      [{ slot: 0, tokens: [5], past: 4 }],
+    ]);
+    assert.deepEqual(runner.slotsHeld, []);
+  });
+
+  it("sends one message a step, and an admission before its prefill is done", async () => {
+    const hold = gate();
+    const { events, messages, submit, ended } = startEngine({
+      beforeRun: (run) => (run === 1 ? hold.opened : undefined),
+    });
+    await turn();
+    const before = messages.length;
+    submit(engineRequest({ id: "a", maxTokens: 3 }));
+    submit(engineRequest({ id: "b", maxTokens: 1 }));
+    await turn();
+    assert.deepEqual(story(events, "a"), ["admitted"]);
+    hold.open();
+    await ended();
+    // Two admissions; then prefill a, decode a, prefill b, decode a.
+    assert.equal(messages.length - before, 6);
+  });
+
+  it("gives the same text alone and among others, greedy or seeded", async () => {
+    const random = Random.seeded(4);
+    const requests = Array.from({ length: 24 }, (_, i) =>
+      engineRequest({
+        id: `r${i}`,
+        prompt: Int32Array.from({ length: 1 + (i % 7) }, () => Math.floor(random.nextFloat() * 32)),
+        maxTokens: 3 + (i % 20),
+        sampling: {
+          ...GREEDY,
+          seed: i,
+          temperature: i % 3 === 0 ? 0 : 1.2,
+          topP: i % 2 === 0 ? 0.9 : 1,
+          repetitionPenalty: i % 4 === 0 ? 1.2 : 1,
+          frequencyPenalty: i % 5 === 0 ? 0.5 : 0,
+        },
+      }),
+    );
+    const together = startEngine({ logits: hashedLogits });
+    for (const request of requests) together.submit(request);
+    await together.ended();
+    const texts = new Set<string>();
+    for (const request of requests) {
+      const alone = startEngine({ logits: hashedLogits });
+      alone.submit(request);
+      await alone.ended();
+      const text = tokensOf(alone.events, request.id);
+      assert.equal(text.length, request.maxTokens);
+      assert.deepEqual(tokensOf(together.events, request.id), text, request.id);
+      texts.add(text.join());
+    }
+    assert.ok(
+      together.runner.runs.some((rows) => rows.length === 4),
+      "they did run together",
+    );
+    assert.equal(texts.size, requests.length, "the texts tell the requests apart");
+  });
+
+  it("another seed gives another text", async () => {
+    const { events, submit, ended } = startEngine({ logits: hashedLogits });
+    for (const seed of [1, 2]) {
+      submit(engineRequest({ id: `s${seed}`, maxTokens: 20, sampling: { ...GREEDY, temperature: 1.5, seed } }));
+    }
+    await ended();
+    assert.notDeepEqual(tokensOf(events, "s1"), tokensOf(events, "s2"));
+  });
+
+  for (const [failing, phase] of [
+    [1, "prefill"],
+    [4, "decode"],
+  ] as const) {
+    it(`ends what was in a ${phase} run that failed, and goes on with the rest`, async () => {
+      const { runner, events, submit, ended } = startEngine({
+        beforeRun: (run) => {
+          if (run === failing) throw new Error("the provider ran out of memory");
+        },
+      });
+      for (const id of ["a", "b", "c"]) submit(engineRequest({ id, maxTokens: 4 }));
+      await ended();
+      const failed = ["a", "b", "c"].filter((id) => story(events, id).at(-1) === "failed inference_failed");
+      assert.deepEqual(failed, phase === "prefill" ? ["a"] : ["a", "b"]);
+      assert.equal(story(events, "c").at(-1), "finished length");
+      assert.deepEqual(runner.slotsHeld, []);
+      const end = events.find((event) => event.type === "ended" && event.outcome.kind === "failed");
+      assert.ok(end?.type === "ended" && end.outcome.kind === "failed");
+      assert.equal(end.outcome.error.message, "the provider ran out of memory");
+    });
+  }
+
+  it("keeps a runner's own error code", async () => {
+    const { events, submit, ended } = startEngine({
+      beforeRun: () => {
+        throw new VitrineError("internal", "no such slot");
+      },
+    });
+    submit(engineRequest({ id: "a" }));
+    await ended();
+    assert.deepEqual(story(events, "a"), ["admitted", "failed internal"]);
+  });
+
+  it("fails a request whose logits are broken, and only that", async () => {
+    const { events, submit, ended } = startEngine({
+      logits: (history, vocabSize) => new Float32Array(vocabSize).fill(history.includes(9) ? Number.NaN : 1),
+    });
+    submit(engineRequest({ id: "bad", prompt: Int32Array.of(9) }));
+    submit(engineRequest({ id: "good", prompt: Int32Array.of(8) }));
+    await ended();
+    assert.deepEqual(story(events, "bad"), ["admitted", "prefilled", "failed inference_failed"]);
+    assert.equal(story(events, "good").at(-1), "finished length");
+  });
+
+  it("frees a request cancelled in its prefill, in decode or in the queue within one step", async () => {
+    const gates = [gate(), gate(), gate()];
+    const { engine, runner, events, submit, ended } = startEngine({
+      maxSequences: 1,
+      beforeRun: (run) => gates[run - 1]?.opened,
+    });
+    for (const id of ["prefilling", "waiting", "decoding"]) submit(engineRequest({ id, maxTokens: 40 }));
+    await turn();
+    engine.dispatch({ type: "cancel", id: "prefilling", cause: "client_gone" });
+    engine.dispatch({ type: "cancel", id: "waiting", cause: "timeout" });
+    gates[0]?.open();
+    await turn();
+    assert.deepEqual(story(events, "prefilling"), ["admitted", "prefilled", "token 4", "cancelled client_gone"]);
+    assert.deepEqual(story(events, "waiting"), ["cancelled timeout"]);
+    assert.equal(runner.runs.length, 2);
+    gates[1]?.open();
+    await turn();
+    engine.dispatch({ type: "cancel", id: "decoding", cause: "drain" });
+    gates[2]?.open();
+    await ended();
+    assert.deepEqual(story(events, "decoding"), ["admitted", "prefilled", "token 4", "token 5", "cancelled drain"]);
+    await turn();
+    assert.equal(runner.runs.length, 3, "no run after the cancellation");
+    assert.deepEqual(runner.slotsHeld, []);
+  });
+
+  it("sleeps while there is nothing to do, and wakes for a command", async () => {
+    let turns = 0;
+    const runner = new FakeRunner();
+    const events: EngineEvent[] = [];
+    const engine = new Engine({
+      runner,
+      maxSequences: 1,
+      clock: () => 0,
+      timers: new ManualTimers(),
+      turn: async () => {
+        turns++;
+      },
+      emit: (batch) => events.push(...batch),
+    });
+    const running = engine.run();
+    for (let i = 0; i < 50; i++) await turn();
+    assert.equal(turns, 0);
+    engine.dispatch({ type: "submit", request: engineRequest({ id: "a", maxTokens: 2 }) });
+    for (let i = 0; i < 50; i++) await turn();
+    assert.equal(turns, 2);
+    assert.equal(story(events, "a").at(-1), "finished length");
+    engine.dispatch({ type: "shutdown" });
+    await running;
+  });
+
+  it("cancels what is left on shutdown, and fails what comes after", async () => {
+    const { engine, events, submit, shutdown, runner } = startEngine({ maxSequences: 1 });
+    submit(engineRequest({ id: "running", maxTokens: 50 }));
+    submit(engineRequest({ id: "waiting" }));
+    await shutdown();
+    assert.equal(story(events, "running").at(-1), "cancelled drain");
+    assert.equal(story(events, "waiting").at(-1), "cancelled drain");
+    submit(engineRequest({ id: "late" }));
+    assert.deepEqual(story(events, "late"), ["failed draining"]);
+    engine.dispatch({ type: "cancel", id: "late", cause: "timeout" });
+    assert.deepEqual(runner.slotsHeld, []);
+    assert.equal(runner.disposed, false, "the runner is its owner's to dispose");
+  });
+
+  describe("time", () => {
+    const statsOf = (events: readonly EngineEvent[]): EngineStats[] =>
+      events.flatMap((event) => (event.type === "stats" ? [event.stats] : []));
+
+    it("accounts for all of it: shares add up to busy, busy and idle to the total", async () => {
+      const steps: number[] = [];
+      const started = startEngine({
+        beforeRun: (run) => {
+          const micros = 1000 + 137 * (run % 5);
+          steps.push(micros);
+          started.pass(micros);
+        },
+      });
+      await turn();
+      started.pass(5_000_000);
+      for (let i = 0; i < 6; i++) {
+        started.submit(engineRequest({ id: `r${i}`, prompt: new Int32Array(1 + i), maxTokens: 2 + i }));
+      }
+      await started.ended();
+      await turn();
+      started.pass(300_000);
+      started.timers.runNext();
+      await turn();
+      const total = steps.reduce((sum, micros) => sum + micros, 0);
+      const shares = started.events.reduce((sum, event) => {
+        if (event.type === "prefilled") return sum + event.forward.deviceSeconds;
+        return event.type === "ended" ? sum + (event.decode?.deviceSeconds ?? 0) : sum;
+      }, 0);
+      assert.ok(Math.abs(shares - total / 1e6) < 1e-12);
+      const last = statsOf(started.events).at(-1);
+      assert.ok(last !== undefined);
+      assert.equal(last.steps, steps.length);
+      assert.ok(Math.abs(last.busySeconds - total / 1e6) < 1e-12);
+      assert.ok(Math.abs(last.idleSeconds - 5.3) < 1e-9);
+      assert.deepEqual([last.waiting, last.running, last.kvTokensReserved, last.kvTokensTotal], [0, 0, 0, 256]);
+    });
+
+    it("sends gauges at most four times a second, only changed ones, and the last change late rather than never", async () => {
+      const started = startEngine({ beforeRun: () => started.pass(10_000) });
+      await turn();
+      assert.equal(statsOf(started.events).length, 1, "the first gauges");
+      started.submit(engineRequest({ id: "a", maxTokens: 50 }));
+      await started.ended();
+      await turn();
+      // Half a second of steps: gauges after 250 ms and after 500, when the last step is not done.
+      assert.equal(statsOf(started.events).length, 3);
+      assert.deepEqual(started.timers.delays, [250]);
+      started.pass(250_000);
+      started.timers.runNext();
+      await turn();
+      const stats = statsOf(started.events);
+      assert.deepEqual([stats.length, stats.at(-1)?.running, stats.at(-1)?.steps], [4, 0, 50]);
+      assert.equal(started.timers.pending, 0, "it sleeps for good");
+      started.pass(1_000_000);
+      started.engine.dispatch({ type: "cancel", id: "nobody", cause: "timeout" });
+      await turn();
+      assert.equal(statsOf(started.events).length, 4, "nothing changed");
+      assert.equal(started.timers.pending, 0);
+    });
+  });
+
+  it("ends each of hundreds of requests once, whatever fails and whoever leaves", async () => {
+    const random = Random.seeded(77);
+    const below = (limit: number): number => Math.floor(random.nextFloat() * limit);
+    const started = startEngine({
+      logits: hashedLogits,
+      maxSequences: 5,
+      beforeRun: async (run) => {
+        if (below(3) === 0) await turn();
+        const any = `r${below(400)}`;
+        const pick = below(12);
+        if (pick === 0) started.engine.dispatch({ type: "cancel", id: any, cause: "client_gone" });
+        if (pick === 1) started.engine.dispatch({ type: "stop", id: any });
+        if (pick === 2 && run % 2 === 0) throw new Error("a failing run");
+      },
+    });
+    for (let i = 0; i < 400; i++) {
+      const prompt = Int32Array.from({ length: 1 + below(20) }, () => below(32));
+      started.submit(engineRequest({ id: `r${i}`, prompt, maxTokens: 1 + below(40), stopTokenIds: [below(32)] }));
+      if (below(4) === 0) await turn();
+    }
+    await started.ended();
+    assert.deepEqual(started.runner.slotsHeld, []);
+    const ends = started.events.filter(isRequestEvent).filter(({ type }) => type === "ended");
+    assert.equal(ends.length, 400);
+    const kinds = new Set(Array.from({ length: 400 }, (_, i) => story(started.events, `r${i}`).at(-1)));
+    for (const kind of ["finished stop", "finished length", "cancelled client_gone", "failed inference_failed"]) {
+      assert.ok(kinds.has(kind), `no request ${kind}`);
+    }
+  });
+});

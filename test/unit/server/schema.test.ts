@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { VitrineError } from "../../../src/errors.js";
+import { type Operation, parseRequest } from "../../../src/server/schema.js";
+
+const SECRET = "zebra-secret";
+
+const completion = (fields: object = {}): string => JSON.stringify({ model: "tiny", prompt: "Hi", ...fields });
+const chat = (fields: object = {}): string =>
+  JSON.stringify({ model: "tiny", messages: [{ role: "user", content: "Hi" }], ...fields });
+const message = (fields: object): string => chat({ messages: [{ role: "user", content: "Hi", ...fields }] });
+
+function refusal(operation: Operation, body: string): VitrineError {
+  try {
+    parseRequest(operation, body);
+  } catch (error) {
+    assert.ok(error instanceof VitrineError, String(error));
+    return error;
+  }
+  throw new assert.AssertionError({ message: `accepted ${body}` });
+}
+
+/** Body, and the field its 400 names. */
+const BAD_COMPLETIONS: readonly (readonly [string, string])[] = [
+  [JSON.stringify({ prompt: "Hi" }), "model"],
+  [completion({ model: 3 }), "model"],
+  [JSON.stringify({ model: "tiny" }), "prompt"],
+  [completion({ prompt: null }), "prompt"],
+  [completion({ prompt: 7 }), "prompt"],
+  [completion({ prompt: {} }), "prompt"],
+  [completion({ prompt: [] }), "prompt"],
+  [completion({ prompt: [[]] }), "prompt"],
+  [completion({ prompt: [SECRET, SECRET] }), "prompt"],
+  [completion({ prompt: [[1], [2]] }), "prompt"],
+  [completion({ prompt: [1, -2] }), "prompt"],
+  [completion({ prompt: [1, 2.5] }), "prompt"],
+  [completion({ prompt: [1, SECRET] }), "prompt"],
+  [completion({ max_tokens: 0 }), "max_tokens"],
+  [completion({ max_tokens: 1.5 }), "max_tokens"],
+  [completion({ max_tokens: SECRET }), "max_tokens"],
+  [completion({ temperature: -0.1 }), "temperature"],
+  [completion({ temperature: 2.1 }), "temperature"],
+  [completion({ temperature: SECRET }), "temperature"],
+  ['{"model": "tiny", "prompt": "Hi", "temperature": 1e999}', "temperature"],
+  [completion({ top_p: 1.1 }), "top_p"],
+  [completion({ top_k: -2 }), "top_k"],
+  [completion({ top_k: 1.5 }), "top_k"],
+  [completion({ min_p: 2 }), "min_p"],
+  [completion({ seed: 0.5 }), "seed"],
+  [completion({ seed: 2 ** 60 }), "seed"],
+  [completion({ stop: "" }), "stop"],
+  [completion({ stop: [SECRET, ""] }), "stop"],
+  [completion({ stop: ["a", "b", "c", "d", "e"] }), "stop"],
+  [completion({ stop: { text: SECRET } }), "stop"],
+  [completion({ frequency_penalty: 3 }), "frequency_penalty"],
+  [completion({ presence_penalty: -3 }), "presence_penalty"],
+  [completion({ repetition_penalty: 0 }), "repetition_penalty"],
+  [completion({ stream: SECRET }), "stream"],
+  [completion({ stream: true, stream_options: SECRET }), "stream_options"],
+  [completion({ stream: true, stream_options: { include_usage: 1 } }), "stream_options.include_usage"],
+  [completion({ stream_options: { include_usage: true } }), "stream_options"],
+  [completion({ user: 5 }), "user"],
+  [completion({ n: 2 }), "n"],
+  [completion({ best_of: 3 }), "best_of"],
+  [completion({ echo: true }), "echo"],
+  [completion({ suffix: SECRET }), "suffix"],
+  [completion({ logprobs: 0 }), "logprobs"],
+  [completion({ logit_bias: { 5: 1 } }), "logit_bias"],
+];
+
+const BAD_CHATS: readonly (readonly [string, string])[] = [
+  [JSON.stringify({ model: "tiny" }), "messages"],
+  [chat({ messages: SECRET }), "messages"],
+  [chat({ messages: [] }), "messages"],
+  [chat({ messages: [SECRET] }), "messages[0]"],
+  [message({ role: SECRET }), "messages[0].role"],
+  [chat({ messages: [{ role: "user", content: "Hi" }, { content: "Hi" }] }), "messages[1].role"],
+  [chat({ messages: [{ role: "user" }] }), "messages[0].content"],
+  [message({ content: null }), "messages[0].content"],
+  [message({ content: 5 }), "messages[0].content"],
+  [message({ content: [] }), "messages[0].content"],
+  [message({ content: [SECRET] }), "messages[0].content[0]"],
+  [message({ content: [{ type: "text" }] }), "messages[0].content[0].text"],
+  [message({ content: [{ text: SECRET }] }), "messages[0].content[0].type"],
+  [
+    message({
+      content: [
+        { type: "text", text: "Hi" },
+        { type: "image_url", image_url: { url: SECRET } },
+      ],
+    }),
+    "messages[0].content[1].type",
+  ],
+  [message({ role: "assistant", content: null, tool_calls: [{ id: SECRET }] }), "messages[0].tool_calls"],
+  [chat({ max_completion_tokens: 0 }), "max_completion_tokens"],
+  [chat({ max_tokens: 0 }), "max_tokens"],
+  [chat({ n: 2 }), "n"],
+  [chat({ logprobs: true }), "logprobs"],
+  [chat({ top_logprobs: 5 }), "top_logprobs"],
+  [chat({ tools: [{ type: "function" }] }), "tools"],
+  [chat({ tool_choice: "required" }), "tool_choice"],
+  [chat({ functions: [{}] }), "functions"],
+  [chat({ response_format: { type: "json_object" } }), "response_format"],
+  [chat({ modalities: ["text", "audio"] }), "modalities"],
+  [chat({ audio: { voice: SECRET } }), "audio"],
+  [chat({ prediction: { content: SECRET } }), "prediction"],
+];
+
+describe("request schema", () => {
+  for (const [operation, table] of [
+    ["text_completion", BAD_COMPLETIONS],
+    ["chat", BAD_CHATS],
+  ] as const) {
+    for (const [body, param] of table) {
+      it(`${operation}: names ${param} in the refusal of ${body.slice(0, 90)}`, () => {
+        const error = refusal(operation, body);
+        assert.equal(error.code, "invalid_request");
+        assert.equal(error.details.param, param);
+        assert.ok(error.message.startsWith(`\`${param}\` `), error.message);
+        assert.ok(!error.message.includes(SECRET), "no content in messages");
+        assert.ok(!error.message.includes("Invalid"), `written by us: ${error.message}`);
+      });
+    }
+  }
+
+  it("refuses what is not a JSON object, without quoting it", () => {
+    for (const body of ["", `{"prompt": "${SECRET}`, SECRET, "[]", '"text"', "null", "17"]) {
+      const error = refusal("chat", body);
+      assert.equal(error.status, 400);
+      assert.ok(!error.message.includes(SECRET));
+    }
+  });
+
+  it("applies OpenAI's defaults", () => {
+    assert.deepEqual(parseRequest("text_completion", completion()), {
+      operation: "text_completion",
+      model: "tiny",
+      prompt: { kind: "text", text: "Hi" },
+      maxTokens: { asked: undefined, otherwise: 16, field: "max_tokens" },
+      sampling: {
+        temperature: 1,
+        topP: 1,
+        topK: 0,
+        minP: 0,
+        repetitionPenalty: 1,
+        presencePenalty: 0,
+        frequencyPenalty: 0,
+      },
+      seed: undefined,
+      stop: [],
+      stream: false,
+      includeUsage: false,
+      user: undefined,
+      ignoredFields: [],
+    });
+  });
+
+  it("takes null as the default, in every field but the required ones", () => {
+    const names =
+      "max_tokens temperature top_p top_k min_p seed stop frequency_penalty presence_penalty repetition_penalty stream " +
+      "stream_options user n best_of echo suffix logprobs logit_bias";
+    const nulls = Object.fromEntries(names.split(" ").map((name) => [name, null]));
+    assert.deepEqual(parseRequest("text_completion", completion(nulls)), parseRequest("text_completion", completion()));
+  });
+
+  it("takes no-op values of what it does not support", () => {
+    const noop = {
+      n: 1,
+      logit_bias: {},
+      logprobs: false,
+      top_logprobs: 0,
+      tools: [],
+      tool_choice: "auto",
+      functions: [],
+      function_call: "none",
+      response_format: { type: "text" },
+      modalities: ["text"],
+      audio: null,
+    };
+    assert.deepEqual(parseRequest("chat", chat(noop)), parseRequest("chat", chat()));
+    const completionNoop = { n: 1, best_of: 1, echo: false, suffix: "", logit_bias: {} };
+    assert.deepEqual(
+      parseRequest("text_completion", completion(completionNoop)),
+      parseRequest("text_completion", completion()),
+    );
+  });
+
+  it("takes every form of one prompt", () => {
+    const prompt = (value: unknown) => parseRequest("text_completion", completion({ prompt: value })).prompt;
+    assert.deepEqual(prompt(["Hi"]), { kind: "text", text: "Hi" });
+    assert.deepEqual(prompt([1, 2]), { kind: "tokens", ids: [1, 2] });
+    assert.deepEqual(prompt([7]), { kind: "tokens", ids: [7] });
+    assert.deepEqual(prompt([[1, 2]]), { kind: "tokens", ids: [1, 2] });
+  });
+
+  it("takes every role and both forms of content", () => {
+    const body = chat({
+      messages: [
+        { role: "developer", content: "a" },
+        { role: "system", content: "b", name: "x" },
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "c" },
+            { type: "text", text: "d" },
+          ],
+        },
+        { role: "assistant", content: "", tool_calls: [] },
+        { role: "tool", content: "e", tool_call_id: "1" },
+      ],
+    });
+    assert.deepEqual(parseRequest("chat", body).prompt, {
+      kind: "messages",
+      messages: [
+        { role: "system", content: "a" },
+        { role: "system", content: "b" },
+        { role: "user", content: "c\nd" },
+        { role: "assistant", content: "" },
+        { role: "tool", content: "e" },
+      ],
+    });
+  });
+
+  it("prefers max_completion_tokens, and remembers which field was used", () => {
+    const both = parseRequest("chat", chat({ max_tokens: 5, max_completion_tokens: 6 })).maxTokens;
+    assert.deepEqual(both, { asked: 6, otherwise: Number.POSITIVE_INFINITY, field: "max_completion_tokens" });
+    assert.equal(parseRequest("chat", chat({ max_tokens: 5 })).maxTokens.asked, 5);
+  });
+
+  it("keeps values at the borders, and 0 as 0", () => {
+    const { sampling } = parseRequest("text_completion", completion({ temperature: 0, top_p: 0, top_k: -1, min_p: 0 }));
+    assert.equal(sampling.temperature, 0);
+    assert.equal(sampling.topP, Number.EPSILON);
+    assert.equal(sampling.topK, 0);
+    assert.equal(parseRequest("text_completion", completion({ temperature: 2 })).sampling.temperature, 2);
+    assert.equal(parseRequest("text_completion", completion({ seed: 0 })).seed, 0);
+    assert.equal(parseRequest("text_completion", completion({ seed: -1 })).seed, Number.MAX_SAFE_INTEGER);
+  });
+
+  it("ignores unknown fields, and names them", () => {
+    const body = completion({ foo: SECRET, service_tier: "auto", n: 1 });
+    assert.deepEqual(parseRequest("text_completion", body).ignoredFields, ["foo", "service_tier"]);
+  });
+});

@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import { DROP_CAUSES, ThreadCounters } from "../../../src/tracing/counters.js";
+import { DELIVERY_LIMITS, Delivery, type DeliveryLimits, type Timers } from "../../../src/tracing/delivery.js";
+import type { Sender, SendResult } from "../../../src/tracing/sender.js";
+
+class ManualTimers implements Timers {
+  #now = 1_000;
+  #waiting: { at: number; then: () => void }[] = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  delay(ms: number, then: () => void): () => void {
+    const entry = { at: this.#now + ms, then };
+    this.#waiting.push(entry);
+    return () => {
+      this.#waiting = this.#waiting.filter((one) => one !== entry);
+    };
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.#now += ms;
+    const due = this.#waiting.filter(({ at }) => at <= this.#now);
+    this.#waiting = this.#waiting.filter(({ at }) => at > this.#now);
+    for (const { then } of due) then();
+    await settle();
+  }
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const OK: SendResult = { ok: true };
+const REFUSED: SendResult = { ok: false, cause: "connection_failed", reason: "ECONNREFUSED" };
+const INVALID: SendResult = { ok: false, cause: "rejected", reason: "HTTP status 400" };
+
+class FakeSender implements Sender {
+  readonly target = "http://collector";
+  readonly sent: { spans: readonly string[]; timeoutMs: number }[] = [];
+  /** What each POST comes to; without an entry it hangs. */
+  results: SendResult[] = [];
+  always: SendResult | undefined;
+  most = 0;
+  #open = 0;
+  #hanging: ((result: SendResult) => void)[] = [];
+
+  async send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
+    this.sent.push({ spans, timeoutMs });
+    this.most = Math.max(this.most, ++this.#open);
+    const result = this.always ?? this.results.shift();
+    const settled = result ?? (await new Promise<SendResult>((resolve) => this.#hanging.push(resolve)));
+    this.#open--;
+    return settled;
+  }
+
+  async answer(result: SendResult): Promise<void> {
+    this.#hanging.shift()?.(result);
+    await settle();
+  }
+
+  close(): void {}
+}
+
+function setUp(limits: Partial<DeliveryLimits> = {}) {
+  const sender = new FakeSender();
+  const counters = new ThreadCounters();
+  const timers = new ManualTimers();
+  const logs: string[] = [];
+  const log = (_level: string, message: string) => void logs.push(message);
+  const delivery = new Delivery(sender, counters, log, { ...DELIVERY_LIMITS, ...limits }, timers);
+  let offered = 0;
+  const offer = (count: number, json = '{"a":1}') => {
+    for (let left = count; left > 0; left--) delivery.offer(json);
+    offered += count;
+  };
+  /** Every span offered is delivered, dropped or queued, always. */
+  const balance = () => {
+    const dropped = DROP_CAUSES.reduce((sum, cause) => sum + counters.get(cause), 0);
+    assert.equal(counters.get("delivered") + dropped + counters.get("queued"), offered);
+  };
+  return { sender, counters, timers, logs, delivery, offer, balance };
+}
+
+describe("Delivery", () => {
+  it("sends a full batch at once, and no more spans than that", async () => {
+    const { sender, offer, counters, balance } = setUp();
+    sender.always = OK;
+    offer(511);
+    await settle();
+    assert.equal(sender.sent.length, 0);
+    offer(1);
+    await settle();
+    assert.deepEqual(
+      sender.sent.map(({ spans }) => spans.length),
+      [512],
+    );
+    assert.deepEqual([counters.get("delivered"), counters.get("sendsOk"), counters.get("queued")], [512, 1, 0]);
+    balance();
+  });
+
+  it("sends the rest 5 s after the first unsent span", async () => {
+    const { sender, offer, timers } = setUp();
+    sender.always = OK;
+    offer(1);
+    await timers.advance(4_000);
+    offer(1);
+    await timers.advance(999);
+    assert.equal(sender.sent.length, 0);
+    await timers.advance(1);
+    assert.equal(sender.sent[0]?.spans.length, 2);
+    offer(1);
+    await timers.advance(4_999);
+    assert.equal(sender.sent.length, 1);
+    await timers.advance(1);
+    assert.equal(sender.sent.length, 2);
+  });
+
+  it("counts the wait of spans that came during a POST from their own arrival", async () => {
+    const { sender, offer, timers } = setUp();
+    offer(1);
+    await timers.advance(5_000);
+    await timers.advance(1_000);
+    offer(1);
+    await timers.advance(3_000);
+    await sender.answer(OK);
+    sender.always = OK;
+    await timers.advance(1_999);
+    assert.equal(sender.sent.length, 1);
+    await timers.advance(1);
+    assert.equal(sender.sent.length, 2);
+  });
+
+  it("has one POST in flight", async () => {
+    const { sender, offer, timers, balance } = setUp({ batchSpans: 2 });
+    offer(6);
+    await timers.advance(20_000);
+    assert.equal(sender.sent.length, 1);
+    for (let round = 0; round < 3; round++) await sender.answer(OK);
+    assert.deepEqual([sender.sent.length, sender.most], [3, 1]);
+    balance();
+  });
+
+  it("keeps a batch under its bytes", async () => {
+    const { sender, offer, timers } = setUp({ batchBytes: 50 });
+    sender.always = OK;
+    offer(7, '{"abc":"0123456"}');
+    await timers.advance(5_000);
+    assert.ok(sender.sent.length > 1);
+    for (const { spans } of sender.sent) assert.ok(`[${spans.join(",")}]`.length <= 50);
+  });
+
+  it("bounds the queue by count, what is in flight included", async () => {
+    const { offer, counters, balance } = setUp({ batchSpans: 10, queueSpans: 25 });
+    offer(100);
+    await settle();
+    assert.deepEqual([counters.get("queued"), counters.get("queue_full")], [25, 75]);
+    balance();
+  });
+
+  it("bounds the queue by bytes, and refuses one span too large for a batch", async () => {
+    const { offer, counters, balance } = setUp({ queueBytes: 40, batchBytes: 30 });
+    offer(10, '{"a":"é"}');
+    offer(1, `{"a":"${"x".repeat(30)}"}`);
+    assert.deepEqual([counters.get("queued"), counters.get("queue_full"), counters.get("oversize")], [4, 6, 1]);
+    balance();
+  });
+
+  it("tries a batch again with growing pauses, then drops it and counts why", async () => {
+    const { sender, offer, timers, counters, balance } = setUp({ batchSpans: 3 });
+    sender.always = REFUSED;
+    offer(3);
+    await settle();
+    await timers.advance(999);
+    assert.equal(sender.sent.length, 1);
+    await timers.advance(1);
+    assert.equal(sender.sent.length, 2);
+    balance();
+    await timers.advance(1_999);
+    assert.equal(sender.sent.length, 2);
+    await timers.advance(1);
+    assert.equal(sender.sent.length, 3);
+    assert.deepEqual(
+      [counters.get("connection_failed"), counters.get("sendsFailed"), counters.get("queued")],
+      [3, 3, 0],
+    );
+    balance();
+  });
+
+  it("delivers when the collector comes back between attempts", async () => {
+    const { sender, offer, timers, counters } = setUp({ batchSpans: 3 });
+    sender.results = [REFUSED, OK];
+    offer(3);
+    await settle();
+    await timers.advance(1_000);
+    assert.deepEqual([counters.get("delivered"), counters.get("sendsOk"), counters.get("sendsFailed")], [3, 1, 1]);
+  });
+
+  it("does not repeat what was refused for good", async () => {
+    const { sender, offer, timers, counters, balance } = setUp({ batchSpans: 3 });
+    sender.results = [INVALID];
+    offer(3);
+    await timers.advance(60_000);
+    assert.deepEqual([sender.sent.length, counters.get("rejected")], [1, 3]);
+    balance();
+  });
+
+  it("logs the first failure, then at most one a minute, without secrets", async () => {
+    const { sender, offer, timers, logs } = setUp({ batchSpans: 1, attempts: 1 });
+    sender.always = REFUSED;
+    for (let second = 0; second < 61; second++) {
+      offer(1);
+      await timers.advance(1_000);
+    }
+    assert.equal(logs.length, 2);
+    assert.match(logs[0] ?? "", /http:\/\/collector failed: ECONNREFUSED; 1 spans dropped/);
+  });
+
+  it("flushes everything at once, in batches", async () => {
+    const { sender, offer, delivery, timers, counters, balance } = setUp({ batchSpans: 2 });
+    sender.always = OK;
+    offer(1);
+    const flushed = delivery.flush(timers.now() + 1_000);
+    offer(4);
+    await flushed;
+    assert.equal(counters.get("delivered"), 5);
+    balance();
+  });
+
+  it("does not wait out a pause when flushing begins", async () => {
+    const { sender, offer, delivery, timers, counters } = setUp({ batchSpans: 2 });
+    sender.results = [REFUSED, OK];
+    offer(2);
+    await settle();
+    await delivery.flush(timers.now() + 500);
+    assert.equal(counters.get("delivered"), 2);
+  });
+
+  it("stops flushing at the deadline though a POST hangs, and gives that POST no longer", async () => {
+    const { sender, offer, delivery, timers, balance } = setUp();
+    offer(3);
+    let flushed = false;
+    void delivery.flush(timers.now() + 700).then(() => {
+      flushed = true;
+    });
+    await settle();
+    assert.equal(sender.sent[0]?.timeoutMs, 700);
+    await timers.advance(699);
+    assert.equal(flushed, false);
+    await timers.advance(1);
+    assert.equal(flushed, true);
+    balance();
+  });
+
+  it("flushes at once when there is nothing", async () => {
+    const { delivery, timers } = setUp();
+    await delivery.flush(timers.now() + 1_000);
+  });
+});

@@ -1,0 +1,102 @@
+/** Drives request traces with clocks and ids of the test's own, through codec and ring, into a store, on one thread. */
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import type { SamplingParams } from "../../../src/protocol.js";
+import type { GenerateAttributes, IncomingRequest, TracingOptions } from "../../../src/tracing/contract.js";
+import { ThreadCounters } from "../../../src/tracing/counters.js";
+import { ExportPipeline } from "../../../src/tracing/export-pipeline.js";
+import { RequestTracing } from "../../../src/tracing/request-tracing.js";
+import { createRing } from "../../../src/tracing/ring.js";
+import { RingSpanProcessor } from "../../../src/tracing/ring-processor.js";
+import { TraceIdSampler } from "../../../src/tracing/sampler.js";
+import { TraceStore } from "../../../src/tracing/trace-store.js";
+import type { ZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+
+/** Microseconds since the epoch at monotonic time 0. */
+export const EPOCH = 1_700_000_000_000_000;
+
+export class Harness {
+  readonly store = new TraceStore();
+  readonly requests: RequestTracing;
+  readonly #pipeline: ExportPipeline;
+  readonly processor: RingSpanProcessor;
+
+  constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate">> = {}) {
+    const { propagation = "b3multi", sampleRate = 1 } = options;
+    const ring = createRing(2 ** 20);
+    this.processor = new RingSpanProcessor(ring);
+    this.#pipeline = new ExportPipeline(ring, new ThreadCounters(), { serviceName: "vitrine" }, { store: this.store });
+    let spans = 0;
+    let traces = 0;
+    const provider = new BasicTracerProvider({
+      sampler: new TraceIdSampler(sampleRate),
+      idGenerator: {
+        generateSpanId: () => (++spans).toString(16).padStart(16, "0"),
+        generateTraceId: () => `aa${(++traces).toString(16).padStart(30, "0")}`,
+      },
+      spanProcessors: [this.processor],
+    });
+    const clock = { wall: () => EPOCH, monotonic: () => 0 };
+    this.requests = new RequestTracing(provider.getTracer("test"), clock, { propagation, sampleRate });
+  }
+
+  /** Spans of the only trace there is. */
+  spans(): readonly ZipkinSpan[] {
+    this.#pipeline.drain();
+    const traces = [...this.store.traces()];
+    if (traces.length !== 1) throw new Error(`expected one trace, found ${traces.length}`);
+    return traces[0]?.spans ?? [];
+  }
+
+  /** The only span of that name; `phase` tells forward spans apart. */
+  span(name: string, phase?: string): ZipkinSpan {
+    const found = this.spans().filter((span) => span.name === name && (!phase || span.tags?.["ai.phase"] === phase));
+    const [only] = found;
+    if (only === undefined || found.length !== 1) throw new Error(`expected one span ${name}, found ${found.length}`);
+    return only;
+  }
+
+  /** Names in the tree's order, indented by depth, siblings by time. */
+  tree(): string[] {
+    const spans = [...this.spans()].sort((one, other) => one.timestamp - other.timestamp);
+    const ids = new Set(spans.map(({ id }) => id));
+    const below = (parent: string | undefined, depth: number): string[] =>
+      spans
+        .filter(({ parentId }) => (parentId !== undefined && ids.has(parentId) ? parentId : undefined) === parent)
+        .flatMap((span) => {
+          const phase = span.tags?.["ai.phase"];
+          const label = phase === undefined ? span.name : `${span.name} ${phase}`;
+          const mark = span.tags?.error === undefined ? "" : ` !${span.tags.error}`;
+          return [`${"  ".repeat(depth)}${label}${mark}`, ...below(span.id, depth + 1)];
+        });
+    return below(undefined, 0);
+  }
+}
+
+export const INCOMING: IncomingRequest = {
+  method: "POST",
+  path: "/v1/chat/completions",
+  headers: {},
+  start: 0,
+  remote: { address: "::ffff:10.0.0.9", port: 50_123 },
+};
+
+export const SAMPLING: SamplingParams = {
+  temperature: 0,
+  topP: 0.9,
+  topK: 50,
+  minP: 0.05,
+  repetitionPenalty: 1.1,
+  presencePenalty: 0.5,
+  frequencyPenalty: 0.25,
+  seed: 42,
+};
+
+export const GENERATE: GenerateAttributes = {
+  model: "tiny",
+  operation: "chat",
+  stream: true,
+  maxTokens: 16,
+  sampling: SAMPLING,
+  userIdHash: "0123abcd",
+  device: { requested: "auto", provider: "cuda", deviceId: 1, reason: "a CUDA device was found" },
+};

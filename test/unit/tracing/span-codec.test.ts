@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { type Attributes, ROOT_CONTEXT, SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import { BasicTracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace-base";
+import { MAX_SPAN_BYTES, SpanDecoder, SpanEncoder } from "../../../src/tracing/span-codec.js";
+import type { SpanRecord } from "../../../src/tracing/span-record.js";
+
+function makeSpan(
+  attributes: Attributes = {},
+  change: (span: ReturnType<typeof open>) => void = () => {},
+): ReadableSpan {
+  const ended: ReadableSpan[] = [];
+  const span = open(attributes, ended);
+  change(span);
+  span.end([1_700_000_000, 123_456_600]);
+  const [only] = ended;
+  assert.ok(only);
+  return only;
+}
+
+function open(attributes: Attributes, ended: ReadableSpan[]) {
+  const provider = new BasicTracerProvider({
+    idGenerator: {
+      generateTraceId: () => "463ac35c9f6413ad48485a3953bb6124",
+      generateSpanId: () => "00fb4a1d1a96d3f0",
+    },
+    spanProcessors: [
+      { onStart() {}, onEnd: (span) => void ended.push(span), forceFlush: async () => {}, shutdown: async () => {} },
+    ],
+  });
+  const options = { kind: SpanKind.SERVER, startTime: [1_700_000_000, 1_000] as [number, number], attributes };
+  return provider.getTracer("test").startSpan("POST /v1/completions", options, ROOT_CONTEXT);
+}
+
+function roundTrip(span: ReadableSpan, debug = false): SpanRecord {
+  const encoder = new SpanEncoder();
+  const length = encoder.encode(span, debug);
+  assert.ok(length > 0);
+  // Somewhere inside other bytes, as in the ring.
+  const bytes = Buffer.alloc(length + 20, 0xee);
+  encoder.bytes.copy(bytes, 12, 0, length);
+  return new SpanDecoder().decode(bytes, 12, length);
+}
+
+describe("span codec", () => {
+  it("keeps ids, times, kind, name, attributes, events and status", () => {
+    const attributes = {
+      "http.method": "POST",
+      "ai.temperature": 0,
+      "ai.seed": 2 ** 53 - 1,
+      "ai.top_p": 0.95,
+      "gen_ai.request.stream": true,
+      "gen_ai.response.finish_reasons": ["stop", "length"],
+    };
+    const span = makeSpan(attributes, (open) => {
+      open.addEvent("first_token", [1_700_000_000, 50_000_000]);
+      open.setStatus({ code: SpanStatusCode.ERROR, message: "engine_lost: the engine died" });
+    });
+    assert.deepEqual(roundTrip(span, true), {
+      traceId: "463ac35c9f6413ad48485a3953bb6124",
+      spanId: "00fb4a1d1a96d3f0",
+      kind: SpanKind.SERVER,
+      name: "POST /v1/completions",
+      start: 1_700_000_000_000_001,
+      end: 1_700_000_000_123_457,
+      debug: true,
+      failed: true,
+      statusMessage: "engine_lost: the engine died",
+      attributes,
+      events: [{ at: 1_700_000_000_050_000, name: "first_token" }],
+    });
+  });
+
+  it("keeps a parent, and the absence of status and debug", () => {
+    const span = makeSpan();
+    const parent = { traceId: span.spanContext().traceId, spanId: "a2fb4a1d1a96d312", traceFlags: 1 };
+    const child: ReadableSpan = Object.create(span, { parentSpanContext: { value: parent } });
+    const record = roundTrip(child);
+    assert.equal(record.parentId, "a2fb4a1d1a96d312");
+    assert.deepEqual([record.debug, record.failed, record.statusMessage], [false, false, ""]);
+    assert.equal("parentId" in roundTrip(span), false);
+  });
+
+  it("keeps text of every width, and cuts long text", () => {
+    const text = "aé漢🙂".repeat(10);
+    assert.equal(roundTrip(makeSpan({ "ai.device.reason": text })).attributes["ai.device.reason"], text);
+    const long = roundTrip(makeSpan({ "ai.device.reason": "é".repeat(1_000) })).attributes["ai.device.reason"];
+    assert.equal(long, "é".repeat(256));
+    assert.equal(roundTrip(makeSpan({}, (span) => span.updateName("n".repeat(999)))).name.length, 128);
+  });
+
+  it("leaves out and counts what the allow-list does not have, by name or by type", () => {
+    const encoder = new SpanEncoder();
+    const length = encoder.encode(
+      makeSpan({
+        "gen_ai.prompt": "secret",
+        "gen_ai.input.messages": "secret",
+        "http.status_code": "200",
+        "ai.seed": Number.NaN,
+        "ai.phase": "decode",
+      }),
+      false,
+    );
+    const { attributes } = new SpanDecoder().decode(encoder.bytes, 0, length);
+    assert.deepEqual(attributes, { "ai.phase": "decode" });
+    assert.equal(encoder.droppedAttributes, 4);
+    assert.equal(encoder.bytes.includes("secret"), false);
+  });
+
+  it("never records what an event carries besides its name", () => {
+    const span = makeSpan({}, (open) => open.recordException(new Error("secret")));
+    const encoder = new SpanEncoder();
+    const length = encoder.encode(span, false);
+    assert.equal(encoder.bytes.subarray(0, length).includes("secret"), false);
+    assert.equal(roundTrip(span).events[0]?.name, "exception");
+  });
+
+  it("refuses a span that does not fit, and encodes the next one", () => {
+    const reasons = Array.from({ length: 255 }, () => "x".repeat(256));
+    const encoder = new SpanEncoder();
+    assert.equal(encoder.encode(makeSpan({ "gen_ai.response.finish_reasons": reasons }), false), 0);
+    const length = encoder.encode(makeSpan({ "ai.phase": "decode" }), false);
+    assert.ok(length > 0 && length < MAX_SPAN_BYTES);
+    assert.equal(new SpanDecoder().decode(encoder.bytes, 0, length).attributes["ai.phase"], "decode");
+  });
+
+  it("refuses bytes that are no span", () => {
+    assert.throws(() => new SpanDecoder().decode(Buffer.alloc(60, 0xff), 0, 60), RangeError);
+    const encoder = new SpanEncoder();
+    const length = encoder.encode(makeSpan({ "ai.phase": "decode" }), false);
+    assert.throws(() => new SpanDecoder().decode(encoder.bytes, 0, length - 1), RangeError);
+  });
+});

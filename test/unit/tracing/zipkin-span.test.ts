@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { SpanKind } from "@opentelemetry/api";
+import type { SpanRecord } from "../../../src/tracing/span-record.js";
+import { toZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+
+const ENDPOINT = { serviceName: "vitrine", ipv4: "127.0.0.1", port: 8080 };
+
+function record(change: Partial<SpanRecord> = {}): SpanRecord {
+  return {
+    traceId: "463ac35c9f6413ad48485a3953bb6124",
+    spanId: "a2fb4a1d1a96d312",
+    kind: SpanKind.INTERNAL,
+    name: "tokenize",
+    start: 1_700_000_000_000_000,
+    end: 1_700_000_000_000_250,
+    debug: false,
+    failed: false,
+    statusMessage: "",
+    attributes: {},
+    events: [],
+    ...change,
+  };
+}
+
+const zipkin = (change: Partial<SpanRecord> = {}) => toZipkinSpan(record(change), ENDPOINT);
+
+describe("toZipkinSpan", () => {
+  it("says nothing that is not there: no kind for internal spans, no empty lists", () => {
+    assert.deepEqual(zipkin(), {
+      traceId: "463ac35c9f6413ad48485a3953bb6124",
+      id: "a2fb4a1d1a96d312",
+      name: "tokenize",
+      timestamp: 1_700_000_000_000_000,
+      duration: 250,
+      localEndpoint: ENDPOINT,
+    });
+  });
+
+  it("gives kinds, parent, annotations and debug", () => {
+    const span = zipkin({
+      kind: SpanKind.SERVER,
+      parentId: "05e3ac9a4f6e3b90",
+      debug: true,
+      events: [{ at: 1_700_000_000_000_100, name: "first_token" }],
+    });
+    assert.equal(span.kind, "SERVER");
+    assert.equal(span.parentId, "05e3ac9a4f6e3b90");
+    assert.equal(span.debug, true);
+    assert.deepEqual(span.annotations, [{ timestamp: 1_700_000_000_000_100, value: "first_token" }]);
+    const kinds = [SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER].map((kind) => zipkin({ kind }).kind);
+    assert.deepEqual(kinds, ["CLIENT", "PRODUCER", "CONSUMER"]);
+  });
+
+  it("makes times whole and durations at least 1", () => {
+    const instant = zipkin({ start: 1_700_000_000_000_000.25, end: 1_700_000_000_000_000.25 });
+    assert.deepEqual([instant.timestamp, instant.duration], [1_700_000_000_000_000, 1]);
+    assert.equal(zipkin({ end: 1 }).duration, 1);
+  });
+
+  it("files 64-bit traces under 16 digits, as their callers do", () => {
+    assert.equal(zipkin({ traceId: "000000000000000048485a3953bb6124" }).traceId, "48485a3953bb6124");
+  });
+
+  it("makes every tag a string", () => {
+    const attributes = {
+      "ai.temperature": 0,
+      "gen_ai.request.stream": false,
+      "gen_ai.response.finish_reasons": ["stop"],
+      "ai.phase": "decode",
+    };
+    assert.deepEqual(zipkin({ attributes }).tags, {
+      "ai.temperature": "0",
+      "gen_ai.request.stream": "false",
+      "gen_ai.response.finish_reasons": '["stop"]',
+      "ai.phase": "decode",
+    });
+  });
+
+  it("tags every failure, with words or without", () => {
+    assert.equal(zipkin({ failed: true, statusMessage: "engine_lost: it died" }).tags?.error, "engine_lost: it died");
+    assert.equal(zipkin({ failed: true }).tags?.error, "true");
+    assert.equal(zipkin({ failed: true, attributes: { error: "told" } }).tags?.error, "told");
+  });
+
+  it("makes the peer the remote endpoint, not tags", () => {
+    const remote = (address: string, port = 0) =>
+      zipkin({ attributes: { "network.peer.address": address, "network.peer.port": port } });
+    assert.deepEqual(remote("10.0.0.9", 50_123).remoteEndpoint, { ipv4: "10.0.0.9", port: 50_123 });
+    assert.deepEqual(remote("::ffff:10.0.0.9").remoteEndpoint, { ipv4: "10.0.0.9" });
+    assert.deepEqual(remote("2001:db8::c001").remoteEndpoint, { ipv6: "2001:db8::c001" });
+    assert.equal(remote("not an address", 70_000).remoteEndpoint, undefined);
+    assert.equal(remote("10.0.0.9").tags, undefined);
+    assert.deepEqual(zipkin({ attributes: { "peer.service": "gateway" } }).remoteEndpoint, { serviceName: "gateway" });
+  });
+});
