@@ -1,0 +1,223 @@
+import { OrtMemory, OrtRunOptions, type OrtSession } from "../../native/ort.js";
+import type { ModelRunner, RunnerRow } from "../engine/runner.js";
+import { VitrineError } from "../errors.js";
+import type { DeviceChoice, ModelDescription } from "../protocol.js";
+import { describeModel } from "./describe-model.js";
+import { readGraphNodes } from "./graph-nodes.js";
+import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
+import { reasonOf } from "./json-file.js";
+import { createNativeSession } from "./native-session.js";
+import type { RunnerOptions } from "./node-runner.js";
+import { RowWindow } from "./row-window.js";
+import { SlotCache } from "./slot-cache.js";
+import { whyNoSlotCache } from "./slot-cache-support.js";
+import { StepTensors } from "./step-tensors.js";
+
+/** A run expected to be shorter stays on this thread: handing it to another one takes about as long as 2 % of it. */
+const SYNC_BELOW_MS = 2;
+/** Idle rows that a decode step carries along rather than being two runs. */
+const MOST_BRIDGED_ROWS = 2;
+
+/**
+ * The default runner: ONNX Runtime's C API, tensors bound once, KV cache updated in place, all decoding sequences in
+ * one run. Prompts run one at a time, in chunks. Throws as `createNativeSession` does, and `model_unsupported` for
+ * graphs whose cache cannot be updated in place.
+ */
+export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
+  const session = await createNativeSession(options.graph, options.device, options.threads);
+  try {
+    const signature = readGraphSignature(session.inputs, session.outputs, options.directory.config);
+    const obstacle = whyNoSlotCache(signature, session.inputs, readGraphNodes(options.graph.path), options.device);
+    if (obstacle !== undefined) {
+      throw new VitrineError("model_unsupported", `The native runner cannot run ${options.graph.path}: ${obstacle}.`);
+    }
+    return new NativeRunner(session, signature, options);
+  } catch (error) {
+    session.dispose();
+    throw error;
+  }
+}
+
+class NativeRunner implements ModelRunner {
+  readonly model: ModelDescription;
+  readonly device: DeviceChoice;
+  readonly #session: OrtSession;
+  readonly #signature: GraphSignature;
+  readonly #slots: number;
+  readonly #memory: OrtMemory;
+  readonly #runOptions: OrtRunOptions;
+  readonly #cache: SlotCache;
+  /** By first row and count; good for one allocation of the cache. */
+  readonly #windows = new Map<string, RowWindow>();
+  #step: StepTensors | undefined;
+  #running: Promise<unknown> | undefined;
+  #released: number[] = [];
+  /** What a run of one token a row took last. */
+  #decodeMs = Number.POSITIVE_INFINITY;
+
+  constructor(session: OrtSession, signature: GraphSignature, options: RunnerOptions) {
+    this.model = describeModel(options.directory, options.graph, signature);
+    this.device = options.device;
+    this.#session = session;
+    this.#signature = signature;
+    this.#slots = options.maxSequences;
+    this.#memory = OrtMemory.cpu(session.environment);
+    this.#runOptions = OrtRunOptions.create(session.environment);
+    const limits = { rows: options.maxSequences, tokens: this.model.contextLength };
+    this.#cache = new SlotCache(this.#memory, signature.cacheType, signature.cache, limits);
+  }
+
+  async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+    if (this.#running !== undefined) throw planError("another step is still running");
+    const running = this.#runRows(rows);
+    this.#running = running;
+    try {
+      return await running;
+    } catch (cause) {
+      if (cause instanceof VitrineError) throw cause;
+      throw new VitrineError("inference_failed", `ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause });
+    } finally {
+      this.#running = undefined;
+      for (const slot of this.#released.splice(0)) this.#cache.release(slot);
+    }
+  }
+
+  /** During a step it takes effect after it. */
+  release(slot: number): void {
+    if (this.#running === undefined) this.#cache.release(slot);
+    else this.#released.push(slot);
+  }
+
+  /** Ends a running step first. */
+  async dispose(): Promise<void> {
+    if (this.#session.disposed) return;
+    this.#runOptions.terminate();
+    await this.#running?.catch(() => {});
+    this.#dropWindows();
+    this.#step?.dispose();
+    this.#cache.dispose();
+    this.#runOptions.dispose();
+    this.#memory.dispose();
+    this.#session.dispose();
+  }
+
+  async #runRows(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+    for (const row of rows) this.#checkRow(row);
+    for (const { slot, past } of rows) {
+      this.#cache.admit(slot);
+      // Going back is only this: what lies beyond the length is never read.
+      this.#cache.setLength(slot, past);
+    }
+    this.#reserve(Math.max(...rows.map(({ past, tokens }) => past + tokens.length)));
+    const logits = new Map<RunnerRow, Float32Array>();
+    for (const row of rows) if (row.tokens.length > 1) logits.set(row, await this.#runPrompt(row));
+    const decoding = rows.filter((row) => row.tokens.length === 1);
+    if (decoding.length > 0) await this.#runDecode(decoding, logits);
+    for (const { slot, past, tokens } of rows) this.#cache.setLength(slot, past + tokens.length);
+    return rows.map((row) => logits.get(row) as Float32Array);
+  }
+
+  async #runPrompt({ slot, tokens, past }: RunnerRow): Promise<Float32Array> {
+    const row = this.#cache.rowOf(slot) as number;
+    const window = this.#window(row, 1);
+    const step = this.#step as StepTensors;
+    for (let start = 0; start < tokens.length; start += step.promptTokens) {
+      const chunk = tokens.subarray(start, start + step.promptTokens);
+      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index);
+      step.setMaskSum(row, past + start + chunk.length);
+      window.bind(chunk.length);
+      await this.#execute(window, this.#decodeMs * chunk.length);
+    }
+    // The next prompt's logits go to the same memory.
+    return window.logitsOf(row).slice();
+  }
+
+  async #runDecode(decoding: readonly RunnerRow[], logits: Map<RunnerRow, Float32Array>): Promise<void> {
+    this.#cache.compact();
+    const byRow = new Map(decoding.map((row) => [this.#cache.rowOf(row.slot) as number, row]));
+    for (const { first, count } of this.#segments([...byRow.keys()])) {
+      const window = this.#window(first, count);
+      for (let row = first; row < first + count; row++) this.#feedDecode(row, row - first, byRow.get(row)?.tokens[0]);
+      window.bind(1);
+      const start = performance.now();
+      await this.#execute(window, this.#decodeMs);
+      this.#decodeMs = performance.now() - start;
+      for (let row = first; row < first + count; row++) {
+        const fed = byRow.get(row);
+        if (fed !== undefined) logits.set(fed, window.logitsOf(row));
+      }
+    }
+  }
+
+  /** An idle row is fed some token after its last: it writes beyond the row's length, where nothing is yet. */
+  #feedDecode(row: number, index: number, token = 0): void {
+    const length = this.#cache.lengthInRow(row);
+    this.#step?.feed(index, token, length);
+    this.#step?.setMaskSum(row, length + 1);
+  }
+
+  /** Rows to decode as few runs over neighbours, with idle rows between them where there are few. */
+  #segments(rows: number[]): { first: number; count: number }[] {
+    const segments: { first: number; count: number }[] = [];
+    for (const row of rows.sort((a, b) => a - b)) {
+      const last = segments.at(-1);
+      if (last !== undefined && this.#bridges(last.first + last.count, row)) last.count = row - last.first + 1;
+      else segments.push({ first: row, count: 1 });
+    }
+    return segments;
+  }
+
+  #bridges(from: number, to: number): boolean {
+    if (to - from > MOST_BRIDGED_ROWS) return false;
+    for (let row = from; row < to; row++) if (this.#cache.lengthInRow(row) >= this.#cache.tokens) return false;
+    return true;
+  }
+
+  async #execute(window: RowWindow, expectedMs: number): Promise<void> {
+    // CUDA keeps a context for every thread that runs.
+    if (expectedMs < SYNC_BELOW_MS || this.device.provider === "cuda") window.run();
+    else await window.runAsync();
+  }
+
+  #reserve(tokens: number): void {
+    if (this.#cache.reserve(tokens) || this.#step === undefined) {
+      this.#dropWindows();
+      this.#step?.dispose();
+      this.#step = new StepTensors(this.#memory, this.#signature, this.#cache.rows, this.#cache.tokens);
+    }
+  }
+
+  #window(first: number, count: number): RowWindow {
+    const key = `${first}+${count}`;
+    let window = this.#windows.get(key);
+    if (window === undefined) {
+      const parts = { session: this.#session, signature: this.#signature, cache: this.#cache };
+      window = new RowWindow({ ...parts, step: this.#step as StepTensors, runOptions: this.#runOptions }, first, count);
+      this.#windows.set(key, window);
+    }
+    return window;
+  }
+
+  #dropWindows(): void {
+    for (const window of this.#windows.values()) window.dispose();
+    this.#windows.clear();
+  }
+
+  /** The scheduler keeps these; breaking one would corrupt a sequence silently. */
+  #checkRow({ slot, tokens, past }: RunnerRow): void {
+    const { vocabSize, contextLength } = this.model;
+    const end = past + tokens.length;
+    const held = this.#cache.lengthOf(slot);
+    if (!(slot >= 0 && slot < this.#slots)) throw planError(`slot ${slot} is not one of ${this.#slots}`);
+    if (tokens.length === 0) throw planError(`slot ${slot} was given no tokens`);
+    if (end > contextLength) throw planError(`slot ${slot} would hold ${end} tokens; the context is ${contextLength}`);
+    if (past > held) throw planError(`slot ${slot} holds ${held} tokens, not ${past}`);
+    if (tokens.some((id) => id < 0 || id >= vocabSize)) {
+      throw planError(`a token id is outside the vocabulary of ${vocabSize}`);
+    }
+  }
+}
+
+function planError(what: string): VitrineError {
+  return new VitrineError("inference_failed", `A step was planned wrongly: ${what}.`);
+}

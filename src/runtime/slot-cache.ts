@@ -1,0 +1,186 @@
+import { type OrtMemory, OrtTensor } from "../../native/ort.js";
+import type { CacheTensor, FloatType } from "./graph-signature.js";
+
+export interface SlotCacheLimits {
+  /** Most sequences at once. */
+  readonly rows: number;
+  /** Most tokens of one sequence. */
+  readonly tokens: number;
+}
+
+/** What a first allocation holds; from there both double up to the limits. */
+const FIRST_ROWS = 1;
+const FIRST_TOKENS = 256;
+
+type CacheData = Float32Array | Uint16Array;
+
+/**
+ * The KV cache of all sequences: for every layer's keys and values one tensor `[rows, heads, tokens, headDim]` that a
+ * run updates in place. A sequence is one row. The engine's slots are names; rows of running sequences can be moved
+ * together (`compact`), so that a decode step is one run over a view of the first rows.
+ */
+export class SlotCache {
+  readonly #memory: OrtMemory;
+  readonly #type: FloatType;
+  readonly #entries: readonly CacheTensor[];
+  readonly #limits: SlotCacheLimits;
+  /** The slot in each row; undefined where the row is free. */
+  readonly #slotOfRow: (number | undefined)[] = [];
+  readonly #rowOfSlot = new Map<number, number>();
+  readonly #lengths: number[] = [];
+  #tensors: readonly OrtTensor<FloatType>[] = [];
+  #rows = 0;
+  #tokens = 0;
+
+  constructor(memory: OrtMemory, type: FloatType, entries: readonly CacheTensor[], limits: SlotCacheLimits) {
+    this.#memory = memory;
+    this.#type = type;
+    this.#entries = entries;
+    this.#limits = limits;
+  }
+
+  /** In the order of the entries; other ones after `reserve` returned true. */
+  get tensors(): readonly OrtTensor<FloatType>[] {
+    return this.#tensors;
+  }
+
+  /** Rows that are allocated. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** Tokens that a row holds at most, as allocated. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Rows up to the last one that a sequence is in. */
+  get span(): number {
+    return this.#slotOfRow.length;
+  }
+
+  rowOf(slot: number): number | undefined {
+    return this.#rowOfSlot.get(slot);
+  }
+
+  /** Tokens in the slot; 0 where there is no sequence. */
+  lengthOf(slot: number): number {
+    const row = this.#rowOfSlot.get(slot);
+    return row === undefined ? 0 : this.lengthInRow(row);
+  }
+
+  lengthInRow(row: number): number {
+    return this.#lengths[row] ?? 0;
+  }
+
+  setLength(slot: number, length: number): void {
+    const row = this.#rowOfSlot.get(slot);
+    if (row !== undefined) this.#lengths[row] = length;
+  }
+
+  /** Gives the slot a row, the lowest that is free, if it has none. */
+  admit(slot: number): void {
+    if (this.#rowOfSlot.has(slot)) return;
+    const hole = this.#slotOfRow.indexOf(undefined);
+    const row = hole < 0 ? this.#slotOfRow.length : hole;
+    this.#slotOfRow[row] = slot;
+    this.#lengths[row] = 0;
+    this.#rowOfSlot.set(slot, row);
+  }
+
+  release(slot: number): void {
+    const row = this.#rowOfSlot.get(slot);
+    if (row === undefined) return;
+    this.#rowOfSlot.delete(slot);
+    this.#slotOfRow[row] = undefined;
+    this.#lengths[row] = 0;
+    this.#trim();
+  }
+
+  /**
+   * Makes room for all admitted sequences with `tokens` tokens each. True when the memory is another than before.
+   * Throws NativeError `out_of_memory`, and nothing has changed then.
+   */
+  reserve(tokens: number): boolean {
+    const rows = grown(this.#rows || FIRST_ROWS, this.span, this.#limits.rows);
+    const capacity = grown(this.#tokens || FIRST_TOKENS, tokens, this.#limits.tokens);
+    if (rows === this.#rows && capacity === this.#tokens) return false;
+    const old = this.#tensors;
+    const next = this.#allocate(rows, capacity);
+    for (const [index, entry] of this.#entries.entries()) {
+      const source = old[index];
+      if (source === undefined) continue;
+      this.#copyRows(source.data, (next[index] as OrtTensor<FloatType>).data, entry, capacity);
+      source.dispose();
+    }
+    this.#tensors = next;
+    this.#rows = rows;
+    this.#tokens = capacity;
+    return true;
+  }
+
+  /** Moves sequences into free rows below them, so that they are in rows 0 to n - 1. */
+  compact(): void {
+    for (let hole = this.#slotOfRow.indexOf(undefined); hole >= 0; hole = this.#slotOfRow.indexOf(undefined)) {
+      this.#move(this.#slotOfRow.length - 1, hole);
+      this.#trim();
+    }
+  }
+
+  dispose(): void {
+    for (const tensor of this.#tensors) tensor.dispose();
+    this.#tensors = [];
+  }
+
+  #allocate(rows: number, tokens: number): OrtTensor<FloatType>[] {
+    const made: OrtTensor<FloatType>[] = [];
+    try {
+      for (const { heads, headDim } of this.#entries) {
+        made.push(OrtTensor.allocate(this.#memory, this.#type, [rows, heads, tokens, headDim]));
+      }
+      return made;
+    } catch (error) {
+      for (const tensor of made) tensor.dispose();
+      throw error;
+    }
+  }
+
+  #copyRows(source: CacheData, target: CacheData, { heads, headDim }: CacheTensor, capacity: number): void {
+    for (const [row, length] of this.#lengths.entries()) {
+      for (let head = row * heads; head < (row + 1) * heads; head++) {
+        const start = head * this.#tokens * headDim;
+        target.set(source.subarray(start, start + length * headDim), head * capacity * headDim);
+      }
+    }
+  }
+
+  #move(from: number, to: number): void {
+    const length = this.lengthInRow(from);
+    for (const [index, { heads, headDim }] of this.#entries.entries()) {
+      const data = this.#tensors[index]?.data;
+      for (let head = 0; head < heads; head++) {
+        const start = (from * heads + head) * this.#tokens * headDim;
+        data?.copyWithin((to * heads + head) * this.#tokens * headDim, start, start + length * headDim);
+      }
+    }
+    const slot = this.#slotOfRow[from] as number;
+    this.#slotOfRow[from] = undefined;
+    this.#slotOfRow[to] = slot;
+    this.#lengths[to] = length;
+    this.#lengths[from] = 0;
+    this.#rowOfSlot.set(slot, to);
+  }
+
+  /** Free rows at the end are none. */
+  #trim(): void {
+    while (this.#slotOfRow.length > 0 && this.#slotOfRow.at(-1) === undefined) this.#slotOfRow.pop();
+    this.#lengths.length = this.#slotOfRow.length;
+  }
+}
+
+/** The capacity doubled until `needed` fits, at most the limit. */
+function grown(capacity: number, needed: number, limit: number): number {
+  let next = capacity;
+  while (next < needed) next *= 2;
+  return Math.min(next, limit);
+}
