@@ -3,6 +3,7 @@ import { VitrineError } from "../errors.js";
 import type { DeviceChoice } from "../protocol.js";
 import type { GraphFile } from "./graph-file.js";
 import { explainSessionFailure } from "./node-session.js";
+import { disableTelemetry } from "./onnxruntime.js";
 
 /**
  * Creates a session through ONNX Runtime's C API, once the library has passed its self-test. Throws `internal` where it
@@ -13,6 +14,7 @@ export async function createNativeSession(
   device: DeviceChoice,
   threads: number,
 ): Promise<OrtSession> {
+  disableTelemetry();
   try {
     await selfTestOrt();
     const environment = OrtEnvironment.open();
