@@ -8,8 +8,8 @@ import { ZipkinClient } from "../support/zipkin-client.js";
 
 const PROMPT = { model: "tiny", prompt: "Once upon a time" } as const;
 const STORY = { ...PROMPT, temperature: 0, max_tokens: 60 } as const;
-/** At this temperature the model hardly ever ends by itself. */
-const ENDLESS = { ...PROMPT, temperature: 2, max_tokens: 1500 } as const;
+/** Repetition is rewarded until nothing else is left, the end neither: this runs to its last token. */
+const ENDLESS = { ...PROMPT, temperature: 0, presence_penalty: -2, frequency_penalty: -2, max_tokens: 1500 } as const;
 const CHAT = {
   model: "tiny",
   messages: [{ role: "user", content: "Tell me a story." }],
@@ -170,7 +170,7 @@ describe("a server's end", function () {
       await vitrine.until("it drains", async () => (await fetch(`${vitrine.url}/ready`)).status === 503);
       refused = await openai.completions.create(STORY).catch((error: unknown) => error);
     }
-    assert.ok(finish === "length" || finish === "stop", `finish reason ${finish}`);
+    assert.equal(finish, "length");
     assert.ok(refused instanceof OpenAI.APIError);
     assert.equal(refused.status, 503);
     assert.deepEqual(await vitrine.exited, { code: 0, signal: null });
