@@ -4,7 +4,7 @@ import type { VitrineError } from "../errors.js";
 import type { CancelCause, Micros } from "../protocol.js";
 import type { RequestTrace } from "../tracing/contract.js";
 import type { TokenCounts } from "./answer-format.js";
-import { clientClosed } from "./error-response.js";
+import { clientClosed, requestTimedOut } from "./error-response.js";
 
 /** How long a response that is past its deadline may take to reach a client that does not read. */
 const FLUSH_GRACE_MS = 1000;
@@ -52,7 +52,9 @@ export class Exchange {
     private readonly onOver: (exchange: Exchange, at: Micros) => void,
   ) {
     this.bodyReceived = request.start;
-    request.response.once("finish", () => this.#responseOver(true));
+    // Node says `finish` also for what was still unsent when the connection was destroyed. Before Node's own listener,
+    // which may end the connection.
+    request.response.prependOnceListener("finish", () => this.#responseOver(!request.socket.destroyed));
     request.response.once("close", this.#onClose);
     // A pipelined response has no socket yet, and then no `close` of its own.
     request.socket.once("close", this.#onClose);
@@ -78,12 +80,17 @@ export class Exchange {
     };
   }
 
-  /** Ends the engine's work at this time; a client that does not read the answer then loses its connection. */
-  endWithin(ms: number): void {
+  /** Ends the engine's work when time is up; a client that does not read its answer then loses its connection. */
+  endWithin(timeoutMs: number): void {
+    const left = Math.max(0, timeoutMs - (this.clock() - this.request.start) / 1000);
     this.#deadline = setTimeout(() => {
       this.#work?.abort("timeout");
-      this.#deadline = setTimeout(() => this.request.socket.destroy(), FLUSH_GRACE_MS);
-    }, ms);
+      if (this.#responseEnd !== undefined) return;
+      this.#deadline = setTimeout(() => {
+        this.error ??= requestTimedOut(timeoutMs);
+        this.request.socket.destroy();
+      }, FLUSH_GRACE_MS);
+    }, left);
   }
 
   abort(cause: CancelCause): void {

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { VitrineError } from "../errors.js";
 import type { ServerContext } from "./context.js";
+import { errorBody, retryAfter } from "./error-response.js";
 import { unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 
@@ -19,10 +20,12 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
     throw unknownModel(model.id);
   });
   addRoute(app, "GET", "/health", () => healthOf(context));
-  addRoute(app, "GET", "/ready", (_request, reply) => {
+  addRoute(app, "GET", "/ready", (request, reply) => {
     const refusal = context.admission.refusal();
-    if (refusal) throw refusal;
-    return reply.send({ status: "ready" });
+    if (refusal === undefined) return reply.send({ status: "ready" });
+    request.exchange.error = refusal;
+    // Whatever the reason, a probe looks for 503.
+    return reply.status(503).header("retry-after", retryAfter(refusal)).send(errorBody(refusal.toWire()));
   });
   addRoute(app, "GET", "/metrics", async (_request, reply) =>
     reply.type(context.metrics.contentType).send(await context.metrics.text()),
