@@ -148,21 +148,17 @@ describe("traces in a real Zipkin", function () {
       }
     });
 
-    it("lies within the caller's span", () => {
-      assert.ok(
-        isInside(
-          trace.server,
-          trace.only("the caller's", ({ id }) => id === caller.spanId),
-        ),
-        `${trace}`,
-      );
+    it("begins within the caller's span", () => {
+      const { timestamp, duration } = trace.only("the caller's", ({ id }) => id === caller.spanId);
+      assert.ok(trace.server.timestamp >= timestamp && trace.server.timestamp <= timestamp + duration, `${trace}`);
     });
   });
 
   it("has durations that add up, in requests of 300 tokens", async () => {
     const covered: { server: number; generate: number; trace: string }[] = [];
-    for (let i = 0; i < 3; i++) {
-      const { traceId } = await stream(300);
+    const traceIds: string[] = [];
+    for (let i = 0; i < 3; i++) traceIds.push((await stream(300)).traceId);
+    for (const traceId of traceIds) {
       const trace = await zipkin.awaitTrace(traceId);
       const { server } = trace;
       const generate = trace.named("model.generate");
@@ -257,7 +253,7 @@ describe("traces in a real Zipkin", function () {
         const { tags } = trace.named("model.generate");
         assert.equal(tags?.["ai.outcome"], "cancelled", `${trace}`);
         assert.equal(tags?.["ai.cancel.cause"], "client_gone");
-        assert.ok(Number(tags?.["ai.response.length"]) < 1500, `${trace}`);
+        assert.ok(Number(tags?.["ai.response.length"]) < 100, `${trace}`);
       }
     });
   });
