@@ -24,7 +24,7 @@ export function createApp(context: ServerContext): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_BYTES,
     // For receiving; what follows has the same limit in `Generation`.
-    requestTimeout: context.limits.requestTimeoutMs,
+    requestTimeout: Math.ceil(context.limits.requestTimeoutMs),
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: (error, request, reply) => {

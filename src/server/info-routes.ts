@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { VitrineError } from "../errors.js";
 import type { ServerContext } from "./context.js";
 import { errorBody, retryAfter } from "./error-response.js";
+import { PAGE_POLICY, renderPage } from "./page.js";
 import { unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 
@@ -19,6 +20,13 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
     if (pathAfter(request.url, "/v1/models/") === model.id) return model;
     throw unknownModel(model.id);
   });
+  const { modelId, version } = context;
+  addRoute(app, "GET", "/", (_request, reply) =>
+    reply
+      .type("text/html; charset=utf-8")
+      .header("content-security-policy", PAGE_POLICY)
+      .send(renderPage({ modelId, version, traces: context.tracing.store !== undefined })),
+  );
   addRoute(app, "GET", "/health", () => healthOf(context));
   addRoute(app, "GET", "/ready", (request, reply) => {
     const refusal = context.admission.refusal();
