@@ -19,6 +19,8 @@ describe("traces in a real Zipkin", function () {
   let openai: OpenAI;
 
   before(async function () {
+    // The first time it is a download of 130 MB.
+    this.timeout(600_000);
     const start = await sharedZipkin();
     requirePart(this, {
       name: "a real Zipkin server",

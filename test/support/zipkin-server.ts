@@ -108,7 +108,14 @@ async function findJar(): Promise<string> {
   if (existsSync(jar)) return jar;
   console.log(`  fetching ${COORDINATES} (130 MB) with mvn dependency:get`);
   try {
-    await run("mvn", ["-q", "-B", "dependency:get", `-Dartifact=${COORDINATES}`, "-Dtransitive=false"]);
+    await run("mvn", [
+      "-q",
+      "-B",
+      "-Dstyle.color=never",
+      "dependency:get",
+      `-Dartifact=${COORDINATES}`,
+      "-Dtransitive=false",
+    ]);
   } catch (error) {
     throw new Error(`mvn dependency:get could not fetch ${COORDINATES}: ${firstLine(error)}`);
   }
@@ -118,7 +125,14 @@ async function findJar(): Promise<string> {
 
 /** Where Maven keeps what it fetched, as its settings say. */
 async function localRepository(): Promise<string> {
-  const ask = ["-q", "-B", "help:evaluate", "-Dexpression=settings.localRepository", "-DforceStdout"];
+  const ask = [
+    "-q",
+    "-B",
+    "-Dstyle.color=never",
+    "help:evaluate",
+    "-Dexpression=settings.localRepository",
+    "-DforceStdout",
+  ];
   try {
     const answer = (await run("mvn", ask)).stdout.trim();
     if (answer !== "" && existsSync(answer)) return answer;
