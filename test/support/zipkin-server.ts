@@ -9,7 +9,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
-import { promisify } from "node:util";
+import { promisify, stripVTControlCharacters } from "node:util";
 
 const run = promisify(execFile);
 
@@ -134,7 +134,8 @@ async function localRepository(): Promise<string> {
     "-DforceStdout",
   ];
   try {
-    const answer = (await run("mvn", ask)).stdout.trim();
+    // Some builds of Maven colour even this.
+    const answer = stripVTControlCharacters((await run("mvn", ask)).stdout).trim();
     if (answer !== "" && existsSync(answer)) return answer;
   } catch {
     // The help plugin itself may be out of reach; then the usual place is the best guess.
