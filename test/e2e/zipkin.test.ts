@@ -1,6 +1,7 @@
 /** What a real Zipkin shows of a real vitrine, asked by the official OpenAI client. */
 import assert from "node:assert/strict";
-import OpenAI from "openai";
+import type OpenAI from "openai";
+import { openaiClient } from "../support/openai-client.js";
 import { requirePart } from "../support/requirements.js";
 import { coverage, descendants, isInside, type Trace } from "../support/spans.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
@@ -31,7 +32,7 @@ describe("traces in a real Zipkin", function () {
     if (start.kind !== "running") return;
     zipkin = new ZipkinClient(start.server.url);
     vitrine = await VitrineProcess.start({ flags: ["--zipkin-endpoint", start.server.url] });
-    openai = new OpenAI({ baseURL: `${vitrine.url}/v1`, apiKey: "unused", maxRetries: 0 });
+    openai = openaiClient(vitrine.url);
     // The first request pays for lazy loading everywhere.
     await openai.completions.create({ model: "tiny", prompt: "Once", max_tokens: 8 });
   });
