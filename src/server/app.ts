@@ -37,7 +37,7 @@ export function createApp(context: ServerContext): FastifyInstance {
   app.removeAllContentTypeParsers();
   // Parsed by the handler: a refused request is not, and a broken body need not cost the connection.
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
-    request.exchange.bodyReceived = context.clock();
+    request.exchange.receivedBody();
     done(null, body);
   });
   // Many pipelined requests may listen to one connection.

@@ -33,11 +33,13 @@ export interface Abortable {
 export class Exchange {
   /** Why the answer is not the one asked for. */
   error: VitrineError | undefined;
-  bodyReceived: Micros;
   tokens: TokenCounts | undefined;
   /** Writing the answer: the last child span of `model.generate`. */
   writing: { readonly name: "stream" | "detokenize"; readonly start: Micros; chunks: number } | undefined;
 
+  #bodyReceived: Micros;
+  /** The event loop has gone on since the headers came. */
+  #turned = false;
   #work: Abortable | undefined;
   #held = false;
   #responseEnd: Micros | undefined;
@@ -51,7 +53,10 @@ export class Exchange {
     private readonly clock: () => Micros,
     private readonly onOver: (exchange: Exchange, at: Micros) => void,
   ) {
-    this.bodyReceived = request.start;
+    this.#bodyReceived = request.start;
+    setImmediate(() => {
+      this.#turned = true;
+    });
     // Node says `finish` also for what was still unsent when the connection was destroyed. Before Node's own listener,
     // which may end the connection.
     request.response.prependOnceListener("finish", () => this.#responseOver(!request.socket.destroyed));
@@ -63,6 +68,16 @@ export class Exchange {
   /** True once the client has closed the connection before the response was complete. */
   get gone(): boolean {
     return this.#gone;
+  }
+
+  /** Since when the request is ours to answer. */
+  get bodyReceived(): Micros {
+    return this.#bodyReceived;
+  }
+
+  /** A body that came along with the headers was never waited for: the time in between was spent here. */
+  receivedBody(): void {
+    if (this.#turned) this.#bodyReceived = this.clock();
   }
 
   get status(): number {

@@ -161,6 +161,26 @@ describe("server: the life of a request", () => {
     assert.equal(harness.engine.requests.length, 0);
   });
 
+  it("starts model.generate with the request, or, where the body had to be waited for, with the body", async () => {
+    const bytes = harness.rawBytes();
+    for (const at of [bytes.length, bytes.length - 5]) {
+      const socket = createConnection({ port: harness.port, host: "127.0.0.1" });
+      await once(socket, "connect");
+      const number = harness.tracing.traces.length;
+      socket.write(bytes.slice(0, at));
+      while (harness.tracing.traces.length === number) await turn();
+      await turn();
+      socket.write(bytes.slice(at));
+      (await harness.engine.nextRequest()).admit().prefill().finish();
+      const trace = harness.tracing.traces[number];
+      await trace?.finished;
+      const start = trace?.calls.flatMap((call) => (call.name === "generating" ? [call.args[0]] : []))[0];
+      assert.ok(trace !== undefined && start !== undefined);
+      assert.equal(start === trace.incoming.start, at === bytes.length);
+      socket.destroy();
+    }
+  });
+
   it("tells an engine's failure by status before the stream, by an error event within it", async () => {
     const lost = { code: "engine_lost", message: "The engine was killed." } as const;
     for (const stream of [true, false]) {
