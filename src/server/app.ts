@@ -24,7 +24,7 @@ export function createApp(context: ServerContext): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_BYTES,
     // For receiving; what follows has the same limit in `Generation`.
-    requestTimeout: context.limits.requestTimeoutMs,
+    requestTimeout: Math.ceil(context.limits.requestTimeoutMs),
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: (error, request, reply) => {
@@ -37,7 +37,7 @@ export function createApp(context: ServerContext): FastifyInstance {
   app.removeAllContentTypeParsers();
   // Parsed by the handler: a refused request is not, and a broken body need not cost the connection.
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
-    request.exchange.bodyReceived = context.clock();
+    request.exchange.receivedBody();
     done(null, body);
   });
   // Many pipelined requests may listen to one connection.

@@ -42,8 +42,7 @@ export class Generation implements Abortable {
   start(): void {
     const { context, exchange, request } = this;
     this.#release = exchange.hold(this);
-    const { requestTimeoutMs } = context.limits;
-    exchange.endWithin(Math.max(0, requestTimeoutMs - (context.clock() - exchange.request.start) / 1000));
+    exchange.endWithin(context.limits.requestTimeoutMs);
     context.engine.submit(request, (event) => this.#observe(event));
   }
 
