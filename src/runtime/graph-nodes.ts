@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { VitrineError } from "../errors.js";
 
 /** One operator of a graph, without its attributes. */
@@ -25,18 +25,22 @@ const NODE_DOMAIN = 7;
 export function readGraphNodes(path: string): GraphNode[] {
   const file = openSync(path, "r");
   try {
-    return [...nodesOf(new ProtoReader(file))];
+    return [...nodesOf(new ProtoReader(file), fstatSync(file).size)];
   } catch (cause) {
-    throw new VitrineError("model_invalid", `${path} is not an ONNX model; it may be damaged: download it again.`, {
-      cause,
-    });
+    throw new VitrineError(
+      "model_invalid",
+      `${path} cannot be loaded; it may be truncated or damaged: download it again.`,
+      {
+        cause,
+      },
+    );
   } finally {
     closeSync(file);
   }
 }
 
-function* nodesOf(reader: ProtoReader): Generator<GraphNode> {
-  for (const field of reader.fields(Number.POSITIVE_INFINITY)) {
+function* nodesOf(reader: ProtoReader, end: number): Generator<GraphNode> {
+  for (const field of reader.fields(end)) {
     if (field.number !== MODEL_GRAPH) continue;
     for (const inner of reader.fields(field.end)) {
       if (inner.number === GRAPH_NODE) yield nodeOf(reader, inner.end);
@@ -78,9 +82,9 @@ class ProtoReader {
     this.#file = file;
   }
 
-  /** Fields from here to `end`, or to the end of the file. What of a field was not read is skipped. */
+  /** Fields from here to `end`. What of a field was not read is skipped. */
   *fields(end: number): Generator<ProtoField> {
-    while (this.#position < end && this.#fill()) {
+    while (this.#position < end) {
       const key = this.#varint();
       const field = { number: Math.floor(key / 8), end: this.#valueEnd(key % 8) };
       if (field.end > end) throw new Error("a field reaches beyond its message");

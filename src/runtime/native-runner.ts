@@ -3,6 +3,7 @@ import type { ModelRunner, RunnerRow } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import { describeModel } from "./describe-model.js";
+import type { GraphFile } from "./graph-file.js";
 import { readGraphNodes } from "./graph-nodes.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
@@ -10,7 +11,7 @@ import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
 import { RowWindow } from "./row-window.js";
 import { SlotCache } from "./slot-cache.js";
-import { whyNoSlotCache } from "./slot-cache-support.js";
+import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
 /** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
@@ -24,18 +25,24 @@ const MOST_BRIDGED_ROWS = 2;
  * graphs whose cache cannot be updated in place.
  */
 export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
-  const session = await createNativeSession(options.graph, options.device, options.threads);
+  const { graph, device, directory, threads } = options;
+  const nodes = readGraphNodes(graph.path);
+  // What the nodes alone tell saves the session's creation.
+  refuseFor(whyNotNative(nodes, device), graph);
+  const session = await createNativeSession(graph, device, threads);
   try {
-    const signature = readGraphSignature(session.inputs, session.outputs, options.directory.config);
-    const obstacle = whyNoSlotCache(signature, session.inputs, readGraphNodes(options.graph.path), options.device);
-    if (obstacle !== undefined) {
-      throw new VitrineError("model_unsupported", `The native runner cannot run ${options.graph.path}: ${obstacle}.`);
-    }
+    const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
+    refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
     return new NativeRunner(session, signature, options);
   } catch (error) {
     session.dispose();
     throw error;
   }
+}
+
+function refuseFor(obstacle: string | undefined, { path }: GraphFile): void {
+  if (obstacle === undefined) return;
+  throw new VitrineError("model_unsupported", `The native runtime cannot run ${path}: ${obstacle}.`);
 }
 
 class NativeRunner implements ModelRunner {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { OrtBinding } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
 import type { VitrineError } from "../../src/errors.js";
-import type { Dtype } from "../../src/protocol.js";
+import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
 import { findGraphFile } from "../../src/runtime/graph-file.js";
+import { createRunner } from "../../src/runtime/load-model.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
 import { createNativeRunner } from "../../src/runtime/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node-runner.js";
@@ -12,6 +12,7 @@ import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-f
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
 
 const folder = temporaryFolders();
+const ATTENTION = "GroupQueryAttention";
 const CPU = { requested: "cpu", provider: "cpu", reason: "" } as const;
 
 const opened: ModelRunner[] = [];
@@ -225,12 +226,40 @@ describe("native runner", () => {
     await runner.dispose();
   });
 
-  it("says why it cannot run a graph whose cache is not updated in place", async () => {
-    const path = built();
-    const graph = join(path, "onnx/model.onnx");
-    const bytes = Buffer.from(buildDecoder().graph);
-    // Another domain: the session is created all the same where that has the operator, so test the reason alone.
-    assert.ok(bytes.includes("GroupQueryAttention"), graph);
+  describe("chosen at load", () => {
+    /** A graph with attention of another name, which the native runtime refuses before it is loaded. */
+    function foreign(): string {
+      const graph = Buffer.from(buildDecoder().graph);
+      for (let at = graph.indexOf(ATTENTION); at >= 0; at = graph.indexOf(ATTENTION))
+        graph.write("PlainAttention+++++", at);
+      return writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model.onnx": graph });
+    }
+
+    const load = async (modelDir: string, runtime: RuntimeRequest) => {
+      const options = { modelDir, dtype: "auto", device: "cpu", threads: 1, maxSequences: 2, runtime } as const;
+      const runner = await createRunner(options, CPU);
+      opened.push(runner);
+      return runner.device.runtime;
+    };
+
+    it("by auto where the graph fits, and on request", async () => {
+      const path = built();
+      assert.deepEqual(await load(path, "auto"), {
+        requested: "auto",
+        kind: "native",
+        reason: "The graph updates its KV cache in place.",
+      });
+      assert.equal((await load(path, "native"))?.kind, "native");
+      assert.equal((await load(path, "node"))?.kind, "node");
+    });
+
+    it("by auto only where the graph fits; on request the reason is an error", async () => {
+      const path = foreign();
+      const message = /The native runtime cannot run .*model\.onnx: the graph has no GroupQueryAttention/;
+      await assert.rejects(load(path, "native"), { code: "model_unsupported", message });
+      // The node runtime is tried, and fails as ONNX Runtime does not know the operator either.
+      await assert.rejects(load(path, "auto"), { message: /PlainAttention/ });
+    });
   });
 
   it("decodes any mix of sequences as if each ran alone", async function () {
