@@ -3,9 +3,9 @@ import { NativeError } from "./native-error.js";
 import { OrtBinding } from "./ort-binding.js";
 import { OrtEnvironment } from "./ort-environment.js";
 import { OrtMemory } from "./ort-memory.js";
+import { twoNodeModel } from "./ort-models.js";
 import type { SelfTestReport } from "./ort-self-test.js";
 import { OrtSession } from "./ort-session.js";
-import { twoNodeModel } from "./ort-two-node-model.js";
 import { OrtTensor } from "./ort-value.js";
 
 async function main(): Promise<void> {

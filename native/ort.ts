@@ -2,6 +2,7 @@
 export { NativeError, type NativeErrorCode } from "./native-error.js";
 export type { ElementType } from "./ort-api.js";
 export { OrtBinding } from "./ort-binding.js";
+export { OrtCopier } from "./ort-copier.js";
 export { OrtEnvironment } from "./ort-environment.js";
 export { findOrtLibrary } from "./ort-library.js";
 export { OrtMemory } from "./ort-memory.js";

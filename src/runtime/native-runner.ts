@@ -6,11 +6,10 @@ import { describeModel } from "./describe-model.js";
 import type { GraphFile } from "./graph-file.js";
 import { readGraphNodes } from "./graph-nodes.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
-import { reasonOf } from "./json-file.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
 import { RowWindow } from "./row-window.js";
-import { SlotCache } from "./slot-cache.js";
+import { copyInHostMemory, SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
@@ -71,7 +70,8 @@ class NativeRunner implements ModelRunner {
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
     const limits = { rows: options.maxSequences, tokens: this.model.contextLength };
-    this.#cache = new SlotCache(this.#memory, signature.cacheType, signature.cache, limits);
+    const { cacheType: type, cache: entries } = signature;
+    this.#cache = new SlotCache({ memory: this.#memory, copy: copyInHostMemory, type, entries, limits });
   }
 
   async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
@@ -81,8 +81,7 @@ class NativeRunner implements ModelRunner {
     try {
       return await running;
     } catch (cause) {
-      if (cause instanceof VitrineError) throw cause;
-      throw new VitrineError("inference_failed", `ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause });
+      throw VitrineError.from(cause, "inference_failed");
     } finally {
       this.#running = undefined;
       for (const slot of this.#released.splice(0)) this.#cache.release(slot);

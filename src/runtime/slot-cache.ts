@@ -12,7 +12,27 @@ export interface SlotCacheLimits {
 const FIRST_ROWS = 1;
 const FIRST_TOKENS = 256;
 
-type CacheData = Float32Array | Uint16Array;
+/** Copies `size` elements from one place to another that does not overlap it. */
+export type CopyElements = (
+  source: OrtTensor<FloatType>,
+  from: number,
+  target: OrtTensor<FloatType>,
+  to: number,
+  size: number,
+) => void;
+
+/** For tensors in host memory. */
+export const copyInHostMemory: CopyElements = (source, from, target, to, size) => {
+  target.data.set(source.data.subarray(from, from + size), to);
+};
+
+export interface SlotCacheOptions {
+  readonly memory: OrtMemory;
+  readonly copy: CopyElements;
+  readonly type: FloatType;
+  readonly entries: readonly CacheTensor[];
+  readonly limits: SlotCacheLimits;
+}
 
 /**
  * The KV cache of all sequences: for every layer's keys and values one tensor `[rows, heads, tokens, headDim]` that a
@@ -20,10 +40,7 @@ type CacheData = Float32Array | Uint16Array;
  * together (`compact`), so that a decode step is one run over a view of the first rows.
  */
 export class SlotCache {
-  readonly #memory: OrtMemory;
-  readonly #type: FloatType;
-  readonly #entries: readonly CacheTensor[];
-  readonly #limits: SlotCacheLimits;
+  readonly #options: SlotCacheOptions;
   /** The slot in each row; undefined where the row is free. */
   readonly #slotOfRow: (number | undefined)[] = [];
   readonly #rowOfSlot = new Map<number, number>();
@@ -32,11 +49,8 @@ export class SlotCache {
   #rows = 0;
   #tokens = 0;
 
-  constructor(memory: OrtMemory, type: FloatType, entries: readonly CacheTensor[], limits: SlotCacheLimits) {
-    this.#memory = memory;
-    this.#type = type;
-    this.#entries = entries;
-    this.#limits = limits;
+  constructor(options: SlotCacheOptions) {
+    this.#options = options;
   }
 
   /** In the order of the entries; other ones after `reserve` returned true. */
@@ -102,15 +116,16 @@ export class SlotCache {
    * Throws NativeError `out_of_memory`, and nothing has changed then.
    */
   reserve(tokens: number): boolean {
-    const rows = grown(this.#rows || FIRST_ROWS, this.span, this.#limits.rows);
-    const capacity = grown(this.#tokens || FIRST_TOKENS, tokens, this.#limits.tokens);
+    const { limits, entries } = this.#options;
+    const rows = grown(this.#rows || FIRST_ROWS, this.span, limits.rows);
+    const capacity = grown(this.#tokens || FIRST_TOKENS, tokens, limits.tokens);
     if (rows === this.#rows && capacity === this.#tokens) return false;
     const old = this.#tensors;
     const next = this.#allocate(rows, capacity);
-    for (const [index, entry] of this.#entries.entries()) {
+    for (const [index, entry] of entries.entries()) {
       const source = old[index];
       if (source === undefined) continue;
-      this.#copyRows(source.data, (next[index] as OrtTensor<FloatType>).data, entry, capacity);
+      this.#copyRows(source, next[index] as OrtTensor<FloatType>, entry, capacity);
       source.dispose();
     }
     this.#tensors = next;
@@ -133,10 +148,11 @@ export class SlotCache {
   }
 
   #allocate(rows: number, tokens: number): OrtTensor<FloatType>[] {
+    const { memory, type, entries } = this.#options;
     const made: OrtTensor<FloatType>[] = [];
     try {
-      for (const { heads, headDim } of this.#entries) {
-        made.push(OrtTensor.allocate(this.#memory, this.#type, [rows, heads, tokens, headDim]));
+      for (const { heads, headDim } of entries) {
+        made.push(OrtTensor.allocate(memory, type, [rows, heads, tokens, headDim]));
       }
       return made;
     } catch (error) {
@@ -145,22 +161,27 @@ export class SlotCache {
     }
   }
 
-  #copyRows(source: CacheData, target: CacheData, { heads, headDim }: CacheTensor, capacity: number): void {
+  #copyRows(
+    source: OrtTensor<FloatType>,
+    target: OrtTensor<FloatType>,
+    { heads, headDim }: CacheTensor,
+    capacity: number,
+  ): void {
     for (const [row, length] of this.#lengths.entries()) {
       for (let head = row * heads; head < (row + 1) * heads; head++) {
         const start = head * this.#tokens * headDim;
-        target.set(source.subarray(start, start + length * headDim), head * capacity * headDim);
+        this.#options.copy(source, start, target, head * capacity * headDim, length * headDim);
       }
     }
   }
 
   #move(from: number, to: number): void {
     const length = this.lengthInRow(from);
-    for (const [index, { heads, headDim }] of this.#entries.entries()) {
-      const data = this.#tensors[index]?.data;
+    for (const [index, { heads, headDim }] of this.#options.entries.entries()) {
+      const tensor = this.#tensors[index] as OrtTensor<FloatType>;
       for (let head = 0; head < heads; head++) {
         const start = (from * heads + head) * this.#tokens * headDim;
-        data?.copyWithin((to * heads + head) * this.#tokens * headDim, start, start + length * headDim);
+        this.#options.copy(tensor, start, tensor, (to * heads + head) * this.#tokens * headDim, length * headDim);
       }
     }
     const slot = this.#slotOfRow[from] as number;

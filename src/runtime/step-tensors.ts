@@ -1,8 +1,8 @@
 import { type OrtMemory, OrtTensor } from "../../native/ort.js";
 import type { FloatType, GraphSignature, IdType } from "./graph-signature.js";
 
-/** Most tokens of a prompt in one run: more is no faster per token, and attention's scratch memory grows with it. */
-const MOST_PROMPT_TOKENS = 512;
+/** Most tokens of a prompt in one run: more is no faster per token, and the memory of logits and attention grows with it. */
+const MOST_PROMPT_TOKENS = 256;
 /** Most bytes of logits in one run of a graph that computes them for every position. */
 const MOST_LOGITS_BYTES = 128 << 20;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { OrtBinding, OrtEnvironment, OrtMemory, OrtRunOptions, OrtSession, OrtTensor } from "../../native/ort.js";
-import { twoNodeModel } from "../../native/ort-two-node-model.js";
+import { twoNodeModel } from "../../native/ort-models.js";
 
 /** The long form, minutes: `SOAK=full npx mocha dist/test/integration/native-soak.test.js`. */
 const FULL = process.env.SOAK === "full";

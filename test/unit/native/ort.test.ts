@@ -10,7 +10,7 @@ import {
   OrtTensor,
 } from "../../../native/ort.js";
 import { OrtBinding } from "../../../native/ort-binding.js";
-import { twoNodeModel } from "../../../native/ort-two-node-model.js";
+import { twoNodeModel } from "../../../native/ort-models.js";
 
 type F32 = OrtTensor<"float32">;
 

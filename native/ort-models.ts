@@ -3,6 +3,8 @@
  * key of field number and wire type, then the value.
  */
 
+import { ELEMENT_TYPES, type ElementType } from "./ort-api.js";
+
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
@@ -40,24 +42,39 @@ function node(operator: string, inputs: readonly string[], outputs: readonly str
   ]);
 }
 
-/** `ValueInfoProto` of a float tensor; a dimension may be a name. */
-function floatTensor(field: 11 | 12, name: string, shape: readonly (number | string)[]): ProtoField {
+interface TensorSpec {
+  readonly type: ElementType;
+  /** A dimension may be a name. */
+  readonly shape: readonly (number | string)[];
+}
+
+/** `ValueInfoProto`, as an input (11) or an output (12) of the graph. */
+function tensor(field: 11 | 12, name: string, { type, shape }: TensorSpec): ProtoField {
   const dimensions = shape.map((size) => message(1, [typeof size === "string" ? bytes(2, size) : integer(1, size)]));
-  const tensorType = message(1, [integer(1, 1), message(2, dimensions)]);
+  const tensorType = message(1, [integer(1, ELEMENT_TYPES[type]), message(2, dimensions)]);
   return message(field, [bytes(1, name), message(2, [tensorType])]);
 }
 
-/** The model `z = (x + y) * x` for float tensors of one shape: two nodes, two inputs, one output. */
-export function twoNodeModel(shape: readonly (number | string)[]): Uint8Array {
-  const graph = message(7, [
-    node("Add", ["x", "y"], ["sum"]),
-    node("Mul", ["sum", "x"], ["z"]),
-    bytes(2, "two_nodes"),
-    floatTensor(11, "x", shape),
-    floatTensor(11, "y", shape),
-    floatTensor(12, "z", shape),
-  ]);
+function model(graph: readonly ProtoField[]): Uint8Array {
   const irVersion = integer(1, 8);
   const operatorSet = message(8, [integer(2, 13)]);
-  return Buffer.concat([irVersion, graph, operatorSet]);
+  return Buffer.concat([irVersion, message(7, [...graph, bytes(2, "graph")]), operatorSet]);
+}
+
+/** `z = (x + y) * x` for float tensors of one shape: two nodes, two inputs, one output. */
+export function twoNodeModel(shape: readonly (number | string)[]): Uint8Array {
+  const spec = { type: "float32", shape } as const;
+  return model([
+    node("Add", ["x", "y"], ["sum"]),
+    node("Mul", ["sum", "x"], ["z"]),
+    tensor(11, "x", spec),
+    tensor(11, "y", spec),
+    tensor(12, "z", spec),
+  ]);
+}
+
+/** `y = x` for vectors. */
+export function identityModel(type: ElementType): Uint8Array {
+  const spec = { type, shape: ["n"] } as const;
+  return model([node("Identity", ["x"], ["y"]), tensor(11, "x", spec), tensor(12, "y", spec)]);
 }
