@@ -2,6 +2,7 @@ import { OrtMemory, OrtRunOptions, type OrtSession } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
+import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { describeModel } from "./describe-model.js";
 import type { GraphFile } from "./graph-file.js";
 import { readGraphNodes } from "./graph-nodes.js";
@@ -9,7 +10,7 @@ import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
 import { RowWindow } from "./row-window.js";
-import { copyInHostMemory, SlotCache } from "./slot-cache.js";
+import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
@@ -32,7 +33,7 @@ export async function createNativeRunner(options: RunnerOptions): Promise<ModelR
   try {
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
-    return new NativeRunner(session, signature, options);
+    return new NativeRunner(session, signature, options, await openCacheMemory(session, signature.cacheType, device));
   } catch (error) {
     session.dispose();
     throw error;
@@ -50,7 +51,9 @@ class NativeRunner implements ModelRunner {
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
   readonly #slots: number;
+  /** For what goes in and comes out; ONNX Runtime takes it to the device and back. */
   readonly #memory: OrtMemory;
+  readonly #cacheMemory: CacheMemory;
   readonly #runOptions: OrtRunOptions;
   readonly #cache: SlotCache;
   /** By first row and count; good for one allocation of the cache. */
@@ -61,7 +64,7 @@ class NativeRunner implements ModelRunner {
   /** What a run of one token a row took last. */
   #decodeMs = Number.POSITIVE_INFINITY;
 
-  constructor(session: OrtSession, signature: GraphSignature, options: RunnerOptions) {
+  constructor(session: OrtSession, signature: GraphSignature, options: RunnerOptions, cacheMemory: CacheMemory) {
     this.model = describeModel(options.directory, options.graph, signature);
     this.device = options.device;
     this.#session = session;
@@ -71,7 +74,8 @@ class NativeRunner implements ModelRunner {
     this.#runOptions = OrtRunOptions.create(session.environment);
     const limits = { rows: options.maxSequences, tokens: this.model.contextLength };
     const { cacheType: type, cache: entries } = signature;
-    this.#cache = new SlotCache({ memory: this.#memory, copy: copyInHostMemory, type, entries, limits });
+    this.#cacheMemory = cacheMemory;
+    this.#cache = new SlotCache({ ...cacheMemory, type, entries, limits });
   }
 
   async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
@@ -102,6 +106,7 @@ class NativeRunner implements ModelRunner {
     this.#dropWindows();
     this.#step?.dispose();
     this.#cache.dispose();
+    this.#cacheMemory.dispose();
     this.#runOptions.dispose();
     this.#memory.dispose();
     this.#session.dispose();

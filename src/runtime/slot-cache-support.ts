@@ -11,7 +11,9 @@ const isSharing = ({ operator, domain }: GraphNode): boolean =>
 
 /** What stands in the way of the native runtime before the graph is loaded; undefined where nothing does. */
 export function whyNotNative(nodes: readonly GraphNode[], device: DeviceChoice): string | undefined {
-  if (device.provider !== "cpu") return `it does not run on ${device.provider} yet`;
+  if (device.provider === "cuda" && device.runtime?.requested !== "native") {
+    return "on CUDA it is not proved yet, so it has to be asked for by name";
+  }
   if (!nodes.some(isSharing)) return "the graph has no GroupQueryAttention, which updates its KV cache in place";
   return undefined;
 }

@@ -1,4 +1,5 @@
 import { type OrtMemory, OrtTensor } from "../../native/ort.js";
+import type { CopyElements } from "./cache-memory.js";
 import type { CacheTensor, FloatType } from "./graph-signature.js";
 
 export interface SlotCacheLimits {
@@ -11,20 +12,6 @@ export interface SlotCacheLimits {
 /** What a first allocation holds; from there both double up to the limits. */
 const FIRST_ROWS = 1;
 const FIRST_TOKENS = 256;
-
-/** Copies `size` elements from one place to another that does not overlap it. */
-export type CopyElements = (
-  source: OrtTensor<FloatType>,
-  from: number,
-  target: OrtTensor<FloatType>,
-  to: number,
-  size: number,
-) => void;
-
-/** For tensors in host memory. */
-export const copyInHostMemory: CopyElements = (source, from, target, to, size) => {
-  target.data.set(source.data.subarray(from, from + size), to);
-};
 
 export interface SlotCacheOptions {
   readonly memory: OrtMemory;

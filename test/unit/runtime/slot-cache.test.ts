@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { OrtCopier, OrtEnvironment, OrtMemory, type OrtTensor } from "../../../native/ort.js";
-import { copyInHostMemory, SlotCache, type SlotCacheOptions } from "../../../src/runtime/slot-cache.js";
+import { copyInHostMemory } from "../../../src/runtime/cache-memory.js";
+import { SlotCache, type SlotCacheOptions } from "../../../src/runtime/slot-cache.js";
 
 const ENTRIES = [
   { past: "a", present: "a", heads: 2, headDim: 3 },
