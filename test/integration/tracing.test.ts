@@ -234,8 +234,7 @@ describe("tracing through the export thread", function () {
     assert.deepEqual([tracing.counters().dropped.thread_lost, tracing.counters().queued], [2, 0]);
     assert.equal((await tracing.store?.get("/services"))?.status, 503);
     request(tracing);
-    let status: number | undefined;
-    while (status !== 200) status = (await tracing.store?.get("/services"))?.status;
+    while ((await tracing.store?.get("/services"))?.status !== 200) await sleep(5);
     await tracing.shutdown(10_000);
     assert.equal(tracing.counters().delivered, 2);
     assertBalanced(tracing);
