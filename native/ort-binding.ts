@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER, RELEASE, RETAIN, type Retainable } from "./native-object.js";
 import type { OrtApi, Out, Pointer } from "./ort-api.js";

@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { koffi } from "./koffi.js";
 import { LOG_FATAL, type OrtApi, type Out, type Pointer } from "./ort-api.js";
 import { check, loadOrtLibrary, type OrtLibrary, stored } from "./ort-library.js";
 

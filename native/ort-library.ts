@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
-import koffi, { type LibraryHandle } from "koffi";
+import { koffi, type LibraryHandle } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { ERROR_CODES, koffiType, ORT_API, ORT_API_VERSION, type OrtApi, type Out, type Pointer } from "./ort-api.js";
 
@@ -15,11 +15,6 @@ export interface OrtLibrary {
   readonly version: string;
   readonly api: OrtApi;
 }
-
-/** Kernels use far more stack than koffi's defaults leave them, above all in its asynchronous calls (128 KiB). */
-const STACK_BYTES = 16 << 20;
-/** A thread's first call costs its stack; two wait ready, as one session runs at a time. */
-const RESIDENT_ASYNC_STACKS = 2;
 
 let loaded: OrtLibrary | undefined;
 
@@ -52,11 +47,6 @@ export function loadOrtLibrary(path: string = loaded?.path ?? findOrtLibrary()):
     throw new NativeError("misuse", `${loaded.path} is loaded already; a process has one libonnxruntime.`);
   }
   requireTelemetryOff();
-  koffi.config({
-    sync_stack_size: STACK_BYTES,
-    async_stack_size: STACK_BYTES,
-    resident_async_pools: RESIDENT_ASYNC_STACKS,
-  });
   loaded = open(path);
   return loaded;
 }

@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
 import type { ElementType, OrtApi, Out, Pointer } from "./ort-api.js";

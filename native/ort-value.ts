@@ -1,4 +1,4 @@
-import koffi from "koffi";
+import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
 import { ELEMENT_TYPES, type ElementType, type OrtApi, type Out, type Pointer } from "./ort-api.js";
