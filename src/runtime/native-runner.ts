@@ -103,8 +103,7 @@ class NativeRunner implements ModelRunner {
     if (this.#session.disposed) return;
     this.#runOptions.terminate();
     await this.#running?.catch(() => {});
-    this.#dropWindows();
-    this.#step?.dispose();
+    this.#dropBindings();
     this.#cache.dispose();
     this.#cacheMemory.dispose();
     this.#runOptions.dispose();
@@ -193,11 +192,11 @@ class NativeRunner implements ModelRunner {
   }
 
   #reserve(tokens: number): void {
-    if (this.#cache.reserve(tokens) || this.#step === undefined) {
-      this.#dropWindows();
-      this.#step?.dispose();
-      this.#step = new StepTensors(this.#memory, this.#signature, this.#cache.rows, this.#cache.tokens);
-    }
+    if (this.#step !== undefined && this.#cache.fits(tokens)) return;
+    // They hold the old memory.
+    this.#dropBindings();
+    this.#cache.reserve(tokens);
+    this.#step = new StepTensors(this.#memory, this.#signature, this.#cache.rows, this.#cache.tokens);
   }
 
   #window(first: number, count: number): RowWindow {
@@ -211,9 +210,11 @@ class NativeRunner implements ModelRunner {
     return window;
   }
 
-  #dropWindows(): void {
+  #dropBindings(): void {
     for (const window of this.#windows.values()) window.dispose();
     this.#windows.clear();
+    this.#step?.dispose();
+    this.#step = undefined;
   }
 
   /** The scheduler keeps these; breaking one would corrupt a sequence silently. */

@@ -5,6 +5,8 @@ import type { GraphSignature, GraphValue } from "./graph-signature.js";
 /** Where GroupQueryAttention takes past keys and values, and gives present ones. */
 const PAST_INPUTS = [3, 4];
 const PRESENT_OUTPUTS = [1, 2];
+/** Where it takes each row's length, and the length of the longest. */
+const LENGTH_INPUTS = [5, 6];
 
 const isSharing = ({ operator, domain }: GraphNode): boolean =>
   operator === "GroupQueryAttention" && domain === "com.microsoft";
@@ -41,5 +43,24 @@ export function whyNoSlotCache(
       return `"${past}" and "${present}" are not past and present of one operator`;
     }
   }
+  if (readsMaskBeyondLengths(signature.attentionMask.name, signature.logits.name, nodes)) {
+    return "the graph makes more of attention_mask than each row's length";
+  }
   return undefined;
+}
+
+/**
+ * The mask is as wide as the cache, not as the sequences. That is no matter where it ends in GroupQueryAttention's
+ * lengths alone; a graph that makes positions, biases or a choice of rotary tables of it would compute something else.
+ */
+function readsMaskBeyondLengths(mask: string, logits: string, nodes: readonly GraphNode[]): boolean {
+  const derived = new Set([mask]);
+  // Nodes stand in the order they are computed in, so one pass sees every consequence.
+  for (const node of nodes) {
+    const reads = [...node.inputs.keys()].filter((index) => derived.has(node.inputs[index] as string));
+    if (reads.length === 0) continue;
+    if (!isSharing(node)) for (const output of node.outputs) derived.add(output);
+    else if (reads.some((index) => !LENGTH_INPUTS.includes(index))) return true;
+  }
+  return derived.has(logits);
 }

@@ -40,7 +40,7 @@ export class SlotCache {
     this.#options = options;
   }
 
-  /** In the order of the entries; other ones after `reserve` returned true. */
+  /** In the order of the entries; other ones after `reserve` where it did not fit. */
   get tensors(): readonly OrtTensor<FloatType>[] {
     return this.#tensors;
   }
@@ -98,15 +98,20 @@ export class SlotCache {
     this.#trim();
   }
 
+  /** True when all admitted sequences have room for `tokens` tokens each. */
+  fits(tokens: number): boolean {
+    return this.span <= this.#rows && tokens <= this.#tokens;
+  }
+
   /**
-   * Makes room for all admitted sequences with `tokens` tokens each. True when the memory is another than before.
-   * Throws NativeError `out_of_memory`, and nothing has changed then.
+   * Makes room for all admitted sequences with `tokens` tokens each, in other memory where they do not fit. Throws
+   * NativeError `out_of_memory`, and nothing has changed then.
    */
-  reserve(tokens: number): boolean {
+  reserve(tokens: number): void {
+    if (this.fits(tokens)) return;
     const { limits, entries } = this.#options;
     const rows = grown(this.#rows || FIRST_ROWS, this.span, limits.rows);
     const capacity = grown(this.#tokens || FIRST_TOKENS, tokens, limits.tokens);
-    if (rows === this.#rows && capacity === this.#tokens) return false;
     const old = this.#tensors;
     const next = this.#allocate(rows, capacity);
     for (const [index, entry] of entries.entries()) {
@@ -118,7 +123,6 @@ export class SlotCache {
     this.#tensors = next;
     this.#rows = rows;
     this.#tokens = capacity;
-    return true;
   }
 
   /** Moves sequences into free rows below them, so that they are in rows 0 to n - 1. */

@@ -72,9 +72,17 @@ describe("slot cache support", () => {
   const changed = (operator: string, change: (node: GraphNode) => Partial<GraphNode>): GraphNode[] =>
     nodes().map((node) => (node.operator === operator ? { ...node, ...change(node) } : node));
 
+  const mask = (output: string): GraphNode => ({
+    operator: "Cast",
+    domain: "",
+    inputs: ["attention_mask"],
+    outputs: [output],
+  });
+
   it("is there for GroupQueryAttention with past and present", () => {
     assert.equal(whyNotNative(nodes(), cpu), undefined);
     assert.equal(whyNoSlotCache(signature, [], nodes()), undefined);
+    assert.equal(whyNoSlotCache(signature, [], [mask("unused"), ...nodes()]), undefined);
   });
 
   const attention = "GroupQueryAttention";
@@ -107,6 +115,31 @@ describe("slot cache support", () => {
       "a fixed batch",
       () => whyNoSlotCache(signature, [{ name: "input_ids", type: "int64", shape: [1, "n"] }], nodes()),
       /batch is fixed: "input_ids" is \[1, n\]/,
+    ],
+    [
+      "queries that depend on the mask",
+      () =>
+        whyNoSlotCache(
+          signature,
+          [],
+          changed(attention, ({ inputs }) => ({ inputs: ["mask64", ...inputs.slice(1)] })),
+        ),
+      /more of attention_mask than each row's length/,
+    ],
+    [
+      "rotary tables that depend on the mask's width",
+      () =>
+        whyNoSlotCache(
+          signature,
+          [],
+          changed(attention, ({ inputs }) => ({ inputs: [...inputs, "total64"] })),
+        ),
+      /more of attention_mask/,
+    ],
+    [
+      "logits that depend on the mask",
+      () => whyNoSlotCache(signature, [], [...nodes(), mask("logits")]),
+      /more of attention_mask/,
     ],
     [
       "one layer of another kind",

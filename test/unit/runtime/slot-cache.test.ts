@@ -79,8 +79,11 @@ describe("slot cache", () => {
     assert.deepEqual([cache.rows, cache.tokens], [1, 256]);
     admit(cache, 2, 256);
     assert.deepEqual([cache.rows, cache.tokens], [2, 256]);
-    assert.equal(cache.reserve(256), false);
-    assert.equal(cache.reserve(257), true);
+    const [before] = cache.tensors;
+    cache.reserve(256);
+    assert.equal(cache.tensors[0], before);
+    assert.equal(cache.fits(257), false);
+    cache.reserve(257);
     assert.deepEqual([cache.rows, cache.tokens], [2, 512]);
     for (const slot of [0, 1, 3]) admit(cache, slot, 3);
     cache.reserve(2048);
