@@ -17,7 +17,7 @@ import { StepTensors } from "./step-tensors.js";
 /** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
 const SYNC_BELOW_MS = 5;
 /** Idle rows that a decode step carries along rather than being two runs. */
-const MOST_BRIDGED_ROWS = 2;
+const MOST_BRIDGED_ROWS = 4;
 
 /**
  * The default runner: ONNX Runtime's C API, tensors bound once, KV cache updated in place, all decoding sequences in
