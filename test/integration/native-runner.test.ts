@@ -90,6 +90,7 @@ describe("native runner", () => {
     ["position_ids", { positionIds: true }],
     ["int32 ids", { idType: "int32", positionIds: true }],
     ["num_logits_to_keep", { logitsToKeep: "num_logits_to_keep" }],
+    ["logits for the last position alone", { lastLogits: true }],
     ["layers that differ in heads", { heads: 4, kvHeads: [1, 2, 4] }],
     ["half-precision cache and logits", { type: "float16" }],
     ["half-precision cache, full logits", { type: "float16", logitsType: "float32" }],
