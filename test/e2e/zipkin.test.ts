@@ -8,7 +8,7 @@ import { VitrineProcess } from "../support/vitrine-process.js";
 import { Caller, ZipkinClient } from "../support/zipkin-client.js";
 import { sharedZipkin } from "../support/zipkin-server.js";
 
-/** In prompts only: whoever finds it anywhere else has found a leak. */
+/** In what clients send only: whoever finds it anywhere else has found a leak. */
 const MARKER = "Zanzibarquux";
 /** Repetition is rewarded until nothing else is left, the end neither: these run to their last token. */
 const ENDLESS = { model: "tiny", temperature: 0, presence_penalty: -2, frequency_penalty: -2 } as const;
@@ -264,6 +264,10 @@ describe("traces in a real Zipkin", function () {
   // Last, when all the traces are there.
   describe("all traces together", () => {
     it("shows who calls whom", async () => {
+      const caller = new Caller();
+      await ask(caller.b3Multi);
+      await zipkin.report([caller.span()]);
+      await zipkin.awaitTrace(caller.traceId);
       const links = await zipkin.dependencies();
       assert.ok(
         links.some(({ parent, child }) => parent === "caller" && child === "vitrine"),
@@ -271,7 +275,28 @@ describe("traces in a real Zipkin", function () {
       );
     });
 
-    it("has nothing of any prompt in a span, a log line or a metric", async () => {
+    it("has nothing of any prompt, key or caller in a span, a log line or a metric", async () => {
+      const wanted = { model: "tiny", prompt: MARKER, max_tokens: 2 };
+      const bodies: readonly string[] = [
+        JSON.stringify({ ...wanted, user: MARKER, stop: [MARKER] }),
+        JSON.stringify({ ...wanted, model: MARKER }),
+        JSON.stringify({ ...wanted, temperature: MARKER }),
+        JSON.stringify({ ...wanted, [MARKER]: MARKER }),
+        JSON.stringify({ ...wanted, prompt: MARKER.repeat(2000) }),
+        `{"prompt": "${MARKER}`,
+      ];
+      const headers = { "content-type": "application/json", authorization: `Bearer ${MARKER}`, "user-agent": MARKER };
+      const url = `${vitrine.url}/v1/completions?key=${MARKER}`;
+      const responses = await Promise.all(bodies.map((body) => fetch(url, { method: "POST", headers, body })));
+      assert.deepEqual(
+        responses.map(({ status }) => status),
+        [200, 404, 400, 200, 400, 400],
+      );
+      for (const response of responses) {
+        assert.ok(!(await response.text()).includes(MARKER), "an answer repeats what it was sent");
+        await zipkin.awaitTrace(response.headers.get("x-b3-traceid") ?? "");
+      }
+
       const traces = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
       assert.ok(traces.length > 30);
       const metrics = await (await fetch(`${vitrine.url}/metrics`)).text();
