@@ -136,8 +136,8 @@ describe("server: the life of a request", () => {
     };
     const other = await ServerHarness.start({ tokenizer });
     other.engine.play = (fake) => fake.admit().prefill().text("ok").finish();
-    await other.openai.completions.create({ model: "tiny", prompt: "Hi!" });
-    await other.openai.chat.completions.create({ model: "tiny", messages: [{ role: "user", content: "Hi!" }] });
+    await other.openai.completions.create({ model: "fake", prompt: "Hi!" });
+    await other.openai.chat.completions.create({ model: "fake", messages: [{ role: "user", content: "Hi!" }] });
     assert.deepEqual(continued, [3, 0]);
     await other.stop();
   });
