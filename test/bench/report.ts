@@ -14,6 +14,13 @@ export interface BenchRow {
   readonly target?: number;
 }
 
+/** What lies behind the ratios: the median of one variant, in a unit of its own. */
+export interface BenchValue {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+}
+
 export interface Variant {
   readonly name: string;
   /** One measured round; resolves with its duration or cost, in any unit that all variants share. */
@@ -25,6 +32,12 @@ const quantile = (sorted: readonly number[], q: number): number => {
   const low = sorted[Math.floor(at)] ?? Number.NaN;
   return low + ((sorted[Math.ceil(at)] ?? low) - low) * (at % 1);
 };
+
+export const median = (costs: readonly number[]): number =>
+  quantile(
+    [...costs].sort((a, b) => a - b),
+    0.5,
+  );
 
 /** Median and quartiles of `peer[i] / own[i]`. */
 export function compare(own: readonly number[], peer: readonly number[]): Pick<BenchRow, "ratio" | "spread"> {
@@ -50,8 +63,8 @@ export async function interleave(variants: readonly Variant[], rounds: number): 
   return costs;
 }
 
-/** Prints the table; with `--json FILE` on the command line writes it there, too. */
-export function report(command: string, rows: readonly BenchRow[]): void {
+/** Prints the tables; with `--json FILE` on the command line writes them there, too. */
+export function report(command: string, rows: readonly BenchRow[], values: readonly BenchValue[] = []): void {
   const judged = rows.map((row) => ({
     ...row,
     target: row.target ?? null,
@@ -67,9 +80,14 @@ export function report(command: string, rows: readonly BenchRow[]): void {
       met: met === null ? "" : met ? "yes" : "NO",
     })),
   );
-  const { values } = parseArgs({ options: { json: { type: "string" } }, strict: false });
-  if (typeof values.json !== "string") return;
+  if (values.length > 0) {
+    console.table(values.map(({ name, value, unit }) => ({ name, median: Number(value.toPrecision(4)), unit })));
+  }
+  const { values: flags } = parseArgs({ options: { json: { type: "string" } }, strict: false });
+  if (typeof flags.json !== "string") return;
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   const machine = `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}, Node ${process.version}`;
-  writeFileSync(values.json, `${JSON.stringify({ command, commit, machine, rows: judged }, null, 2)}\n`);
+  const date = new Date().toISOString().slice(0, 10);
+  const written = { command, commit, date, machine, rows: judged, values };
+  writeFileSync(flags.json, `${JSON.stringify(written, null, 2)}\n`);
 }

@@ -1,0 +1,247 @@
+/**
+ * A 4-bit decoder with random weights, as onnxruntime-genai's builder and the hub's q4 files have it: MatMulNBits in
+ * blocks of 32 with fp32 scales, GroupQueryAttention with rotary embedding, an fp32 embedding beside the 4-bit output
+ * head, logits for every position, external data.
+ */
+import { writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { ELEMENT, message } from "../../support/onnx-builder.js";
+import { type DecoderShape, type Projection, projectionsOf } from "./decoder-shape.js";
+import { scaleOf, WeightFile } from "./random-weights.js";
+
+const BLOCK = 32;
+const DOMAIN = "com.microsoft";
+const EPSILON = 1e-6;
+
+type Element = "float32" | "uint8" | "int64";
+type Dimension = number | string;
+const elementOf = (type: Element): number => (type === "uint8" ? 2 : ELEMENT[type]);
+
+/** Writes `path`, and the same graph with accuracy level 4 on every MatMulNBits to `level4Path`, over one data file. */
+export async function writeOnnxDecoder(shape: DecoderShape, path: string, level4Path: string): Promise<void> {
+  const weights = new WeightFile(`${path}_data`);
+  const location = `${basename(path)}_data`;
+  const builder = new GraphBuilder(shape, weights, location);
+  await builder.build();
+  await weights.close();
+  writeFileSync(path, builder.model(undefined));
+  writeFileSync(level4Path, builder.model(4));
+}
+
+interface Node {
+  readonly operator: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, number>>;
+}
+
+/** Attributes that are floats though their value may be whole. */
+const FLOAT_ATTRIBUTES = new Set(["epsilon", "scale"]);
+const MICROSOFT = new Set(["MatMulNBits", "GroupQueryAttention", "SkipSimplifiedLayerNormalization"]);
+
+class GraphBuilder {
+  readonly #nodes: Node[] = [];
+  readonly #tensors: Uint8Array[] = [];
+
+  constructor(
+    private readonly shape: DecoderShape,
+    private readonly weights: WeightFile,
+    private readonly location: string,
+  ) {}
+
+  async build(): Promise<void> {
+    const { hidden, layers, vocab } = this.shape;
+    await this.floats("embedding", [vocab, hidden], 0, 1);
+    this.node("Gather", ["embedding", "input_ids"], ["embedded"]);
+    this.lengths();
+    await this.rotary();
+    await this.floats("layers.0.input_norm", [hidden], 1, 0.1);
+    this.node("SimplifiedLayerNormalization", ["embedded", "layers.0.input_norm"], ["normed"], {
+      axis: -1,
+      epsilon: EPSILON,
+    });
+    let stream = { residual: "embedded", normed: "normed" };
+    for (let layer = 0; layer < layers; layer++) stream = await this.layer(layer, stream);
+    await this.product("head", stream.normed, "logits", hidden, vocab);
+  }
+
+  model(accuracyLevel: number | undefined): Uint8Array {
+    const graph = message(
+      ...this.#nodes.map((node) => [1, encodeNode(node, accuracyLevel)] as const),
+      [2, "decoder"],
+      ...this.#tensors.map((tensor) => [5, tensor] as const),
+      ...this.inputs().map((value) => [11, value] as const),
+      ...this.outputs().map((value) => [12, value] as const),
+    );
+    const opset = (domain: string, version: number) => message([1, domain], [2, version]);
+    return message([1, 8], [2, "vitrine-bench"], [7, graph], [8, opset("", 17)], [8, opset(DOMAIN, 1)]);
+  }
+
+  /** `seqlens_k` (a row's length less one) and `total_sequence_length`, as GroupQueryAttention takes them. */
+  private lengths(): void {
+    this.integers("one", [1], [1]);
+    this.integers("second", [1], []);
+    this.node("ReduceSum", ["attention_mask", "one"], ["mask_sums"], { keepdims: 0 });
+    this.node("Sub", ["mask_sums", "one"], ["mask_sums_less"]);
+    this.node("Cast", ["mask_sums_less"], ["seqlens_k"], { to: ELEMENT.int32 });
+    this.node("Shape", ["attention_mask"], ["mask_shape"]);
+    this.node("Gather", ["mask_shape", "second"], ["mask_width"], { axis: 0 });
+    this.node("Cast", ["mask_width"], ["total_sequence_length"], { to: ELEMENT.int32 });
+  }
+
+  private async rotary(): Promise<void> {
+    const { context, headDim, ropeTheta } = this.shape;
+    const half = headDim / 2;
+    const angle = (at: number) => Math.floor(at / half) / ropeTheta ** ((at % half) / half);
+    for (const [name, wave] of [
+      ["cos_cache", Math.cos],
+      ["sin_cache", Math.sin],
+    ] as const) {
+      const values = Float32Array.from({ length: context * half }, (_, at) => wave(angle(at)));
+      await this.external(name, "float32", [context, half], () => this.weights.write(new Uint8Array(values.buffer)));
+    }
+  }
+
+  private async layer(layer: number, { residual, normed }: Stream): Promise<Stream> {
+    const at = (name: string) => `layers.${layer}.${name}`;
+    const projections = Object.fromEntries(projectionsOf(this.shape).map((p) => [p.name, p])) as Record<
+      Projection["name"],
+      Projection
+    >;
+    const project = async (name: Projection["name"], from: string) => this.project(at(name), from, projections[name]);
+    const query = await project("q", normed);
+    const key = await project("k", normed);
+    const value = await project("v", normed);
+    const past = [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`];
+    this.node(
+      "GroupQueryAttention",
+      [query, key, value, ...past, "seqlens_k", "total_sequence_length", "cos_cache", "sin_cache"],
+      [at("attention"), `present.${layer}.key`, `present.${layer}.value`],
+      {
+        num_heads: this.shape.heads,
+        kv_num_heads: this.shape.kvHeads,
+        do_rotary: 1,
+        rotary_interleaved: 0,
+        scale: this.shape.headDim ** -0.5,
+      },
+    );
+    const attended = await this.addAndNorm(at("attention_out"), residual, await project("o", at("attention")));
+    const gate = await project("gate", attended.normed);
+    const up = await project("up", attended.normed);
+    this.node("Sigmoid", [gate], [at("sigmoid")]);
+    this.node("Mul", [gate, at("sigmoid")], [at("silu")]);
+    this.node("Mul", [at("silu"), up], [at("gated")]);
+    return this.addAndNorm(at("out"), attended.residual, await project("down", at("gated")));
+  }
+
+  private async addAndNorm(name: string, residual: string, added: string): Promise<Stream> {
+    await this.floats(`${name}.norm`, [this.shape.hidden], 1, 0.1);
+    const outputs = [`${name}.normed`, "", "", `${name}.residual`];
+    this.node("SkipSimplifiedLayerNormalization", [residual, added, `${name}.norm`], outputs, { epsilon: EPSILON });
+    return { normed: `${name}.normed`, residual: `${name}.residual` };
+  }
+
+  private async project(name: string, from: string, { inputs, outputs, bias }: Projection): Promise<string> {
+    await this.product(name, from, `${name}.product`, inputs, outputs);
+    if (!bias) return `${name}.product`;
+    await this.floats(`${name}.bias`, [outputs], 0, 0.1);
+    this.node("Add", [`${name}.product`, `${name}.bias`], [`${name}.biased`]);
+    return `${name}.biased`;
+  }
+
+  private async product(name: string, from: string, to: string, inputs: number, outputs: number): Promise<void> {
+    const blocks = Math.ceil(inputs / BLOCK);
+    const dims = [outputs, blocks, BLOCK / 2];
+    await this.external(`${name}.weight`, "uint8", dims, () => this.weights.nibbles((outputs * blocks * BLOCK) / 2));
+    const scale = scaleOf(inputs);
+    await this.floats(`${name}.scales`, [outputs * blocks], scale, scale / 4);
+    this.node("MatMulNBits", [from, `${name}.weight`, `${name}.scales`], [to], {
+      K: inputs,
+      N: outputs,
+      bits: 4,
+      block_size: BLOCK,
+    });
+  }
+
+  private node(operator: string, inputs: string[], outputs: string[], attributes: Record<string, number> = {}): void {
+    this.#nodes.push({ operator, inputs, outputs, attributes });
+  }
+
+  private floats(name: string, dims: number[], center: number, scale: number): Promise<void> {
+    const count = dims.reduce((product, size) => product * size, 1);
+    return this.external(name, "float32", dims, () => this.weights.floats(count, center, scale));
+  }
+
+  private integers(name: string, values: number[], dims: number[]): void {
+    const data = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+    this.#tensors.push(message(...dims.map((size) => [1, size] as const), [2, ELEMENT.int64], [8, name], [9, data]));
+  }
+
+  private async external(name: string, type: Element, dims: number[], write: () => Promise<void>): Promise<void> {
+    // Page-aligned, so that ONNX Runtime maps it.
+    await this.weights.align(4096);
+    const offset = this.weights.bytes;
+    await write();
+    const place = { location: this.location, offset: `${offset}`, length: `${this.weights.bytes - offset}` };
+    this.#tensors.push(
+      message(
+        ...dims.map((size) => [1, size] as const),
+        [2, elementOf(type)],
+        [8, name],
+        ...Object.entries(place).map(([key, value]) => [13, message([1, key], [2, value])] as const),
+        [14, 1],
+      ),
+    );
+  }
+
+  private inputs(): Uint8Array[] {
+    return [
+      valueInfo("input_ids", "int64", ["batch_size", "sequence_length"]),
+      valueInfo("attention_mask", "int64", ["batch_size", "total_sequence_length"]),
+      ...this.cache("past_key_values", "past_sequence_length"),
+    ];
+  }
+
+  private outputs(): Uint8Array[] {
+    const logits = valueInfo("logits", "float32", ["batch_size", "sequence_length", this.shape.vocab]);
+    return [logits, ...this.cache("present", "total_sequence_length")];
+  }
+
+  private cache(prefix: string, length: string): Uint8Array[] {
+    const { layers, kvHeads, headDim } = this.shape;
+    const of = (layer: number, kind: string) =>
+      valueInfo(`${prefix}.${layer}.${kind}`, "float32", ["batch_size", kvHeads, length, headDim]);
+    return Array.from({ length: layers }, (_, layer) => [of(layer, "key"), of(layer, "value")]).flat();
+  }
+}
+
+interface Stream {
+  readonly residual: string;
+  readonly normed: string;
+}
+
+function encodeNode({ operator, inputs, outputs, attributes }: Node, accuracyLevel: number | undefined): Uint8Array {
+  const level = operator === "MatMulNBits" && accuracyLevel !== undefined ? { accuracy_level: accuracyLevel } : {};
+  return message(
+    ...inputs.map((name) => [1, name] as const),
+    ...outputs.map((name) => [2, name] as const),
+    [3, `${operator} ${outputs[0]}`],
+    [4, operator],
+    ...Object.entries({ ...attributes, ...level }).map(([name, value]) => [5, encodeAttribute(name, value)] as const),
+    ...(MICROSOFT.has(operator) ? [[7, DOMAIN] as const] : []),
+  );
+}
+
+/** AttributeProto: a float is field 2, four bytes little-endian; an integer field 3. */
+function encodeAttribute(name: string, value: number): Uint8Array {
+  if (!FLOAT_ATTRIBUTES.has(name)) return message([1, name], [3, value], [20, 2]);
+  const float = Buffer.alloc(5);
+  float[0] = (2 << 3) | 5;
+  float.writeFloatLE(value, 1);
+  return Buffer.concat([message([1, name]), float, message([20, 1])]);
+}
+
+function valueInfo(name: string, type: Element, dims: readonly Dimension[]): Uint8Array {
+  const dimensions = dims.map((size) => [1, message(typeof size === "number" ? [1, size] : [2, size])] as const);
+  return message([1, name], [2, message([1, message([1, elementOf(type)], [2, message(...dimensions)])])]);
+}
