@@ -44,7 +44,7 @@ export interface EngineRequest {
   /** Ids that end the sequence; the ending id is not part of the output. */
   readonly stopTokenIds: readonly number[];
   readonly sampling: SamplingParams;
-  /** When the server handed the request over; the queue span starts here. */
+  /** When the prompt was ready; the queue span starts here. */
   readonly submittedAt: Micros;
   /** Record every decode step by itself (`--trace-detail step`). */
   readonly recordSteps: boolean;
@@ -67,6 +67,8 @@ export interface LoadOptions {
   readonly maxSequences: number;
   /** `auto` when absent. */
   readonly runtime?: RuntimeRequest;
+  /** int8 activations for 4-bit weights where the graph leaves it open (`accuracy_level` 4); true when absent. */
+  readonly fastInt4?: boolean;
 }
 
 export type CancelCause = "client_gone" | "timeout" | "drain";
@@ -94,6 +96,8 @@ export interface ModelDescription {
   readonly kvBytesPerToken: number;
   /** Bytes of the graph file and its external data. */
   readonly weightBytes: number;
+  /** What was changed in the graph as it was loaded, or why it was not: a sentence each. */
+  readonly rewrites?: readonly string[];
 }
 
 /** Which runner runs the model and why. */

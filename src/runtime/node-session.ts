@@ -1,6 +1,7 @@
 import type { InferenceSession } from "onnxruntime-node";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice } from "../protocol.js";
+import { EXTERNAL_DATA_FOLDER, type PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphFile } from "./graph-file.js";
 import type { GraphValue } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
@@ -11,13 +12,16 @@ import { loadOnnxRuntime } from "./onnxruntime.js";
  * load, `device_unavailable` where the CUDA provider does not start.
  */
 export async function createNodeSession(
-  graph: GraphFile,
+  graph: PreparedGraph,
   device: DeviceChoice,
   threads: number,
 ): Promise<InferenceSession> {
   const { InferenceSession } = await loadOnnxRuntime();
   try {
-    return await InferenceSession.create(graph.path, sessionOptions(device, threads));
+    const { rewritten } = graph;
+    const options = sessionOptions(device, threads);
+    if (rewritten === undefined) return await InferenceSession.create(graph.path, options);
+    return await InferenceSession.create(rewritten.bytes, { ...options, extra: externalDataIn(rewritten.folder) });
   } catch (cause) {
     throw explainSessionFailure(cause, graph, device);
   }
@@ -32,6 +36,12 @@ function sessionOptions(device: DeviceChoice, threads: number): InferenceSession
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
     logSeverityLevel: 4,
   };
+}
+
+/** Configuration entries are given as nested objects: the parts of their names. */
+function externalDataIn(folder: string): Record<string, unknown> {
+  const [group, name] = EXTERNAL_DATA_FOLDER.split(".") as [string, string];
+  return { [group]: { [name]: folder } };
 }
 
 /** Inputs and outputs as plain data. */
