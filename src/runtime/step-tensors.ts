@@ -32,7 +32,7 @@ export class StepTensors {
 
   constructor(memory: OrtMemory, signature: GraphSignature, rows: number, tokens: number) {
     const { inputIds, positionIds, attentionMask, logitsToKeep, logits, vocabSize } = signature;
-    this.lastLogits = logitsToKeep !== undefined;
+    this.lastLogits = logits.lastOnly || logitsToKeep !== undefined;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
     this.promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
