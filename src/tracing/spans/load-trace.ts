@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { LoadRecord } from "./contract.js";
+import type { LoadRecord } from "../contract.js";
 import { deviceName } from "./generate-attributes.js";
 import type { SpanMaker } from "./span-maker.js";
 

@@ -1,5 +1,5 @@
-import type { DeviceChoice } from "../protocol.js";
-import type { GenerateAttributes } from "./contract.js";
+import type { DeviceChoice } from "../../protocol.js";
+import type { GenerateAttributes } from "../contract.js";
 import type { SpanAttributes } from "./span-maker.js";
 
 /** `cuda:0`, or `cpu`. */
