@@ -29,8 +29,8 @@ export interface GraphSignature {
   readonly positionIds: { readonly name: string; readonly type: IdType } | undefined;
   /** How many last positions the graph computes logits for; a scalar or `[1]`, by `rank`. */
   readonly logitsToKeep: { readonly name: string; readonly type: IdType; readonly rank: number } | undefined;
-  /** `[batch, positions, vocabSize]`; `lastOnly` where there is one position whatever is fed. */
-  readonly logits: { readonly name: string; readonly type: FloatType; readonly lastOnly: boolean };
+  /** `[batch, positions, vocabSize]`. */
+  readonly logits: { readonly name: string; readonly type: FloatType };
   readonly vocabSize: number;
   readonly cacheType: FloatType;
   /** Keys and values of all layers; layers may differ in heads and width. */
@@ -155,7 +155,7 @@ class SignatureReader {
     }
     if (value.shape.length !== 3) throw unsupported(`its output "logits" has ${value.shape.length} dimensions, not 3`);
     const vocabSize = this.dimension(value.shape[2], this.config.vocabSize, "logits");
-    return { logits: { name: value.name, type: floatType(value), lastOnly: value.shape[1] === 1 }, vocabSize };
+    return { logits: { name: value.name, type: floatType(value) }, vocabSize };
   }
 
   private take(name: string): GraphValue | undefined {

@@ -30,7 +30,7 @@ describe("slot cache support", () => {
     attentionMask: { name: "attention_mask", type: "int64" },
     positionIds: undefined,
     logitsToKeep: undefined,
-    logits: { name: "logits", type: "float32", lastOnly: false },
+    logits: { name: "logits", type: "float32" },
     vocabSize: 32,
     cacheType: "float32",
     cache,
