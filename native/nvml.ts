@@ -2,7 +2,7 @@
  * NVIDIA's management library, through koffi: the few calls needed to watch one device.
  * Source: NVML API Reference (nvml.h); only calls and layouts that have been stable since NVML 5.
  */
-import koffi, { type LibraryHandle } from "koffi";
+import { koffi, type LibraryHandle } from "./koffi.js";
 
 const LIBRARY = "libnvidia-ml.so.1";
 const SUCCESS = 0;

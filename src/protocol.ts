@@ -53,6 +53,9 @@ export interface EngineRequest {
 export type DeviceRequest = "auto" | "cpu" | `cuda` | `cuda:${number}`;
 export type Dtype = "fp32" | "fp16" | "q4" | "q4f16" | "int8";
 
+/** Which way into ONNX Runtime: its C API, onnxruntime-node's binding, or the first that can run the graph. */
+export type RuntimeRequest = "auto" | "native" | "node";
+
 export interface LoadOptions {
   readonly modelDir: string;
   /** `auto` takes the first the directory has, in an order the runtime documents. */
@@ -62,6 +65,8 @@ export interface LoadOptions {
   readonly threads: number;
   /** Most sequences that run at once. */
   readonly maxSequences: number;
+  /** `auto` when absent. */
+  readonly runtime?: RuntimeRequest;
 }
 
 export type CancelCause = "client_gone" | "timeout" | "drain";
@@ -91,6 +96,14 @@ export interface ModelDescription {
   readonly weightBytes: number;
 }
 
+/** Which runner runs the model and why. */
+export interface RuntimeChoice {
+  readonly requested: RuntimeRequest;
+  readonly kind: "native" | "node";
+  /** One sentence, e.g. why `auto` fell back to onnxruntime-node. */
+  readonly reason: string;
+}
+
 /** Where the model runs and why, as `/health`, the start-up log and spans report it. */
 export interface DeviceChoice {
   readonly requested: DeviceRequest;
@@ -99,6 +112,8 @@ export interface DeviceChoice {
   readonly deviceId?: number;
   /** One sentence, e.g. why `auto` fell back to the CPU. */
   readonly reason: string;
+  /** Set once a runner is made. */
+  readonly runtime?: RuntimeChoice;
 }
 
 export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "model.download";

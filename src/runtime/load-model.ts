@@ -1,9 +1,11 @@
 import type { ModelRunner } from "../engine/runner.js";
-import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros } from "../protocol.js";
+import { VitrineError } from "../errors.js";
+import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
 import { findGraphFile } from "./graph-file.js";
 import { type ModelDirectory, openModelDirectory } from "./model-directory.js";
-import { createNodeRunner } from "./node-runner.js";
+import { createNativeRunner } from "./native-runner.js";
+import { createNodeRunner, type RunnerOptions } from "./node-runner.js";
 
 export interface LoadedModel {
   readonly runner: ModelRunner;
@@ -32,7 +34,10 @@ export async function loadModel(
   return { runner, phases };
 }
 
-/** A runner on that device; where `auto` chose CUDA and CUDA does not start, on the CPU. */
+/**
+ * A runner on that device: the native one where it can run the graph, unless another was asked for. Where `auto` chose
+ * CUDA and CUDA does not start, on the CPU.
+ */
 export async function createRunner(options: LoadOptions, device: DeviceChoice): Promise<ModelRunner> {
   const directory = openModelDirectory(options.modelDir);
   try {
@@ -49,13 +54,24 @@ async function createRunnerOn(
   options: LoadOptions,
 ): Promise<ModelRunner> {
   const graph = findGraphFile(directory.path, options.dtype, device.provider);
-  return createNodeRunner({
-    directory,
-    graph,
-    device,
-    threads: options.threads,
-    maxSequences: options.maxSequences,
-  });
+  const { threads, maxSequences, runtime: requested = "auto" } = options;
+  const on = (kind: RuntimeChoice["kind"], reason: string): RunnerOptions => {
+    return { directory, graph, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
+  };
+  if (requested === "node") return createNodeRunner(on("node", "onnxruntime-node's binding was asked for."));
+  try {
+    const reason =
+      requested === "auto" ? "The graph updates its KV cache in place." : "The native runtime was asked for.";
+    return await createNativeRunner(on("native", reason));
+  } catch (error) {
+    if (requested === "native" || !isNoWayToRun(error)) throw error;
+    return createNodeRunner(on("node", error.message));
+  }
+}
+
+/** Of the native runtime alone: the graph is not for it, or the library failed its self-test. */
+function isNoWayToRun(error: unknown): error is VitrineError {
+  return error instanceof VitrineError && (error.code === "model_unsupported" || error.code === "internal");
 }
 
 /** A prompt of two tokens and one decode step; a graph that fails here fails at load, not at the first request. */

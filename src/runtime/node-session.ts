@@ -19,7 +19,7 @@ export async function createNodeSession(
   try {
     return await InferenceSession.create(graph.path, sessionOptions(device, threads));
   } catch (cause) {
-    throw explain(cause, graph, device);
+    throw explainSessionFailure(cause, graph, device);
   }
 }
 
@@ -43,7 +43,7 @@ export function describeValues(metadata: readonly InferenceSession.ValueMetadata
   );
 }
 
-function explain(cause: unknown, graph: GraphFile, device: DeviceChoice): VitrineError {
+export function explainSessionFailure(cause: unknown, graph: GraphFile, device: DeviceChoice): VitrineError {
   const reason = reasonOf(cause);
   if (device.provider === "cuda" && /cuda|cudnn|cublas|gpu|execution provider/i.test(reason)) {
     return new VitrineError(

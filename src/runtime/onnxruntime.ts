@@ -7,7 +7,7 @@ import { VitrineError } from "../errors.js";
  * directory and is set up to upload, unless `ORT_DISABLE_TELEMETRY=1` is in the environment when it loads.
  */
 export async function loadOnnxRuntime(): Promise<typeof OnnxRuntime> {
-  if (process.env.ORT_DISABLE_TELEMETRY !== "1") disableTelemetry();
+  disableTelemetry();
   const runtime = await import("onnxruntime-node");
   // What stops a load or a run comes as an exception; its own lines on stderr repeat that, and may quote token ids.
   runtime.env.logLevel = "fatal";
@@ -31,7 +31,9 @@ function keepHalfBits({ Tensor }: typeof OnnxRuntime): void {
   }
 }
 
-function disableTelemetry(): void {
+/** Before any load of the library, by whichever way. Throws `internal` in a worker thread that was started without. */
+export function disableTelemetry(): void {
+  if (process.env.ORT_DISABLE_TELEMETRY === "1") return;
   if (!isMainThread) {
     // A worker thread writes to a copy of the environment, which the native library does not see.
     throw new VitrineError("internal", "Set ORT_DISABLE_TELEMETRY=1 in the environment before ONNX Runtime loads.");

@@ -8,7 +8,7 @@ import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-f
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
 
 const folder = temporaryFolders();
-const OPTIONS = { dtype: "auto", device: "cpu", threads: 1, maxSequences: 4 } as const;
+const OPTIONS = { dtype: "auto", device: "cpu", threads: 1, maxSequences: 4, runtime: "node" } as const;
 
 function modelFolder(spec: DecoderSpec = {}, file = "onnx/model.onnx"): string {
   return writeFiles(folder(), { "config.json": DECODER_CONFIG, [file]: buildDecoder(spec).graph });
@@ -157,7 +157,12 @@ describe("node runner", () => {
       // (1 + 2 heads) of 8 half floats, keys and values.
       kvBytesPerToken: 3 * 8 * 2 * 2,
     });
-    assert.deepEqual(device, { requested: "cpu", provider: "cpu", reason: "The CPU was asked for." });
+    assert.deepEqual(device, {
+      requested: "cpu",
+      provider: "cpu",
+      reason: "The CPU was asked for.",
+      runtime: { requested: "node", kind: "node", reason: "onnxruntime-node's binding was asked for." },
+    });
   });
 
   const invalid: [string, { slot: number; tokens: Int32Array; past: number }, RegExp][] = [
@@ -289,7 +294,8 @@ describe("loadModel", () => {
   it("falls back to the CPU for auto, and says why", async function () {
     if (missing === undefined) this.skip();
     const runner = await load(modelFolder(), { device: "auto" });
-    assert.deepEqual(runner.device, {
+    const { runtime: _, ...device } = runner.device;
+    assert.deepEqual(device, {
       requested: "auto",
       provider: "cpu",
       reason: `CUDA is not available: ${missing}.`,

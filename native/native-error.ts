@@ -1,0 +1,30 @@
+/**
+ * What went wrong in native code, by cause. `misuse` is a caller's mistake that was caught before native code saw it;
+ * the others after `disposed` are ONNX Runtime's own answers.
+ */
+export type NativeErrorCode =
+  | "misuse"
+  | "disposed"
+  /** The library is missing, does not fit, or failed its self-test. */
+  | "library"
+  | "no_such_file"
+  | "invalid_graph"
+  | "invalid_argument"
+  | "not_implemented"
+  | "out_of_memory"
+  /** The run was ended by `OrtRunOptions.terminate`. */
+  | "terminated"
+  | "failed";
+
+/** The only error that `native/` throws on purpose. */
+export class NativeError extends Error {
+  override readonly name = "NativeError";
+
+  constructor(
+    readonly code: NativeErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Writes the few ONNX messages (onnx.proto) that a graph made in code needs. Protocol Buffers' wire format: a varint
+ * key of field number and wire type, then the value.
+ */
+
+import { ELEMENT_TYPES, type ElementType } from "./ort-api.js";
+
+const VARINT = 0;
+const LENGTH_DELIMITED = 2;
+
+/** One field of a message, encoded. */
+export type ProtoField = Uint8Array;
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
+  bytes.push(rest);
+  return bytes;
+}
+
+function integer(field: number, value: number): ProtoField {
+  return Uint8Array.from([...varint(field * 8 + VARINT), ...varint(value)]);
+}
+
+function bytes(field: number, value: Uint8Array | string): ProtoField {
+  const content = typeof value === "string" ? new TextEncoder().encode(value) : value;
+  return Buffer.concat([
+    Uint8Array.from([...varint(field * 8 + LENGTH_DELIMITED), ...varint(content.length)]),
+    content,
+  ]);
+}
+
+const message = (field: number, content: readonly ProtoField[]): ProtoField => bytes(field, Buffer.concat(content));
+
+/** `NodeProto`: an operator of the default domain, without attributes. */
+function node(operator: string, inputs: readonly string[], outputs: readonly string[]): ProtoField {
+  return message(1, [
+    ...inputs.map((name) => bytes(1, name)),
+    ...outputs.map((name) => bytes(2, name)),
+    bytes(4, operator),
+  ]);
+}
+
+interface TensorSpec {
+  readonly type: ElementType;
+  /** A dimension may be a name. */
+  readonly shape: readonly (number | string)[];
+}
+
+/** `ValueInfoProto`, as an input (11) or an output (12) of the graph. */
+function tensor(field: 11 | 12, name: string, { type, shape }: TensorSpec): ProtoField {
+  const dimensions = shape.map((size) => message(1, [typeof size === "string" ? bytes(2, size) : integer(1, size)]));
+  const tensorType = message(1, [integer(1, ELEMENT_TYPES[type]), message(2, dimensions)]);
+  return message(field, [bytes(1, name), message(2, [tensorType])]);
+}
+
+function model(graph: readonly ProtoField[]): Uint8Array {
+  const irVersion = integer(1, 8);
+  const operatorSet = message(8, [integer(2, 13)]);
+  return Buffer.concat([irVersion, message(7, [...graph, bytes(2, "graph")]), operatorSet]);
+}
+
+/** `z = (x + y) * x` for float tensors of one shape: two nodes, two inputs, one output. */
+export function twoNodeModel(shape: readonly (number | string)[]): Uint8Array {
+  const spec = { type: "float32", shape } as const;
+  return model([
+    node("Add", ["x", "y"], ["sum"]),
+    node("Mul", ["sum", "x"], ["z"]),
+    tensor(11, "x", spec),
+    tensor(11, "y", spec),
+    tensor(12, "z", spec),
+  ]);
+}
+
+/** `y = x` for vectors. */
+export function identityModel(type: ElementType): Uint8Array {
+  const spec = { type, shape: ["n"] } as const;
+  return model([node("Identity", ["x"], ["y"]), tensor(11, "x", spec), tensor(12, "y", spec)]);
+}

@@ -1,0 +1,158 @@
+import { koffi } from "./koffi.js";
+import { NativeError } from "./native-error.js";
+import { NativeObject, POINTER } from "./native-object.js";
+import { ELEMENT_TYPES, type ElementType, type OrtApi, type Out, type Pointer } from "./ort-api.js";
+import { NATIVE } from "./ort-environment.js";
+import { check, stored } from "./ort-library.js";
+import { ALLOCATOR, type OrtMemory } from "./ort-memory.js";
+import { readTensorInfo } from "./ort-tensor-info.js";
+
+/** The typed array for each element type; Node 20 has no Float16Array, so half precision comes as bit patterns. */
+const ARRAYS = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+} as const satisfies Record<ElementType, unknown>;
+
+export type TensorData<T extends ElementType> = InstanceType<(typeof ARRAYS)[T]>;
+
+interface TensorParts<T extends ElementType> {
+  readonly pointer: Pointer<"Value">;
+  readonly memory: OrtMemory;
+  readonly type: T;
+  readonly shape: readonly number[];
+  /** The tensor whose memory this one is a view of. */
+  readonly parent?: OrtTensor;
+}
+
+/**
+ * A tensor in memory that ONNX Runtime owns: V8 neither moves nor collects it, so a run may go on while JavaScript
+ * does something else. Views share that memory and keep it.
+ */
+export class OrtTensor<T extends ElementType = ElementType> extends NativeObject<"Value"> {
+  readonly type: T;
+  readonly shape: readonly number[];
+  /** Elements. */
+  readonly size: number;
+  readonly #api: OrtApi;
+  readonly #memory: OrtMemory;
+  #address: Pointer<"Data"> | undefined;
+  #data: TensorData<T> | undefined;
+
+  private constructor({ pointer, memory, type, shape, parent }: TensorParts<T>) {
+    const api = memory[NATIVE];
+    super("tensor", pointer, (value) => api.ReleaseValue(value), parent === undefined ? [memory] : [parent]);
+    this.type = type;
+    this.shape = shape;
+    this.size = sizeOf(shape);
+    this.#api = api;
+    this.#memory = memory;
+  }
+
+  /** Its elements are whatever the memory held. Throws NativeError `out_of_memory`, or `misuse` for a bad shape. */
+  static allocate<T extends ElementType>(memory: OrtMemory, type: T, shape: readonly number[]): OrtTensor<T> {
+    checkShape(shape);
+    const api = memory[NATIVE];
+    memory[POINTER]();
+    const value: Out<Pointer<"Value">> = [null];
+    const status = api.CreateTensorAsOrtValue(memory[ALLOCATOR], dims(shape), shape.length, ELEMENT_TYPES[type], value);
+    check(api, status, `allocate a ${describe(type, shape)} tensor`);
+    return new OrtTensor({ pointer: stored(value), memory, type, shape });
+  }
+
+  /** Takes over a value that a run made in `memory`. */
+  static adopt(memory: OrtMemory, pointer: Pointer<"Value">): OrtTensor {
+    const api = memory[NATIVE];
+    try {
+      const { type, shape } = readTensorInfo(api, pointer);
+      return new OrtTensor({ pointer, memory, type, shape });
+    } catch (error) {
+      api.ReleaseValue(pointer);
+      throw error;
+    }
+  }
+
+  /** A tensor over this one's memory, from element `offset` on. Throws NativeError `misuse` when it does not fit. */
+  view(offset: number, shape: readonly number[]): OrtTensor<T> {
+    checkShape(shape);
+    const size = sizeOf(shape);
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + size > this.size) {
+      throw new NativeError("misuse", `${size} elements from ${offset} on are not within a tensor of ${this.size}.`);
+    }
+    const width = ARRAYS[this.type].BYTES_PER_ELEMENT;
+    const start = (this.#addressOf() + BigInt(offset * width)) as Pointer<"Data">;
+    const api = this.#api;
+    const type = ELEMENT_TYPES[this.type];
+    const value: Out<Pointer<"Value">> = [null];
+    const info = this.#memory[POINTER]();
+    const status = api.CreateTensorWithDataAsOrtValue(
+      info,
+      start,
+      size * width,
+      dims(shape),
+      shape.length,
+      type,
+      value,
+    );
+    check(api, status, `view a ${describe(this.type, shape)} tensor`);
+    return new OrtTensor({ pointer: stored(value), memory: this.#memory, type: this.type, shape, parent: this });
+  }
+
+  /**
+   * The elements themselves, not a copy. The array ends with the tensor: JavaScript cannot be kept from reading one it
+   * still holds, so ask anew each time and never keep it beyond `dispose`. Throws NativeError `disposed`, or `misuse`
+   * for memory of a device.
+   */
+  get data(): TensorData<T> {
+    this[POINTER]();
+    this.#data ??= this.#map();
+    return this.#data;
+  }
+
+  #map(): TensorData<T> {
+    if (this.#memory.device !== "cpu") {
+      throw new NativeError("misuse", `A tensor in ${this.#memory.device} memory cannot be read from JavaScript.`);
+    }
+    const Typed = ARRAYS[this.type] as unknown as new (buffer: ArrayBuffer) => TensorData<T>;
+    const bytes = this.size * ARRAYS[this.type].BYTES_PER_ELEMENT;
+    return new Typed(bytes === 0 ? new ArrayBuffer(0) : koffi.view(this.#addressOf(), bytes));
+  }
+
+  #addressOf(): Pointer<"Data"> {
+    if (this.#address !== undefined && !this.disposed) return this.#address;
+    const address: Out<Pointer<"Data">> = [null];
+    check(this.#api, this.#api.GetTensorMutableData(this[POINTER](), address), "find a tensor's memory");
+    // An empty tensor may have none.
+    this.#address = address[0] ?? (0n as Pointer<"Data">);
+    return this.#address;
+  }
+}
+
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+function checkShape(shape: readonly number[]): void {
+  const sound = shape.every((dimension) => Number.isSafeInteger(dimension) && dimension >= 0);
+  // Beyond 2^53 neither the size nor an offset is exact.
+  if (!sound || !Number.isSafeInteger(sizeOf(shape))) {
+    throw new NativeError("misuse", `[${shape.join(", ")}] is no shape: dimensions are whole numbers from 0 on.`);
+  }
+}
+
+function dims(shape: readonly number[]): BigInt64Array {
+  return BigInt64Array.from(shape, BigInt);
+}
+
+function describe(type: ElementType, shape: readonly number[]): string {
+  return `${type} [${shape.join(", ")}]`;
+}

@@ -1,0 +1,324 @@
+import assert from "node:assert/strict";
+import { OrtBinding, OrtEnvironment, OrtSession } from "../../native/ort.js";
+import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
+import type { VitrineError } from "../../src/errors.js";
+import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
+import { findGraphFile } from "../../src/runtime/graph-file.js";
+import { createRunner } from "../../src/runtime/load-model.js";
+import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
+import { createNativeRunner } from "../../src/runtime/native-runner.js";
+import { createNodeRunner } from "../../src/runtime/node-runner.js";
+import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
+import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
+
+const folder = temporaryFolders();
+const ATTENTION = "GroupQueryAttention";
+const CPU = { requested: "cpu", provider: "cpu", reason: "" } as const;
+
+const opened: ModelRunner[] = [];
+afterEach(async () => {
+  for (const runner of opened.splice(0)) await runner.dispose();
+});
+
+interface Wanted {
+  readonly dtype?: Dtype;
+  readonly maxSequences?: number;
+}
+
+async function open(kind: "native" | "node", path: string, { dtype = "fp32", maxSequences = 4 }: Wanted = {}) {
+  const directory = openModelDirectory(path);
+  const graph = findGraphFile(directory.path, dtype, "cpu");
+  const create = kind === "native" ? createNativeRunner : createNodeRunner;
+  const runner = await create({ directory, graph, device: CPU, threads: 1, maxSequences });
+  opened.push(runner);
+  return runner;
+}
+
+function built(spec: DecoderSpec = {}, config: object = {}): string {
+  const files = { "config.json": { ...DECODER_CONFIG, ...config }, "onnx/model.onnx": buildDecoder(spec).graph };
+  return writeFiles(folder(), files);
+}
+
+const tiny = resolveModelDirectory("tiny");
+
+/** Uniform in [0, 1), always the same. */
+function randoms(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+const ids = (count: number, vocab: number, seed = 1): Int32Array => {
+  const random = randoms(seed);
+  return Int32Array.from({ length: count }, () => Math.floor(random() * vocab));
+};
+
+async function feed(runner: ModelRunner, row: RunnerRow): Promise<Float32Array> {
+  const [logits] = await runner.run([row]);
+  assert.ok(logits);
+  return logits.slice();
+}
+
+function difference(a: Float32Array, b: Float32Array): number {
+  assert.equal(a.length, b.length);
+  // NaN, where something was read that nobody wrote, is a difference too.
+  return a.reduce(
+    (most, value, i) => Math.max(most, Math.abs(value - (b[i] as number)) || (value === b[i] ? 0 : 1e9)),
+    0,
+  );
+}
+
+describe("native runner", () => {
+  for (const dtype of ["fp32", "fp16", "q4", "q4f16", "int8"] as const) {
+    it(`gives onnxruntime-node's logits on the shipped model as ${dtype}`, async () => {
+      const [native, node] = [await open("native", tiny, { dtype }), await open("node", tiny, { dtype })];
+      assert.deepEqual(native.model, node.model);
+      // Longer than what is allocated at first, so the cache grows on the way.
+      const tokens = ids(290, native.model.vocabSize);
+      const prompt = { slot: 1, tokens: tokens.subarray(0, 240), past: 0 };
+      assert.equal(difference(await feed(native, prompt), await feed(node, prompt)), 0);
+      for (let past = 240; past < 290; past++) {
+        const step = { slot: 1, tokens: tokens.subarray(past, past + 1), past };
+        assert.equal(difference(await feed(native, step), await feed(node, step)), 0, `after ${past} tokens`);
+      }
+    });
+  }
+
+  const variants: [string, DecoderSpec][] = [
+    ["position_ids", { positionIds: true }],
+    ["int32 ids", { idType: "int32", positionIds: true }],
+    ["num_logits_to_keep", { logitsToKeep: "num_logits_to_keep" }],
+    ["logits for the last position alone", { lastLogits: true }],
+    ["layers that differ in heads", { heads: 4, kvHeads: [1, 2, 4] }],
+    ["half-precision cache and logits", { type: "float16" }],
+    ["half-precision cache, full logits", { type: "float16", logitsType: "float32" }],
+    ["shapes left open", { symbolicShapes: true }],
+  ];
+  for (const [name, spec] of variants) {
+    it(`runs graphs with ${name}, a prompt and batched steps`, async () => {
+      const config = spec.heads === 4 ? { num_attention_heads: 4, hidden_size: 32 } : {};
+      const path = built(spec, config);
+      const [native, node] = [await open("native", path), await open("node", path)];
+      for (const runner of [native, node]) {
+        await feed(runner, { slot: 0, tokens: ids(5, 32), past: 0 });
+        await feed(runner, { slot: 2, tokens: ids(9, 32, 2), past: 0 });
+      }
+      const steps = [
+        { slot: 2, tokens: Int32Array.of(7), past: 9 },
+        { slot: 0, tokens: Int32Array.of(8), past: 5 },
+        { slot: 3, tokens: Int32Array.of(9), past: 0 },
+      ];
+      const [batch, alone] = [await native.run(steps), await node.run(steps)];
+      assert.equal(batch.length, 3);
+      const worst = Math.max(...batch.map((logits, i) => difference(logits, alone[i] as Float32Array)));
+      assert.ok(worst <= 2e-3, `logits differ by ${worst}`);
+    });
+  }
+
+  it("feeds a long prompt in pieces, and takes it in pieces, with the same result", async () => {
+    const runner = await open("native", tiny);
+    const tokens = ids(1200, runner.model.vocabSize);
+    const whole = await feed(runner, { slot: 0, tokens, past: 0 });
+    let pieces: Float32Array = new Float32Array(0);
+    for (let past = 0; past < 1200; past += 100) {
+      pieces = await feed(runner, { slot: 1, tokens: tokens.subarray(past, past + 100), past });
+    }
+    assert.ok(difference(whole, pieces) < 1e-4, `${difference(whole, pieces)}`);
+  });
+
+  it("goes back to an earlier length of a slot", async () => {
+    const runner = await open("native", tiny);
+    const tokens = ids(30, runner.model.vocabSize);
+    await feed(runner, { slot: 0, tokens: tokens.subarray(0, 20), past: 0 });
+    const first = await feed(runner, { slot: 0, tokens: tokens.subarray(20, 21), past: 20 });
+    await feed(runner, { slot: 0, tokens: tokens.subarray(25, 30), past: 21 });
+    const again = await feed(runner, { slot: 0, tokens: tokens.subarray(20, 21), past: 20 });
+    assert.equal(difference(first, again), 0);
+  });
+
+  it("fills a context to its end", async () => {
+    const path = built({ context: 64 });
+    const [native, node] = [await open("native", path), await open("node", path)];
+    const tokens = ids(64, 32);
+    for (const runner of [native, node]) {
+      await feed(runner, { slot: 0, tokens: tokens.subarray(0, 63), past: 0 });
+      await feed(runner, { slot: 1, tokens: tokens.subarray(0, 10), past: 0 });
+    }
+    const last = { slot: 0, tokens: tokens.subarray(63), past: 63 };
+    assert.ok(difference(await feed(native, last), await feed(node, last)) < 1e-5);
+    // A full row between others that decode cannot be carried along.
+    const others = [{ slot: 1, tokens: Int32Array.of(3), past: 10 }];
+    assert.ok(
+      difference((await native.run(others))[0] as Float32Array, (await node.run(others))[0] as Float32Array) < 1e-5,
+    );
+  });
+
+  it("leaves the event loop free during a long run", async () => {
+    const runner = await open("native", tiny);
+    const order: string[] = [];
+    const run = feed(runner, { slot: 0, tokens: ids(400, runner.model.vocabSize), past: 0 }).then(() =>
+      order.push("run"),
+    );
+    setImmediate(() => order.push("event loop"));
+    await run;
+    assert.deepEqual(order, ["event loop", "run"]);
+  });
+
+  it("refuses a step that would corrupt a sequence, and goes on", async () => {
+    const runner = await open("native", built());
+    await feed(runner, { slot: 0, tokens: ids(5, 32), past: 0 });
+    const wrong: [RunnerRow[], RegExp][] = [
+      [[{ slot: 0, tokens: Int32Array.of(1), past: 6 }], /slot 0 holds 5 tokens, not 6/],
+      [[{ slot: 1, tokens: Int32Array.of(1), past: 1 }], /slot 1 holds 0 tokens, not 1/],
+      [[{ slot: 4, tokens: Int32Array.of(1), past: 0 }], /slot 4 is not one of 4/],
+      [[{ slot: 0, tokens: new Int32Array(0), past: 5 }], /no tokens/],
+      [[{ slot: 0, tokens: Int32Array.of(32), past: 5 }], /outside the vocabulary of 32/],
+      [[{ slot: 0, tokens: ids(60, 32), past: 5 }], /would hold 65 tokens; the context is 64/],
+      [[0, 0].map((slot) => ({ slot, tokens: Int32Array.of(1), past: 5 })), /a slot is in it twice/],
+    ];
+    for (const [rows, message] of wrong) {
+      await assert.rejects(runner.run(rows), (thrown: VitrineError) => {
+        assert.equal(thrown.code, "inference_failed");
+        assert.match(thrown.message, message);
+        return true;
+      });
+    }
+    await feed(runner, { slot: 0, tokens: Int32Array.of(1), past: 5 });
+  });
+
+  it("takes a failed run back: the sequences can be fed again", async () => {
+    const runner = await open("native", built());
+    const before = [await feed(runner, { slot: 0, tokens: ids(5, 32), past: 0 })];
+    await feed(runner, { slot: 1, tokens: ids(4, 32), past: 0 });
+    const step = [
+      { slot: 0, tokens: Int32Array.of(1), past: 5 },
+      { slot: 1, tokens: Int32Array.of(1), past: 4 },
+    ];
+    const run = OrtBinding.prototype.run;
+    const fail = (): never => {
+      throw new Error("out of luck");
+    };
+    OrtBinding.prototype.run = fail;
+    OrtBinding.prototype.runAsync = fail as never;
+    try {
+      await assert.rejects(runner.run(step), { code: "inference_failed", message: "out of luck" });
+    } finally {
+      OrtBinding.prototype.run = run;
+      OrtBinding.prototype.runAsync = runAsync;
+    }
+    const [a] = await runner.run(step);
+    const other = await open("native", built());
+    before.push(await feed(other, { slot: 0, tokens: ids(5, 32), past: 0 }));
+    assert.ok(difference(a as Float32Array, await feed(other, { slot: 0, tokens: Int32Array.of(1), past: 5 })) < 1e-6);
+    assert.equal(difference(before[0] as Float32Array, before[1] as Float32Array), 0);
+  });
+
+  it("defers a release during a run, and ends the run when it is disposed", async () => {
+    const runner = await open("native", tiny);
+    const tokens = ids(1500, runner.model.vocabSize);
+    const run = runner.run([{ slot: 0, tokens, past: 0 }]);
+    runner.release(0);
+    await assert.rejects(runner.run([{ slot: 1, tokens, past: 0 }]), /another step is still running/);
+    const outcome = assert.rejects(run, { code: "inference_failed" });
+    await runner.dispose();
+    await outcome;
+    await runner.dispose();
+  });
+
+  describe("chosen at load", () => {
+    /** A graph with attention of another name, which the native runtime refuses before it is loaded. */
+    function foreign(): string {
+      const graph = Buffer.from(buildDecoder().graph);
+      for (let at = graph.indexOf(ATTENTION); at >= 0; at = graph.indexOf(ATTENTION))
+        graph.write("PlainAttention+++++", at);
+      return writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model.onnx": graph });
+    }
+
+    const load = async (modelDir: string, runtime: RuntimeRequest) => {
+      const options = { modelDir, dtype: "auto", device: "cpu", threads: 1, maxSequences: 2, runtime } as const;
+      const runner = await createRunner(options, CPU);
+      opened.push(runner);
+      return runner.device.runtime;
+    };
+
+    it("by auto where the graph fits, and on request", async () => {
+      const path = built();
+      assert.deepEqual(await load(path, "auto"), {
+        requested: "auto",
+        kind: "native",
+        reason: "The graph updates its KV cache in place.",
+      });
+      assert.equal((await load(path, "native"))?.kind, "native");
+      assert.equal((await load(path, "node"))?.kind, "node");
+    });
+
+    it("by auto only where the graph fits; on request the reason is an error", async () => {
+      const path = foreign();
+      const message = /The native runtime cannot run .*model\.onnx: the graph has no GroupQueryAttention/;
+      await assert.rejects(load(path, "native"), { code: "model_unsupported", message });
+      // The node runtime is tried, and fails as ONNX Runtime does not know the operator either.
+      await assert.rejects(load(path, "auto"), { message: /PlainAttention/ });
+    });
+  });
+
+  it("decodes any mix of sequences as if each ran alone", async function () {
+    this.timeout(60_000);
+    const slots = 6;
+    const runner = await open("native", tiny, { maxSequences: slots });
+    const alone = await open("node", tiny, { maxSequences: slots });
+    await randomSchedule(runner, alone, slots, randoms(11));
+  });
+});
+
+const { runAsync } = OrtBinding.prototype;
+
+/** Admits, decodes in subsets, interleaves prompts in pieces, and releases, in random order; checks every row. */
+async function randomSchedule(runner: ModelRunner, alone: ModelRunner, slots: number, random: () => number) {
+  const below = (limit: number): number => Math.floor(random() * limit);
+  const vocab = runner.model.vocabSize;
+  const lengths = new Map<number, number>();
+  let checked = 0;
+  for (let step = 0; step < 120; step++) {
+    const rows: RunnerRow[] = [];
+    for (let slot = 0; slot < slots; slot++) {
+      const past = lengths.get(slot);
+      if (past !== undefined && random() < 0.1) {
+        for (const each of [runner, alone]) each.release(slot);
+        lengths.delete(slot);
+      } else if (past === undefined && random() < 0.25) {
+        rows.push({ slot, tokens: ids(1 + below(random() < 0.1 ? 200 : 12), vocab, below(1e9)), past: 0 });
+      } else if (past !== undefined && random() < 0.7) {
+        rows.push({ slot, tokens: ids(random() < 0.1 ? 5 : 1, vocab, below(1e9)), past });
+      }
+    }
+    if (rows.length === 0) continue;
+    rows.sort(() => random() - 0.5);
+    const got = (await runner.run(rows)).map((logits) => logits.slice());
+    const wanted = await alone.run(rows);
+    for (const [index, { slot, past, tokens }] of rows.entries()) {
+      const worst = difference(got[index] as Float32Array, wanted[index] as Float32Array);
+      assert.ok(worst <= 1e-5, `step ${step}, slot ${slot}: logits differ by ${worst}`);
+      lengths.set(slot, past + tokens.length);
+      checked++;
+    }
+  }
+  assert.ok(checked > 200, `only ${checked} rows`);
+}
+
+describe("a session from bytes", () => {
+  it("finds external data in the folder it is given, and says so where it is not there", async () => {
+    const { graph, external } = buildDecoder({ externalData: "weights.bin" });
+    const externalDataFolder = writeFiles(folder(), { "weights.bin": external });
+    const environment = OrtEnvironment.open();
+    const session = await OrtSession.create(environment, graph, { externalDataFolder });
+    assert.equal(session.inputs[0]?.name, "input_ids");
+    session.dispose();
+    const elsewhere = { externalDataFolder: folder() };
+    await assert.rejects(OrtSession.create(environment, graph, elsewhere), {
+      name: "NativeError",
+      message: /weights\.bin/,
+    });
+  });
+});

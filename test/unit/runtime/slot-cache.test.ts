@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { OrtCopier, OrtEnvironment, OrtMemory, type OrtTensor } from "../../../native/ort.js";
+import { copyInHostMemory } from "../../../src/runtime/cache-memory.js";
+import { SlotCache, type SlotCacheOptions } from "../../../src/runtime/slot-cache.js";
+
+const ENTRIES = [
+  { past: "a", present: "a", heads: 2, headDim: 3 },
+  { past: "b", present: "b", heads: 1, headDim: 4 },
+];
+
+type Floats = OrtTensor<"float32">;
+
+describe("slot cache", () => {
+  let memory: OrtMemory;
+  let copier: OrtCopier<"float32">;
+  before(async () => {
+    const environment = OrtEnvironment.open();
+    memory = OrtMemory.cpu(environment);
+    copier = await OrtCopier.create(environment, "float32", {});
+  });
+  after(() => {
+    copier.dispose();
+    memory.dispose();
+  });
+
+  const opened: SlotCache[] = [];
+  afterEach(() => {
+    for (const cache of opened.splice(0)) cache.dispose();
+  });
+
+  function open(more: Partial<SlotCacheOptions> = {}): SlotCache {
+    const limits = { rows: 6, tokens: 2048 };
+    const cache = new SlotCache({ memory, copy: copyInHostMemory, type: "float32", entries: ENTRIES, limits, ...more });
+    opened.push(cache);
+    return cache;
+  }
+
+  /** Every element of a slot has a value that says which it is, so that a wrong copy shows. */
+  const value = (slot: number, entry: number, head: number, index: number): number =>
+    slot * 1e6 + entry * 1e5 + head * 1e4 + index;
+
+  function eachElement(
+    cache: SlotCache,
+    slot: number,
+    visit: (data: Floats["data"], at: number, value: number) => void,
+  ) {
+    const row = cache.rowOf(slot) as number;
+    for (const [entry, { heads, headDim }] of ENTRIES.entries()) {
+      const { data } = cache.tensors[entry] as Floats;
+      for (let head = 0; head < heads; head++) {
+        const start = (row * heads + head) * cache.tokens * headDim;
+        for (let i = 0; i < cache.lengthOf(slot) * headDim; i++) visit(data, start + i, value(slot, entry, head, i));
+      }
+    }
+  }
+
+  function admit(cache: SlotCache, slot: number, length: number): void {
+    cache.admit(slot);
+    cache.reserve(length);
+    cache.setLength(slot, length);
+    eachElement(cache, slot, (data, at, wanted) => {
+      data[at] = wanted;
+    });
+  }
+
+  function assertHolds(cache: SlotCache, slot: number, length: number): void {
+    assert.equal(cache.lengthOf(slot), length);
+    let seen = 0;
+    eachElement(cache, slot, (data, at, wanted) => {
+      assert.equal(data[at], wanted);
+      seen++;
+    });
+    assert.equal(seen, length * 10);
+  }
+
+  it("grows in rows and tokens, by doubling up to the limits, and keeps what it holds", () => {
+    const cache = open();
+    admit(cache, 5, 7);
+    assert.deepEqual([cache.rows, cache.tokens], [1, 256]);
+    admit(cache, 2, 256);
+    assert.deepEqual([cache.rows, cache.tokens], [2, 256]);
+    const [before] = cache.tensors;
+    cache.reserve(256);
+    assert.equal(cache.tensors[0], before);
+    assert.equal(cache.fits(257), false);
+    cache.reserve(257);
+    assert.deepEqual([cache.rows, cache.tokens], [2, 512]);
+    for (const slot of [0, 1, 3]) admit(cache, slot, 3);
+    cache.reserve(2048);
+    assert.deepEqual([cache.rows, cache.tokens], [6, 2048]);
+    assertHolds(cache, 5, 7);
+    assertHolds(cache, 2, 256);
+    for (const slot of [0, 1, 3]) assertHolds(cache, slot, 3);
+  });
+
+  const copies = [
+    ["in host memory", () => copyInHostMemory],
+    ["by runs on a device", () => copier.copy.bind(copier) as typeof copyInHostMemory],
+  ] as const;
+  for (const [name, copy] of copies) {
+    it(`closes gaps with the last rows, ${name}`, () => {
+      const cache = open({ copy: copy() });
+      for (const slot of [0, 1, 2, 3, 4]) admit(cache, slot, 10 + slot);
+      for (const slot of [1, 3]) cache.release(slot);
+      assert.equal(cache.span, 5);
+      cache.compact();
+      assert.equal(cache.span, 3);
+      assert.deepEqual(
+        [0, 4, 2].map((slot) => cache.rowOf(slot)),
+        [0, 1, 2],
+      );
+      for (const slot of [0, 2, 4]) assertHolds(cache, slot, 10 + slot);
+      cache.reserve(1000);
+      for (const slot of [0, 2, 4]) assertHolds(cache, slot, 10 + slot);
+    });
+  }
+
+  it("gives a new sequence the lowest free row, and its slot's old length to nobody", () => {
+    const cache = open();
+    for (const slot of [0, 1, 2]) admit(cache, slot, 5);
+    cache.release(1);
+    cache.release(1);
+    assert.equal(cache.rowOf(1), undefined);
+    assert.equal(cache.lengthOf(1), 0);
+    cache.admit(4);
+    assert.equal(cache.rowOf(4), 1);
+    assert.equal(cache.lengthOf(4), 0);
+    cache.admit(4);
+    assert.equal(cache.rowOf(4), 1);
+    assertHolds(cache, 2, 5);
+  });
+
+  it("forgets free rows at the end, so that nothing is moved for them", () => {
+    const cache = open({ copy: () => assert.fail("copied") });
+    admit(cache, 0, 5);
+    cache.release(0);
+    assert.equal(cache.span, 0);
+    cache.compact();
+    assert.equal(cache.span, 0);
+  });
+
+  it("is as it was when memory for more is refused", () => {
+    const cache = open({ limits: { rows: 2, tokens: 2 ** 44 } });
+    admit(cache, 0, 9);
+    assert.throws(() => cache.reserve(2 ** 43), { code: "out_of_memory" });
+    assert.deepEqual([cache.rows, cache.tokens], [1, 256]);
+    assertHolds(cache, 0, 9);
+  });
+});
