@@ -40,70 +40,78 @@ export interface Nvml {
   close(): void;
 }
 
-/** Argument types, as koffi takes them (the package does not export their type by name). */
-type CTypes = Parameters<LibraryHandle["func"]>[3];
-type Call = (...args: unknown[]) => number;
+/** A function of the library: false where the device has no such reading; any other failure throws NvmlError. */
+type Read = (...args: unknown[]) => boolean;
+/** One for which there is nothing to be told but that it succeeded. */
+type Call = (...args: unknown[]) => void;
+
+interface Functions {
+  readonly init: Call;
+  readonly shutdown: Call;
+  readonly handleByIndex: Call;
+  readonly handleByUuid: Call;
+  readonly utilizationRates: Read;
+  readonly memoryInfo: Read;
+  readonly powerUsage: Read;
+}
 
 /** Undefined when the library is not installed. Throws NvmlError when it is, but does not work (no driver, say). */
 export function openNvml(library: string = LIBRARY): Nvml | undefined {
-  let nvml: LibraryHandle;
+  let handle: LibraryHandle;
   try {
-    nvml = koffi.load(library);
+    handle = koffi.load(library);
   } catch {
     return undefined;
   }
+  const nvml = declare(handle);
+  nvml.init();
+  return {
+    deviceByIndex: (index) => device(nvml, nvml.handleByIndex, index),
+    deviceByUuid: (uuid) => device(nvml, nvml.handleByUuid, uuid),
+    close: () => nvml.shutdown(),
+  };
+}
+
+/** nvml.h, as far as it is used here. */
+function declare(library: LibraryHandle): Functions {
   const device = koffi.pointer(koffi.opaque());
   const outDevice = koffi.out(koffi.pointer(device));
   const outUint = koffi.out(koffi.pointer("uint32_t"));
   const outUtilization = koffi.out(koffi.pointer(koffi.struct({ gpu: "uint32_t", memory: "uint32_t" })));
   const outMemory = koffi.out(koffi.pointer(koffi.struct({ total: "uint64_t", free: "uint64_t", used: "uint64_t" })));
 
-  const errorString = nvml.func("nvmlErrorString", "str", ["int"]) as (code: number) => string;
-  const check = (name: string, code: number): void => {
-    if (code !== SUCCESS) throw new NvmlError(name, code, errorString(code));
-  };
-  const checked = (name: string, args: CTypes): ((...args: unknown[]) => void) => {
-    const call = nvml.func(name, "int", args) as Call;
-    return (...values) => check(name, call(...values));
-  };
-  /** As `checked`, but false where the device has no such reading. */
-  const reading = (name: string, args: CTypes): ((...args: unknown[]) => boolean) => {
-    const call = nvml.func(name, "int", args) as Call;
+  const errorString = library.func("nvmlErrorString", "str", ["int"]) as (code: number) => string;
+  // The type of the arguments is what koffi's widest overload takes: the package does not export it by name.
+  const read = (name: string, args: Parameters<LibraryHandle["func"]>[3]): Read => {
+    const call = library.func(name, "int", args) as (...values: unknown[]) => number;
     return (...values) => {
       const code = call(...values);
-      if (code === NOT_SUPPORTED) return false;
-      check(name, code);
-      return true;
+      if (code !== SUCCESS && code !== NOT_SUPPORTED) throw new NvmlError(name, code, errorString(code));
+      return code === SUCCESS;
     };
   };
-
-  const init = checked("nvmlInit_v2", []);
-  const shutdown = checked("nvmlShutdown", []);
-  const handleByIndex = checked("nvmlDeviceGetHandleByIndex_v2", ["uint32_t", outDevice]);
-  const handleByUuid = checked("nvmlDeviceGetHandleByUUID", ["str", outDevice]);
-  const utilizationRates = reading("nvmlDeviceGetUtilizationRates", [device, outUtilization]);
-  const memoryInfo = reading("nvmlDeviceGetMemoryInfo", [device, outMemory]);
-  const powerUsage = reading("nvmlDeviceGetPowerUsage", [device, outUint]);
-
-  const open = (handleBy: (...args: unknown[]) => void, selector: number | string): NvmlDevice => {
-    const out: [bigint | null] = [null];
-    handleBy(selector, out);
-    const [handle] = out;
-    // Reused at every reading: the sampler runs for the life of the process.
-    const rates = { gpu: 0, memory: 0 };
-    const memory = { total: 0, free: 0, used: 0 };
-    const milliwatts = [0];
-    return {
-      utilization: () => (utilizationRates(handle, rates) ? rates.gpu : undefined),
-      memoryUsed: () => (memoryInfo(handle, memory) ? Number(memory.used) : undefined),
-      power: () => (powerUsage(handle, milliwatts) ? (milliwatts[0] ?? 0) / 1000 : undefined),
-    };
-  };
-
-  init();
   return {
-    deviceByIndex: (index) => open(handleByIndex, index),
-    deviceByUuid: (uuid) => open(handleByUuid, uuid),
-    close: () => shutdown(),
+    init: read("nvmlInit_v2", []),
+    shutdown: read("nvmlShutdown", []),
+    handleByIndex: read("nvmlDeviceGetHandleByIndex_v2", ["uint32_t", outDevice]),
+    handleByUuid: read("nvmlDeviceGetHandleByUUID", ["str", outDevice]),
+    utilizationRates: read("nvmlDeviceGetUtilizationRates", [device, outUtilization]),
+    memoryInfo: read("nvmlDeviceGetMemoryInfo", [device, outMemory]),
+    powerUsage: read("nvmlDeviceGetPowerUsage", [device, outUint]),
+  };
+}
+
+function device(nvml: Functions, handleBy: Call, selector: number | string): NvmlDevice {
+  const out: [bigint | null] = [null];
+  handleBy(selector, out);
+  const [handle] = out;
+  // Reused at every reading: the sampler runs for the life of the process.
+  const rates = { gpu: 0, memory: 0 };
+  const memory = { total: 0, free: 0, used: 0 };
+  const milliwatts = [0];
+  return {
+    utilization: () => (nvml.utilizationRates(handle, rates) ? rates.gpu : undefined),
+    memoryUsed: () => (nvml.memoryInfo(handle, memory) ? Number(memory.used) : undefined),
+    power: () => (nvml.powerUsage(handle, milliwatts) ? (milliwatts[0] ?? 0) / 1000 : undefined),
   };
 }

@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import type { EngineCommand, EngineEvent } from "../protocol.js";
 
-/** How a process ended. */
+/** How a process ended; both null when it could not even be started. */
 export interface ChildExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -27,22 +27,40 @@ export type SpawnEngine = (listener: ChildListener) => EngineChild;
 /** Starts engine processes of this entry file; `env` is added to this process's own environment. */
 export function engineForker(entry: URL | string, env: NodeJS.ProcessEnv): SpawnEngine {
   return (listener) => {
-    const child = fork(entry, {
-      serialization: "advanced",
-      stdio: ["ignore", "inherit", "pipe", "ipc"],
-      // onnxruntime-node reads this once, when it loads.
-      env: { ...process.env, ...env, ORT_DISABLE_TELEMETRY: "1" },
-    });
-    child.on("message", (events) => listener.onEvents(events as unknown as readonly EngineEvent[]));
-    splitLines(child.stderr, listener.onLog);
-    // Failing to start, to be killed or to be written to: the first ends in `close` as well, the others do not matter.
-    child.on("error", (error) => listener.onLog(`The engine process: ${error.message}`));
-    // Unlike `exit`, `close` comes after the last message and the last line.
-    child.on("close", (code, signal) => listener.onExit({ code, signal }));
-    return {
-      send: (command) => void child.send(command, () => {}),
-      kill: () => void child.kill("SIGKILL"),
-    };
+    try {
+      return forkEngine(entry, env, listener);
+    } catch (error) {
+      // The system is out of processes, memory or file descriptors: as if the child had died at once.
+      listener.onLog(`The engine process could not be started: ${String(error)}`);
+      setImmediate(() => listener.onExit({ code: null, signal: null }));
+      return { send: () => {}, kill: () => {} };
+    }
+  };
+}
+
+function forkEngine(entry: URL | string, env: NodeJS.ProcessEnv, listener: ChildListener): EngineChild {
+  const child = fork(entry, {
+    serialization: "advanced",
+    stdio: ["ignore", "inherit", "pipe", "ipc"],
+    // onnxruntime-node reads this once, when it loads.
+    env: { ...process.env, ...env, ORT_DISABLE_TELEMETRY: "1" },
+  });
+  let gone = false;
+  const exit = (how: ChildExit): void => {
+    if (!gone) listener.onExit(how);
+    gone = true;
+  };
+  child.on("message", (events) => listener.onEvents(events as unknown as readonly EngineEvent[]));
+  splitLines(child.stderr, listener.onLog);
+  child.on("error", (error) => {
+    listener.onLog(`The engine process: ${error.message}`);
+    if (child.pid === undefined) exit({ code: null, signal: null });
+  });
+  // Unlike `exit`, `close` comes after the last message and the last line.
+  child.on("close", (code, signal) => exit({ code, signal }));
+  return {
+    send: (command) => void child.send(command, () => {}),
+    kill: () => void child.kill("SIGKILL"),
   };
 }
 

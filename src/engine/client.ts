@@ -1,15 +1,12 @@
 import { VitrineError, type WireError } from "../errors.js";
 import {
   type CancelCause,
-  type DeviceChoice,
   type EngineEvent,
   type EngineRequest,
   type EngineStats,
   type LoadOptions,
-  type LoadPhaseName,
   type LoadTimeline,
   type Micros,
-  type ModelDescription,
   monotonicMicros,
   type Outcome,
   type RequestEvent,
@@ -17,50 +14,13 @@ import {
 } from "../protocol.js";
 import { Backoff } from "./backoff.js";
 import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from "./child.js";
+import type { EngineClient, EngineLoad, EngineState } from "./client-contract.js";
 import { EngineStart } from "./engine-start.js";
 import { engineLost } from "./exit-reason.js";
 import { InFlight } from "./in-flight.js";
 import { systemTimers, type Timers } from "./timers.js";
 
-export type EngineState =
-  | { readonly kind: "starting"; readonly phase?: LoadPhaseName }
-  | { readonly kind: "ready"; readonly model: ModelDescription; readonly device: DeviceChoice }
-  /** The process died and comes back after a back-off. */
-  | { readonly kind: "restarting"; readonly error: WireError; readonly restarts: number }
-  /** The first load failed; it will not be tried again. */
-  | { readonly kind: "failed"; readonly error: WireError }
-  | { readonly kind: "stopped" };
-
-/** One finished start of the engine, good or bad. */
-export interface EngineLoad {
-  readonly load: LoadTimeline;
-  readonly restarts: number;
-  readonly result:
-    | { readonly kind: "ready"; readonly model: ModelDescription; readonly device: DeviceChoice }
-    | { readonly kind: "failed"; readonly error: WireError };
-}
-
-/** The server's view of the engine process. */
-export interface EngineClient {
-  readonly state: EngineState;
-  readonly stats: EngineStats | undefined;
-  /** Requests submitted and not yet ended. */
-  readonly inFlight: number;
-  /**
-   * Hands a request over; `onEvent` gets its events, the last of them `ended`, exactly once, also when the
-   * engine dies or is not ready (outcome `failed`: `engine_lost`, `engine_not_ready`).
-   */
-  submit(request: EngineRequest, onEvent: (event: RequestEvent) => void): void;
-  /** Ends the request as finished with reason `stop`; unknown ids are ignored. */
-  stop(id: RequestId): void;
-  /** Ends the request as cancelled; unknown ids are ignored. */
-  cancel(id: RequestId, cause: CancelCause): void;
-  /** Hears of every finished start; one that finished before is told on a later tick. */
-  onLoad(listener: (load: EngineLoad) => void): void;
-  onState(listener: (state: EngineState) => void): void;
-  /** Waits up to `timeoutMs` for running requests, cancels the rest (`drain`), then ends the process. */
-  shutdown(timeoutMs: number): Promise<void>;
-}
+export type { EngineClient, EngineLoad, EngineState } from "./client-contract.js";
 
 export interface EngineClientOptions {
   /** The child's entry file. */

@@ -6,6 +6,9 @@ import type { ChildExit } from "./child.js";
  * @param activity continues "The engine process was killed by SIGKILL", without a full stop
  */
 export function engineLost({ code, signal }: ChildExit, activity: string): WireError {
+  if (code === null && signal === null) {
+    return { code: "engine_lost", message: "The engine process could not be started; the log says why." };
+  }
   const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
   // The client kills only an engine that it shuts down, and that death is never reported with this.
   const hint =

@@ -4,7 +4,7 @@ import type { VitrineError } from "../errors.js";
 import type { CancelCause, Micros } from "../protocol.js";
 import type { RequestTrace } from "../tracing/contract.js";
 import type { TokenCounts } from "./answer-format.js";
-import { clientClosed } from "./error-response.js";
+import { clientClosed, requestTimedOut } from "./error-response.js";
 
 /** How long a response that is past its deadline may take to reach a client that does not read. */
 const FLUSH_GRACE_MS = 1000;
@@ -33,11 +33,13 @@ export interface Abortable {
 export class Exchange {
   /** Why the answer is not the one asked for. */
   error: VitrineError | undefined;
-  bodyReceived: Micros;
   tokens: TokenCounts | undefined;
   /** Writing the answer: the last child span of `model.generate`. */
   writing: { readonly name: "stream" | "detokenize"; readonly start: Micros; chunks: number } | undefined;
 
+  #bodyReceived: Micros;
+  /** The event loop has gone on since the headers came. */
+  #turned = false;
   #work: Abortable | undefined;
   #held = false;
   #responseEnd: Micros | undefined;
@@ -51,8 +53,13 @@ export class Exchange {
     private readonly clock: () => Micros,
     private readonly onOver: (exchange: Exchange, at: Micros) => void,
   ) {
-    this.bodyReceived = request.start;
-    request.response.once("finish", () => this.#responseOver(true));
+    this.#bodyReceived = request.start;
+    setImmediate(() => {
+      this.#turned = true;
+    });
+    // Node says `finish` also for what was still unsent when the connection was destroyed. Before Node's own listener,
+    // which may end the connection.
+    request.response.prependOnceListener("finish", () => this.#responseOver(!request.socket.destroyed));
     request.response.once("close", this.#onClose);
     // A pipelined response has no socket yet, and then no `close` of its own.
     request.socket.once("close", this.#onClose);
@@ -61,6 +68,16 @@ export class Exchange {
   /** True once the client has closed the connection before the response was complete. */
   get gone(): boolean {
     return this.#gone;
+  }
+
+  /** Since when the request is ours to answer. */
+  get bodyReceived(): Micros {
+    return this.#bodyReceived;
+  }
+
+  /** A body that came along with the headers was never waited for: the time in between was spent here. */
+  receivedBody(): void {
+    if (this.#turned) this.#bodyReceived = this.clock();
   }
 
   get status(): number {
@@ -78,12 +95,17 @@ export class Exchange {
     };
   }
 
-  /** Ends the engine's work at this time; a client that does not read the answer then loses its connection. */
-  endWithin(ms: number): void {
+  /** Ends the engine's work when time is up; a client that does not read its answer then loses its connection. */
+  endWithin(timeoutMs: number): void {
+    const left = Math.max(0, timeoutMs - (this.clock() - this.request.start) / 1000);
     this.#deadline = setTimeout(() => {
       this.#work?.abort("timeout");
-      this.#deadline = setTimeout(() => this.request.socket.destroy(), FLUSH_GRACE_MS);
-    }, ms);
+      if (this.#responseEnd !== undefined) return;
+      this.#deadline = setTimeout(() => {
+        this.error ??= requestTimedOut(timeoutMs);
+        this.request.socket.destroy();
+      }, FLUSH_GRACE_MS);
+    }, left);
   }
 
   abort(cause: CancelCause): void {

@@ -1,6 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import { VitrineError } from "../errors.js";
 import type { ServerContext } from "./context.js";
+import { errorBody, retryAfter } from "./error-response.js";
+import { PAGE_POLICY, renderPage } from "./page.js";
 import { unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 
@@ -18,11 +20,20 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
     if (pathAfter(request.url, "/v1/models/") === model.id) return model;
     throw unknownModel(model.id);
   });
+  const { modelId, version } = context;
+  addRoute(app, "GET", "/", (_request, reply) =>
+    reply
+      .type("text/html; charset=utf-8")
+      .header("content-security-policy", PAGE_POLICY)
+      .send(renderPage({ modelId, version, traces: context.tracing.store !== undefined })),
+  );
   addRoute(app, "GET", "/health", () => healthOf(context));
-  addRoute(app, "GET", "/ready", (_request, reply) => {
+  addRoute(app, "GET", "/ready", (request, reply) => {
     const refusal = context.admission.refusal();
-    if (refusal) throw refusal;
-    return reply.send({ status: "ready" });
+    if (refusal === undefined) return reply.send({ status: "ready" });
+    request.exchange.error = refusal;
+    // Whatever the reason, a probe looks for 503.
+    return reply.status(503).header("retry-after", retryAfter(refusal)).send(errorBody(refusal.toWire()));
   });
   addRoute(app, "GET", "/metrics", async (_request, reply) =>
     reply.type(context.metrics.contentType).send(await context.metrics.text()),

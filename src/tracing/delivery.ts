@@ -74,10 +74,14 @@ export class Delivery {
   /** Queues one span, as JSON, or counts why not. */
   offer(json: string): void {
     const bytes = Buffer.byteLength(json);
-    if (bytes + 2 > this.limits.batchBytes) return this.counters.add("oversize");
+    if (bytes + 2 > this.limits.batchBytes) {
+      this.counters.add("oversize");
+      return;
+    }
     // The newest is refused: what is queued belongs to traces that are partly delivered already.
     if (this.#spans >= this.limits.queueSpans || this.#bytes + bytes > this.limits.queueBytes) {
-      return this.counters.add("queue_full");
+      this.counters.add("queue_full");
+      return;
     }
     this.#queue.push({ json, bytes, at: this.timers.now() });
     this.#spans++;

@@ -29,9 +29,12 @@ export class ExportPipeline {
     this.#reader = new RingReader(ring);
   }
 
-  /** Takes everything that is in the ring now. */
-  drain(): void {
-    while (this.#reader.read((bytes, start, length) => this.#take(bytes, start, length)));
+  /** Takes at most `limit` spans from the ring; true when there may be more. */
+  drain(limit = Number.POSITIVE_INFINITY): boolean {
+    for (let left = limit; left > 0; left--) {
+      if (!this.#reader.read((bytes, start, length) => this.#take(bytes, start, length))) return false;
+    }
+    return true;
   }
 
   #take(bytes: Buffer, start: number, length: number): void {

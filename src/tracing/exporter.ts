@@ -72,6 +72,8 @@ export class Exporter implements TraceStoreReader {
   #start(): void {
     const worker = new Worker(ENTRY, {
       workerData: this.data,
+      // Flags of this process (an inspector, a preloaded module, `-e`) are not meant for the thread.
+      execArgv: [],
       name: "vitrine-export",
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });

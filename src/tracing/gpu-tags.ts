@@ -31,12 +31,17 @@ export class GpuHistory {
     };
   }
 
-  /** The last sample at or before `start` and all up to `end`; when there is none before, those inside. */
+  /** The last sample at or before `start` and all after it up to `end`, oldest first. */
   #covering(start: number, end: number): GpuSample[] {
-    const ordered = [...this.#samples.slice(this.#next), ...this.#samples.slice(0, this.#next)];
-    const after = ordered.findIndex(({ at }) => at > start);
-    const first = after === -1 ? ordered.length - 1 : Math.max(0, after - 1);
-    return ordered.slice(Math.max(0, first)).filter(({ at }) => at <= Math.max(end, start));
+    const found: GpuSample[] = [];
+    // Spans are tagged soon after they end: what is wanted is near the newest sample.
+    for (let back = 1; back <= this.#samples.length; back++) {
+      const sample = this.#samples[(this.#next - back + this.limit) % this.limit];
+      if (sample === undefined) break;
+      if (sample.at <= Math.max(start, end)) found.push(sample);
+      if (sample.at <= start) break;
+    }
+    return found.reverse();
   }
 }
 

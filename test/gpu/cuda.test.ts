@@ -1,7 +1,7 @@
 /** The service on a GPU: the device is CUDA, the answers are the CPU's, and the spans tell what the GPU did. */
 import assert from "node:assert/strict";
-import OpenAI from "openai";
 import { openGpuSampler } from "../../src/gpu/sampler.js";
+import { openaiClient } from "../support/openai-client.js";
 import { requirePart } from "../support/requirements.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
 import { ZipkinClient } from "../support/zipkin-client.js";
@@ -34,8 +34,7 @@ describe("CUDA", function () {
 
   /** Greedy text and the trace of the request that made it. */
   async function tell(server: VitrineProcess) {
-    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "unused", maxRetries: 0 });
-    const { data, response } = await openai.completions.create(STORY).withResponse();
+    const { data, response } = await openaiClient(server.url).completions.create(STORY).withResponse();
     const store = new ZipkinClient(`${server.url}/zipkin`);
     const trace = await store.awaitTrace(response.headers.get("x-b3-traceid") ?? "");
     return { text: data.choices[0]?.text, trace };

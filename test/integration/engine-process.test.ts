@@ -58,7 +58,14 @@ describe("the engine process", () => {
     });
     return client;
   };
-  const latestPid = (): number => pidIn(logs.filter((line) => line.includes("pid")).at(-1) ?? "");
+  /** The id of the engine process of that number; its log line may come after its first events. */
+  const pidOf = async (number: number): Promise<number> => {
+    for (;;) {
+      const line = logs.filter((entry) => entry.includes("pid"))[number - 1];
+      if (line !== undefined) return pidIn(line);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
 
   afterEach(() => client.shutdown(0));
 
@@ -73,6 +80,7 @@ describe("the engine process", () => {
     assert.ok(phase !== undefined && load.start < phase.start && phase.start <= phase.end && phase.end <= load.end);
     const events = await finish(client, engineRequest({ id: "a", prompt: Int32Array.of(4, 5), maxTokens: 3 }));
     assert.deepEqual(story(events, "a"), ["admitted", "prefilled", "token 6", "token 7", "token 8", "finished length"]);
+    await pidOf(1);
     assert.equal(logs[0], "fixture: loading");
     assert.match(logs[1] ?? "", /^fixture: pid \d+, telemetry 1$/);
   });
@@ -110,7 +118,7 @@ describe("the engine process", () => {
   it("killed in the middle of decoding, fails its requests and comes back", async () => {
     start("fine");
     await reached(client, "ready");
-    const pid = latestPid();
+    const pid = await pidOf(1);
     let killed = false;
     const statesAtEnd: string[] = [];
     const onEvent = ({ type }: RequestEvent): void => {
@@ -130,7 +138,7 @@ describe("the engine process", () => {
     // They hear of it at once, before the half second until the restart.
     assert.deepEqual(statesAtEnd, ["restarting", "restarting"]);
     await reached(client, "ready");
-    assert.notEqual(latestPid(), pid);
+    assert.notEqual(await pidOf(2), pid);
     const events = await finish(client, engineRequest({ id: "next" }));
     assert.equal(story(events, "next").at(-1), "finished length");
   });
@@ -140,7 +148,7 @@ describe("the engine process", () => {
     const state = await reached(client, "failed");
     assert.ok(state.kind === "failed");
     assert.deepEqual(state.error, { code: "model_missing", message: "There is no model in this directory." });
-    await gone(latestPid());
+    await gone(await pidOf(1));
   });
 
   it("ends on an uncaught error, with its message on standard error and a code that is not 0", async () => {
@@ -151,10 +159,25 @@ describe("the engine process", () => {
     assert.ok(logs.some((line) => /unexpected error: Error: a bug/.test(line)));
   });
 
+  it("is failed, not hung, when no process can be started", async () => {
+    const { execPath } = process;
+    try {
+      process.execPath = "/nonexistent/node";
+      start("fine");
+    } finally {
+      process.execPath = execPath;
+    }
+    const state = await reached(client, "failed");
+    assert.ok(state.kind === "failed");
+    assert.match(state.error.message, /could not be started/);
+    assert.ok(logs.some((line) => line.includes("ENOENT")));
+  });
+
   it("does not heed the signals that a terminal sends to the whole group", async () => {
     start("fine");
     await reached(client, "ready");
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(latestPid(), signal);
+    const pid = await pidOf(1);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(pid, signal);
     const events = await finish(client, engineRequest({ id: "a" }));
     assert.equal(story(events, "a").at(-1), "finished length");
   });
@@ -165,7 +188,7 @@ describe("the engine process", () => {
     const running = finish(client, engineRequest({ id: "a", maxTokens: 10 }));
     await client.shutdown(60_000);
     assert.equal(story(await running, "a").at(-1), "finished length");
-    await gone(latestPid());
+    await gone(await pidOf(1));
   });
 
   it("cancels what does not finish in time", async () => {
@@ -174,7 +197,7 @@ describe("the engine process", () => {
     const running = finish(client, engineRequest({ id: "a", maxTokens: 90_000 }));
     await client.shutdown(0);
     assert.equal(story(await running, "a").at(-1), "cancelled drain");
-    await gone(latestPid());
+    await gone(await pidOf(1));
   });
 });
 

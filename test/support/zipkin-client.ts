@@ -103,7 +103,8 @@ export class Caller {
       name: "ask",
       kind: "CLIENT",
       timestamp: this.start,
-      duration: Math.max(1, Date.now() * 1000 - this.start),
+      // The clock is cut to milliseconds: the end rounds up.
+      duration: (Date.now() + 1) * 1000 - this.start,
       localEndpoint: { serviceName: "caller" },
       remoteEndpoint: { serviceName: "vitrine" },
     };

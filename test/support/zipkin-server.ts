@@ -9,7 +9,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
-import { promisify } from "node:util";
+import { promisify, stripVTControlCharacters } from "node:util";
 
 const run = promisify(execFile);
 
@@ -108,7 +108,14 @@ async function findJar(): Promise<string> {
   if (existsSync(jar)) return jar;
   console.log(`  fetching ${COORDINATES} (130 MB) with mvn dependency:get`);
   try {
-    await run("mvn", ["-q", "-B", "dependency:get", `-Dartifact=${COORDINATES}`, "-Dtransitive=false"]);
+    await run("mvn", [
+      "-q",
+      "-B",
+      "-Dstyle.color=never",
+      "dependency:get",
+      `-Dartifact=${COORDINATES}`,
+      "-Dtransitive=false",
+    ]);
   } catch (error) {
     throw new Error(`mvn dependency:get could not fetch ${COORDINATES}: ${firstLine(error)}`);
   }
@@ -118,9 +125,17 @@ async function findJar(): Promise<string> {
 
 /** Where Maven keeps what it fetched, as its settings say. */
 async function localRepository(): Promise<string> {
-  const ask = ["-q", "-B", "help:evaluate", "-Dexpression=settings.localRepository", "-DforceStdout"];
+  const ask = [
+    "-q",
+    "-B",
+    "-Dstyle.color=never",
+    "help:evaluate",
+    "-Dexpression=settings.localRepository",
+    "-DforceStdout",
+  ];
   try {
-    const answer = (await run("mvn", ask)).stdout.trim();
+    // Some builds of Maven colour even this.
+    const answer = stripVTControlCharacters((await run("mvn", ask)).stdout).trim();
     if (answer !== "" && existsSync(answer)) return answer;
   } catch {
     // The help plugin itself may be out of reach; then the usual place is the best guess.

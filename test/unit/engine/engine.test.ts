@@ -318,7 +318,11 @@ describe("Engine", () => {
       // Half a second of steps: gauges after 250 ms and after 500, when the last step is not done.
       assert.equal(statsOf(started.events).length, 3);
       assert.deepEqual(started.timers.delays, [250]);
-      started.pass(250_000);
+      started.pass(100_000);
+      started.engine.dispatch({ type: "cancel", id: "nobody", cause: "timeout" });
+      await turn();
+      assert.deepEqual(started.timers.delays, [150], "one timer, however often it is woken");
+      started.pass(150_000);
       started.timers.runNext();
       await turn();
       const stats = statsOf(started.events);

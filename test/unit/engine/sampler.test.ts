@@ -76,7 +76,7 @@ describe("Sampler", () => {
     });
   }
 
-  it("breaks ties as documented: all of the k-th's in top_k, the lowest ids in top_p", () => {
+  it("breaks ties as documented: all of the k-th's in top_k, the lowest ids in top_p, all of them in min_p", () => {
     const equal = new Float32Array(8);
     const seen = (params: SamplingParams): number[] => {
       const sampler = new Sampler(8);
@@ -87,6 +87,7 @@ describe("Sampler", () => {
     };
     assert.deepEqual(seen(warm({ topK: 3 })), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert.deepEqual(seen(warm({ topP: 0.3 })), [0, 1, 2]);
+    assert.deepEqual(seen(warm({ minP: 1 })), [0, 1, 2, 3, 4, 5, 6, 7]);
     const random = Random.seeded(5);
     for (let round = 0; round < 20; round++) {
       // Powers of two as weights add up without rounding, so that both sides cut at the same tie.

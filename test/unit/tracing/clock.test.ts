@@ -3,7 +3,7 @@ import { WallAnchor, wallMicros } from "../../../src/tracing/clock.js";
 
 describe("clock", () => {
   it("anchors monotonic times to the wall clock in whole microseconds", () => {
-    const anchor = new WallAnchor({ wall: () => 1_700_000_000_000_000.25, monotonic: () => 5_000_000 });
+    const anchor = new WallAnchor({ wall: () => 1.7e15 + 0.25, monotonic: () => 5_000_000 });
     assert.deepEqual(anchor.hrTime(5_000_000), [1_700_000_000, 0]);
     assert.deepEqual(anchor.hrTime(6_234_567.4), [1_700_000_001, 234_568_000]);
     assert.deepEqual(anchor.hrTime(4_999_999), [1_699_999_999, 999_999_000]);

@@ -20,7 +20,7 @@ describe("TraceIdSampler", () => {
   it("decides by the low bits of the id alone", () => {
     assert.equal(keeps(0.5, LOW), false);
     assert.equal(keeps(0.5, HIGH), true);
-    const middle = (digits: string) => "0".repeat(18) + "1" + digits;
+    const middle = (digits: string) => `${"0".repeat(18)}1${digits}`;
     assert.equal(keeps(0.5, middle("7ffffffffffff")), false);
     assert.equal(keeps(0.5, middle("8000000000000")), true);
   });

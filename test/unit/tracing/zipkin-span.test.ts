@@ -52,7 +52,7 @@ describe("toZipkinSpan", () => {
   });
 
   it("makes times whole and durations at least 1", () => {
-    const instant = zipkin({ start: 1_700_000_000_000_000.25, end: 1_700_000_000_000_000.25 });
+    const instant = zipkin({ start: 1.7e15 + 0.25, end: 1.7e15 + 0.25 });
     assert.deepEqual([instant.timestamp, instant.duration], [1_700_000_000_000_000, 1]);
     assert.equal(zipkin({ end: 1 }).duration, 1);
   });

@@ -1,0 +1,75 @@
+/** What every benchmark prints and writes: ratios against a peer measured in the same run, with their spread. */
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+
+export interface BenchRow {
+  readonly name: string;
+  readonly against: string;
+  /** Median over the rounds of this variant's speed over its peer's; above 1 is faster. */
+  readonly ratio: number;
+  /** Quartiles of the same. */
+  readonly spread: readonly [number, number];
+  readonly target?: number;
+}
+
+export interface Variant {
+  readonly name: string;
+  /** One measured round; resolves with its duration or cost, in any unit that all variants share. */
+  readonly round: () => Promise<number>;
+}
+
+const quantile = (sorted: readonly number[], q: number): number => {
+  const at = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(at)] ?? Number.NaN;
+  return low + ((sorted[Math.ceil(at)] ?? low) - low) * (at % 1);
+};
+
+/** Median and quartiles of `peer[i] / own[i]`. */
+export function compare(own: readonly number[], peer: readonly number[]): Pick<BenchRow, "ratio" | "spread"> {
+  const ratios = own.map((cost, round) => (peer[round] ?? Number.NaN) / cost).sort((a, b) => a - b);
+  return { ratio: quantile(ratios, 0.5), spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)] };
+}
+
+/**
+ * Runs every variant once a round, in an order that rotates, after one round that is not counted: a machine whose speed
+ * drifts is then slow for all of them alike. Resolves with each variant's costs by round.
+ */
+export async function interleave(variants: readonly Variant[], rounds: number): Promise<Map<string, number[]>> {
+  const costs = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    process.stderr.write(`\r  round ${round} of ${rounds}${round === 0 ? " (warm-up)" : "          "}`);
+    for (let turn = 0; turn < variants.length; turn++) {
+      const variant = variants[(turn + round) % variants.length];
+      const cost = await variant?.round();
+      if (round > 0 && variant && cost !== undefined) costs.get(variant.name)?.push(cost);
+    }
+  }
+  process.stderr.write("\n");
+  return costs;
+}
+
+/** Prints the table; with `--json FILE` on the command line writes it there, too. */
+export function report(command: string, rows: readonly BenchRow[]): void {
+  const judged = rows.map((row) => ({
+    ...row,
+    target: row.target ?? null,
+    met: row.target === undefined ? null : row.ratio >= row.target,
+  }));
+  console.table(
+    judged.map(({ name, against, ratio, spread, target, met }) => ({
+      name,
+      against,
+      ratio: ratio.toFixed(3),
+      quartiles: `${spread[0].toFixed(3)} to ${spread[1].toFixed(3)}`,
+      target: target ?? "",
+      met: met === null ? "" : met ? "yes" : "NO",
+    })),
+  );
+  const { values } = parseArgs({ options: { json: { type: "string" } }, strict: false });
+  if (typeof values.json !== "string") return;
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  const machine = `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}, Node ${process.version}`;
+  writeFileSync(values.json, `${JSON.stringify({ command, commit, machine, rows: judged }, null, 2)}\n`);
+}

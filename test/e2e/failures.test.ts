@@ -1,0 +1,178 @@
+/** What a client sees when a part of the real service ends, dies or hangs. */
+import assert from "node:assert/strict";
+import { createServer, type Server } from "node:net";
+import OpenAI from "openai";
+import { openaiClient } from "../support/openai-client.js";
+import type { Trace } from "../support/spans.js";
+import { VitrineProcess } from "../support/vitrine-process.js";
+import { ZipkinClient } from "../support/zipkin-client.js";
+
+const PROMPT = { model: "tiny", prompt: "Once upon a time" } as const;
+const STORY = { ...PROMPT, temperature: 0, max_tokens: 60 } as const;
+/** Repetition is rewarded until nothing else is left, the end neither: this runs to its last token. */
+const ENDLESS = { ...PROMPT, temperature: 0, presence_penalty: -2, frequency_penalty: -2, max_tokens: 1500 } as const;
+describe("a server's end", function () {
+  this.timeout(60_000);
+
+  it("lets a running stream finish after SIGTERM, and refuses new requests", async () => {
+    const vitrine = await VitrineProcess.start();
+    const openai = openaiClient(vitrine.url);
+    const stream = await openai.completions.create({ ...ENDLESS, max_tokens: 700, stream: true });
+    let finish: string | undefined;
+    let refused: unknown;
+    for await (const chunk of stream) {
+      finish = chunk.choices[0]?.finish_reason ?? finish;
+      if (refused !== undefined) continue;
+      vitrine.signal("SIGTERM");
+      await vitrine.until("it drains", async () => (await fetch(`${vitrine.url}/ready`)).status === 503);
+      refused = await openai.completions.create(STORY).catch((error: unknown) => error);
+    }
+    assert.equal(finish, "length");
+    assert.ok(refused instanceof OpenAI.APIError);
+    assert.equal(refused.status, 503);
+    assert.deepEqual(await vitrine.exited, { code: 0, signal: null });
+  });
+
+  it("takes its engine with it, even when killed", async () => {
+    const vitrine = await VitrineProcess.start();
+    const { enginePid } = vitrine;
+    await vitrine.kill();
+    for (const deadline = Date.now() + 10_000; isAlive(enginePid); ) {
+      assert.ok(Date.now() < deadline, "the engine outlived its server");
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  });
+});
+
+describe("a lost engine", function () {
+  this.timeout(60_000);
+  let vitrine: VitrineProcess;
+  let openai: OpenAI;
+  let store: ZipkinClient;
+
+  before(async () => {
+    vitrine = await VitrineProcess.start();
+    openai = openaiClient(vitrine.url);
+    store = new ZipkinClient(`${vitrine.url}/zipkin`);
+  });
+
+  after(async () => {
+    await vitrine?.stop();
+  });
+
+  it("ends its requests with a clear error, says so in their traces, and comes back", async () => {
+    const { data, response } = await openai.completions.create({ ...ENDLESS, stream: true }).withResponse();
+    const engine = vitrine.enginePid;
+    let chunks = 0;
+    const reading = (async () => {
+      for await (const _ of data) if (++chunks === 2) process.kill(engine, "SIGKILL");
+    })();
+    await assert.rejects(reading, (error) => {
+      assert.ok(error instanceof OpenAI.APIError, String(error));
+      assert.equal(error.code, "engine_lost");
+      assert.match(error.message, /engine/);
+      return true;
+    });
+
+    const trace = await store.awaitTrace(response.headers.get("x-b3-traceid") ?? "");
+    assert.match(trace.server.tags?.error ?? "", /engine/i);
+    assert.match(trace.named("model.generate").tags?.error ?? "", /engine/i);
+    assert.equal(trace.named("model.generate").tags?.["ai.outcome"], "failed");
+
+    await vitrine.untilReady();
+    assert.notEqual(vitrine.enginePid, engine);
+    const completion = await openai.completions.create(STORY);
+    assert.match(completion.choices[0]?.text ?? "", /\w/);
+  });
+
+  it("has a model.load trace for each start", async () => {
+    const loads = await store.awaitTraces({ serviceName: "vitrine", spanName: "model.load" }, 2);
+    const restarts = loads.map((trace: Trace) => trace.named("model.load").tags?.["ai.engine.restarts"]);
+    assert.deepEqual(restarts.sort(), ["0", "1"]);
+  });
+});
+
+describe("a collector that is no use", function () {
+  this.timeout(60_000);
+  let vitrine: VitrineProcess | undefined;
+  let hanging: Server | undefined;
+
+  afterEach(async () => {
+    await vitrine?.kill();
+    hanging?.close();
+  });
+
+  async function serveWith(endpoint: string): Promise<VitrineProcess> {
+    vitrine = await VitrineProcess.start({ flags: ["--zipkin-endpoint", endpoint] });
+    const openai = openaiClient(vitrine.url);
+    const asked = Array.from({ length: 20 }, () => openai.completions.create({ ...STORY, max_tokens: 8 }));
+    for (const { choices } of await Promise.all(asked)) assert.equal(choices[0]?.finish_reason, "length");
+    return vitrine;
+  }
+
+  it("refuses connections: requests do not notice, and the lost spans are counted", async () => {
+    const server = await serveWith(await refusingAddress());
+    await server.until(
+      "drops are counted",
+      async () => (await metric(server, /_dropped_total\{cause="connection/)) > 0,
+    );
+    assert.ok((await metric(server, /^vitrine_span_sends_failed_total/)) > 0);
+    assert.equal(await metric(server, /^vitrine_spans_delivered_total/), 0);
+  });
+
+  it("takes connections and never answers: requests do not notice, and every span is accounted for", async () => {
+    let connections = 0;
+    hanging = createServer((socket) => {
+      connections++;
+      socket.on("error", () => {}).unref();
+    });
+    const port = await listen(hanging);
+    const server = await serveWith(`http://127.0.0.1:${port}`);
+    await server.until("a batch is sent", () => connections > 0);
+    const completion = await openaiClient(server.url).completions.create(STORY);
+    assert.ok(completion.choices[0]?.text);
+    assert.ok((await metric(server, /^vitrine_spans_ended_total/)) > 100);
+    assert.equal(await metric(server, /^vitrine_spans_delivered_total/), 0);
+    // Between two reads a batch may move from one count to another, so it is asked until it stands still.
+    await server.until("ended spans are queued or dropped", async () => {
+      const [ended, queued, dropped] = [
+        /^vitrine_spans_ended_total/,
+        /^vitrine_spans_queued/,
+        /^vitrine_spans_dropped/,
+      ];
+      return (await metric(server, ended)) === (await metric(server, queued)) + (await metric(server, dropped));
+    });
+  });
+});
+
+/** Sum of the metric lines that match. */
+async function metric(vitrine: VitrineProcess, name: RegExp): Promise<number> {
+  const text = await (await fetch(`${vitrine.url}/metrics`)).text();
+  const lines = text.split("\n").filter((line) => name.test(line) && !line.startsWith("#"));
+  assert.ok(lines.length > 0, `no metric matches ${name}`);
+  return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}
+
+/** An address where nobody listens any more. */
+async function refusingAddress(): Promise<string> {
+  const server = createServer();
+  const port = await listen(server);
+  await new Promise((resolve) => server.close(resolve));
+  return `http://127.0.0.1:${port}`;
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  return address.port;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { monotonicMicros } from "../../src/protocol.js";
+import type { ZipkinSpan } from "../../src/tracing/zipkin-span.js";
+import { assertBalanced, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
+
+describe("the export thread", function () {
+  this.timeout(30_000);
+  const harness = new TracingHarness();
+
+  afterEach(() => harness.stop());
+
+  it("refuses and counts spans that end faster than the thread takes them", async () => {
+    const tracing = harness.start(undefined, { ringBytes: 4_096, drainMs: 60_000 });
+    for (let count = 0; count < 100; count++) request(tracing);
+    const { ended, dropped, queued } = tracing.counters();
+    assert.equal(ended, 200);
+    assert.ok((dropped.ring_full ?? 0) > 100 && queued > 10);
+    await tracing.store?.get("/services");
+    assert.equal(tracing.counters().queued, 0);
+    assertBalanced(tracing);
+  });
+
+  it("answers reads with every span that ended before", async () => {
+    const tracing = harness.start(undefined, { drainMs: 600_000 });
+    for (let count = 0; count < 50; count++) {
+      const traceId = request(tracing);
+      const answer = await tracing.store?.get(`/trace/${traceId}`);
+      assert.equal(answer?.status, 200);
+      assert.equal((JSON.parse(answer?.body ?? "[]") as ZipkinSpan[]).length, 2);
+    }
+    assert.equal((await tracing.store?.get("/traces?limit=none"))?.status, 400);
+    assert.deepEqual(await tracing.store?.get("/trace/dead"), { status: 404, body: "dead not found" });
+    assert.deepEqual([tracing.counters().delivered, tracing.counters().queued], [100, 0]);
+  });
+
+  it("answers 503 when the thread is gone", async () => {
+    const tracing = harness.start(undefined);
+    await tracing.shutdown(1_000);
+    assert.equal((await tracing.store?.get("/services"))?.status, 503);
+  });
+
+  it("starts again after a crash, without harm to spans still in the ring", async () => {
+    const zipkin = await harness.collector(202);
+    process.env.VITRINE_TEST_CRASH = "1";
+    const crash = "setTimeout(() => { throw new Error('crashed on purpose') }, 300)";
+    const gpuModule = `data:text/javascript,export async function openGpuSampler() { if (process.env.VITRINE_TEST_CRASH) ${crash} }`;
+    const tracing = harness.start(zipkin.endpoint, { gpuModule, deliveryLimits: { ...QUICK, batchMs: 600_000 } });
+    request(tracing);
+    const answers = await Promise.all([tracing.store?.get("/services")]);
+    assert.equal(answers[0]?.status, 200);
+    await until(() => harness.logs.some((line) => line.includes("crashed on purpose")));
+    delete process.env.VITRINE_TEST_CRASH;
+    // The dead thread held two spans: they are counted, not forgotten.
+    assert.deepEqual([tracing.counters().dropped.thread_lost, tracing.counters().queued], [2, 0]);
+    assert.equal((await tracing.store?.get("/services"))?.status, 503);
+    request(tracing);
+    while ((await tracing.store?.get("/services"))?.status !== 200) await sleep(5);
+    await tracing.shutdown(10_000);
+    assert.equal(tracing.counters().delivered, 2);
+    assertBalanced(tracing);
+  });
+
+  it("does not keep a process alive that nobody shuts down, but lets a read finish", () => {
+    const module = new URL("../../src/tracing/tracing.js", import.meta.url).href;
+    const script = `
+      import { createTracing } from ${JSON.stringify(module)};
+      const tracing = createTracing({ serviceName: "t", propagation: "b3", sampleRate: 1, storeTraces: true, localEndpoint: {}, log() {} });
+      tracing.startRequest({ method: "GET", path: "/", headers: {}, start: 0, remote: {} }).finish({ status: 200, at: 5 });
+      console.log((await tracing.store.get("/services")).body);
+    `;
+    const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    assert.deepEqual([child.status, child.stdout, child.stderr], [0, '["t"]\n', ""]);
+  });
+
+  it("tags spans that ran on a GPU with what the device did meanwhile", async () => {
+    const gpuModule = `data:text/javascript,export const openGpuSampler = async (device) => ({
+      periodMs: 100,
+      sample: async () => ({ at: 1, utilization: 60 %2B device, memoryUsedBytes: 4096, powerWatts: 250 }),
+    })`;
+    const tracing = harness.start(undefined, { gpuModule });
+    const load = () => {
+      const at = monotonicMicros();
+      tracing.recordLoad({
+        load: { start: at - 5_000, end: at, phases: [] },
+        model: { name: "tiny" },
+        device: { requested: "cuda", provider: "cuda", deviceId: 0, reason: "asked for" },
+        restarts: 0,
+      });
+    };
+    let tags: ZipkinSpan["tags"];
+    // The sampler opens some time after the thread starts.
+    while (tags?.["ai.gpu.power"] === undefined) {
+      load();
+      const [trace] = JSON.parse((await tracing.store?.get("/traces?limit=1"))?.body ?? "[]") as ZipkinSpan[][];
+      tags = trace?.[0]?.tags;
+      await sleep(5);
+    }
+    assert.deepEqual(
+      [tags["ai.gpu.utilization"], tags["ai.gpu.memory_used"], tags["ai.gpu.power"]],
+      ["60", "4096", "250"],
+    );
+  });
+
+  it("goes on without GPU tags when the device cannot be opened, and says so", async () => {
+    const gpuModule = "data:text/javascript,export const openGpuSampler = async () => { throw new Error('no NVML') };";
+    const tracing = harness.start(undefined, { gpuModule });
+    await until(() => harness.logs.some((line) => line.includes("no NVML")));
+    assert.equal((await tracing.store?.get(`/trace/${request(tracing)}`))?.status, 200);
+  });
+});

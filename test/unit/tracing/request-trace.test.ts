@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { EPOCH, GENERATE, Harness, INCOMING } from "./harness.js";
+import {
+  ADMITTED,
+  begin,
+  checkShape,
+  complete,
+  DECODE,
+  ended,
+  GENERATED,
+  prefilled,
+  token,
+} from "./request-fixtures.js";
+
+describe("request trace", () => {
+  it("has the whole tree for a finished request", () => {
+    const harness = new Harness();
+    complete(harness);
+    assert.deepEqual(harness.tree(), [
+      "post /v1/chat/completions",
+      ...GENERATED,
+      "    queue",
+      "    kv_cache.allocate",
+      "    inference.forward prefill",
+      "    inference.forward decode",
+      "    stream",
+    ]);
+    checkShape(harness.spans());
+  });
+
+  it("puts every span at its own time, in whole microseconds from one anchor", () => {
+    const harness = new Harness();
+    complete(harness);
+    const times = (name: string, phase?: string) => {
+      const { timestamp, duration } = harness.span(name, phase);
+      return [timestamp - EPOCH, duration];
+    };
+    assert.deepEqual(times("post /v1/chat/completions"), [0, 36_000]);
+    assert.deepEqual(times("model.generate"), [500, 35_500]);
+    assert.deepEqual(times("tokenize"), [600, 1_300]);
+    assert.deepEqual(times("queue"), [2_000, 3_000]);
+    assert.deepEqual(times("kv_cache.allocate"), [5_000, 100]);
+    assert.deepEqual(times("inference.forward", "prefill"), [5_100, 9_900]);
+    assert.deepEqual(times("inference.forward", "decode"), [15_000, 20_000]);
+    assert.deepEqual(times("stream"), [15_050, 20_450]);
+    assert.deepEqual(harness.span("model.generate").annotations, [{ timestamp: EPOCH + 15_000, value: "first_token" }]);
+  });
+
+  it("covers at least 99 % of the server span with children", () => {
+    const harness = new Harness();
+    const trace = harness.requests.start(INCOMING);
+    trace.generating(10, GENERATE);
+    trace.finish({ status: 200, at: 10_000 });
+    const server = harness.span("post /v1/chat/completions");
+    assert.ok(harness.span("model.generate").duration >= 0.99 * server.duration);
+  });
+
+  it("tags the server span as Zipkin's HTTP instrumentation does", () => {
+    const harness = new Harness();
+    complete(harness);
+    const server = harness.span("post /v1/chat/completions");
+    assert.equal(server.kind, "SERVER");
+    assert.deepEqual(server.tags, {
+      "http.method": "POST",
+      "http.path": "/v1/chat/completions",
+      "http.status_code": "200",
+    });
+    assert.deepEqual(server.remoteEndpoint, { ipv4: "10.0.0.9", port: 50_123 });
+  });
+
+  it("tags model.generate with what was asked, what came of it and what it cost", () => {
+    const harness = new Harness();
+    complete(harness);
+    assert.deepEqual(harness.span("model.generate").tags, {
+      "ai.model.name": "tiny",
+      "ai.task.type": "text-generation",
+      "ai.max_tokens": "16",
+      "ai.temperature": "0",
+      "ai.top_p": "0.9",
+      "ai.top_k": "50",
+      "ai.min_p": "0.05",
+      "ai.seed": "42",
+      "ai.repetition_penalty": "1.1",
+      "ai.presence_penalty": "0.5",
+      "ai.frequency_penalty": "0.25",
+      "ai.device": "cuda:1",
+      "ai.device.reason": "a CUDA device was found",
+      user_id_hash: "0123abcd",
+      "ai.prompt.length": "12",
+      "ai.response.length": "3",
+      "ai.outcome": "finished",
+      "ai.ttft_ms": "15",
+      "ai.tokens_per_second": "100",
+      "ai.cost.device_seconds": "0.0149",
+      "gen_ai.operation.name": "chat",
+      "gen_ai.provider.name": "vitrine",
+      "gen_ai.request.model": "tiny",
+      "gen_ai.request.max_tokens": "16",
+      "gen_ai.request.temperature": "0",
+      "gen_ai.request.top_p": "0.9",
+      "gen_ai.request.top_k": "50",
+      "gen_ai.request.seed": "42",
+      "gen_ai.request.presence_penalty": "0.5",
+      "gen_ai.request.frequency_penalty": "0.25",
+      "gen_ai.request.stream": "true",
+      "gen_ai.response.model": "tiny",
+      "gen_ai.response.finish_reasons": '["stop"]',
+      "gen_ai.response.time_to_first_chunk": "0.015",
+      "gen_ai.output.type": "text",
+      "gen_ai.usage.input_tokens": "12",
+      "gen_ai.usage.output_tokens": "3",
+      "gen_ai.latency.time_to_first_token": "0.015",
+      "gen_ai.latency.e2e": "0.036",
+      "gen_ai.latency.time_in_queue": "0.003",
+      "gen_ai.latency.time_in_model_prefill": "0.0099",
+      "gen_ai.latency.time_in_model_decode": "0.02",
+      "gen_ai.latency.time_in_model_inference": "0.0299",
+    });
+  });
+
+  it("tags the engine's phases", () => {
+    const harness = new Harness();
+    complete(harness);
+    assert.deepEqual(harness.span("tokenize").tags, { "ai.prompt.length": "12" });
+    assert.deepEqual(harness.span("queue").tags, { "ai.queue.depth": "3" });
+    assert.deepEqual(harness.span("kv_cache.allocate").tags, {
+      "ai.kv.tokens": "28",
+      "ai.kv.bytes": "28672",
+      "ai.kv.reused_tokens": "4",
+      "ai.kv.evicted": "2",
+      "ai.kv.pool_utilization": "0.1235",
+    });
+    assert.deepEqual(harness.span("inference.forward", "prefill").tags, {
+      "ai.phase": "prefill",
+      "ai.steps": "2",
+      "ai.tokens": "12",
+      "ai.batch.size": "1",
+      "ai.step_ms.max": "6.25",
+      "ai.cost.device_seconds": "0.0099",
+      "ai.device": "cuda:1",
+    });
+    assert.equal(harness.span("inference.forward", "decode").tags?.["ai.batch.mean_size"], "3.5");
+    assert.deepEqual(harness.span("stream").tags, { "ai.chunks": "4" });
+  });
+
+  it("shows each pass under its phase when passes were recorded", () => {
+    const harness = new Harness();
+    const passes = [
+      { start: 15_000, end: 24_000, batchSize: 3 },
+      { start: 24_500, end: 35_000, batchSize: 4 },
+    ];
+    complete(harness, {}, { ...DECODE, passes });
+    const steps = harness.spans().filter(({ tags }) => tags?.["ai.step"] !== undefined);
+    assert.deepEqual(
+      steps.map(({ timestamp, duration, tags }) => [timestamp - EPOCH, duration, tags?.["ai.batch.size"]]),
+      [
+        [15_000, 9_000, "3"],
+        [24_500, 10_500, "4"],
+      ],
+    );
+    const ids = new Set(
+      harness
+        .spans()
+        .filter(({ tags }) => tags?.["ai.steps"] === "2")
+        .map(({ id }) => id),
+    );
+    assert.ok(steps.every(({ parentId }) => ids.has(parentId ?? "")));
+    checkShape(harness.spans());
+  });
+
+  it("gives no speed for one token, and no decode span without a step", () => {
+    const harness = new Harness();
+    const trace = begin(harness);
+    for (const event of [ADMITTED, prefilled, token(15_000)]) trace.observe(event);
+    trace.observe(ended({ kind: "finished", reason: "length" }, 15_010));
+    trace.wrote({ name: "detokenize", start: 15_020, end: 15_100, chunks: 1 });
+    trace.finish({ status: 200, at: 15_200 });
+    const { tags } = harness.span("model.generate");
+    assert.equal(tags?.["ai.tokens_per_second"], undefined);
+    assert.equal(tags?.["gen_ai.response.finish_reasons"], '["length"]');
+    assert.deepEqual(harness.tree().slice(-2), ["    inference.forward prefill", "    detokenize"]);
+  });
+});
