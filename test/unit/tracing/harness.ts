@@ -98,5 +98,11 @@ export const GENERATE: GenerateAttributes = {
   maxTokens: 16,
   sampling: SAMPLING,
   userIdHash: "0123abcd",
-  device: { requested: "auto", provider: "cuda", deviceId: 1, reason: "a CUDA device was found" },
+  device: {
+    requested: "auto",
+    provider: "cuda",
+    deviceId: 1,
+    reason: "a CUDA device was found",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
+  },
 };
