@@ -1,7 +1,7 @@
 import { NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../native/ort.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice } from "../protocol.js";
-import { EXTERNAL_DATA_FOLDER, type PreparedGraph } from "./graph/prepare-graph.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { explainSessionFailure } from "./node-session.js";
 import { disableTelemetry } from "./onnxruntime.js";
 
@@ -20,8 +20,8 @@ export async function createNativeSession(
     const environment = OrtEnvironment.open();
     const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0 } : {};
     const { rewritten } = graph;
-    const entries: Record<string, string> = rewritten ? { [EXTERNAL_DATA_FOLDER]: rewritten.folder } : {};
-    return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, entries, ...cuda });
+    const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
+    return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });
   } catch (cause) {
     if (cause instanceof NativeError && cause.code === "library") {
       throw new VitrineError("internal", cause.message, { cause });

@@ -1,7 +1,7 @@
 import type { InferenceSession } from "onnxruntime-node";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice } from "../protocol.js";
-import { EXTERNAL_DATA_FOLDER, type PreparedGraph } from "./graph/prepare-graph.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphFile } from "./graph-file.js";
 import type { GraphValue } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
@@ -21,7 +21,10 @@ export async function createNodeSession(
     const { rewritten } = graph;
     const options = sessionOptions(device, threads);
     if (rewritten === undefined) return await InferenceSession.create(graph.path, options);
-    return await InferenceSession.create(rewritten.bytes, { ...options, extra: externalDataIn(rewritten.folder) });
+    return await InferenceSession.create(rewritten.bytes, {
+      ...options,
+      extra: { session: { model_external_initializers_file_folder_path: rewritten.folder } },
+    });
   } catch (cause) {
     throw explainSessionFailure(cause, graph, device);
   }
@@ -36,12 +39,6 @@ function sessionOptions(device: DeviceChoice, threads: number): InferenceSession
     ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
     logSeverityLevel: 4,
   };
-}
-
-/** Configuration entries are given as nested objects: the parts of their names. */
-function externalDataIn(folder: string): Record<string, unknown> {
-  const [group, name] = EXTERNAL_DATA_FOLDER.split(".") as [string, string];
-  return { [group]: { [name]: folder } };
 }
 
 /** Inputs and outputs as plain data. */

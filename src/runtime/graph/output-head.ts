@@ -53,14 +53,14 @@ function findHead(index: GraphIndex): NodeProto | string {
   for (;;) {
     const node = index.producer(value);
     if (node === undefined) return `"${value}" is made by no operator`;
-    if (index.reads(value) !== 1) return `"${value}" is read ${index.reads(value)} times`;
     const operator = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
-    if (PRODUCTS.has(operator))
-      return isMatrixProduct(node, index) ? node : `the weights of ${operator} may not be two-dimensional`;
-    if (!ELEMENTWISE.has(operator)) return `logits come from ${operator}`;
-    const rows: string[] = node.input.filter((name) => name !== "" && !isSameForRows(name, index));
-    if (rows.length !== 1) return `${operator} puts ${rows.length} values of every row together`;
-    value = rows[0] as string;
+    const isProduct = PRODUCTS.has(operator);
+    if (!isProduct && !ELEMENTWISE.has(operator)) return `"${value}" comes from ${operator}`;
+    if (index.reads(value) > 1) return `"${value}" is used elsewhere too`;
+    if (isProduct) return isMatrixProduct(node, index) ? node : `the weights of ${operator} may not be a matrix`;
+    const inputs = node.input.filter((name) => name !== "" && !isSameForRows(name, index));
+    if (inputs.length !== 1) return `${operator} has ${inputs.length} inputs that may differ by row`;
+    value = inputs[0] as string;
   }
 }
 

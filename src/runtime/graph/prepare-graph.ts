@@ -54,6 +54,3 @@ function nodesOf(model: ModelProto): GraphNode[] {
     return { operator: opType, domain, inputs: input, outputs: output };
   });
 }
-
-/** The name, among session options, of the folder that a graph in memory has its external data in. */
-export const EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path";

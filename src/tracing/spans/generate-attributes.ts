@@ -26,6 +26,8 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "ai.frequency_penalty": sampling.frequencyPenalty,
     "ai.device": deviceName(request.device),
     "ai.device.reason": request.device?.reason,
+    "ai.runtime": request.device?.runtime?.kind,
+    "ai.runtime.reason": request.device?.runtime?.reason,
     user_id_hash: request.userIdHash,
     "gen_ai.operation.name": request.operation,
     "gen_ai.provider.name": "vitrine",

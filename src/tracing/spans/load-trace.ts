@@ -16,6 +16,8 @@ export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRec
     "ai.kv.bytes_per_token": model.kvBytesPerToken,
     "ai.device": deviceName(device),
     "ai.device.reason": device?.reason,
+    "ai.runtime": device?.runtime?.kind,
+    "ai.runtime.reason": device?.runtime?.reason,
     "ai.engine.restarts": restarts,
   });
   const last = load.phases.reduce((latest, { start }) => Math.max(latest, start), Number.NEGATIVE_INFINITY);
