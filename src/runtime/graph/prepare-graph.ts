@@ -3,6 +3,7 @@ import type { GraphFile } from "../graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { readOnnxFile } from "./onnx-file.js";
+import { packAttention } from "./packed-attention.js";
 import { keepLastLogits } from "./output-head.js";
 import { applyRewrites } from "./rewrite.js";
 
@@ -42,7 +43,7 @@ export function prepareGraph(file: GraphFile, { fastInt4 = true }: PrepareOption
   const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
   const { model, applied, notes } = applyRewrites(
     read,
-    fastInt4 ? [keepLastLogits, setAccuracyLevel] : [keepLastLogits],
+    fastInt4 ? [keepLastLogits, packAttention, setAccuracyLevel] : [keepLastLogits, packAttention],
   );
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
