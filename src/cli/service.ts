@@ -25,6 +25,8 @@ export interface Service {
   readonly tracing: Tracing;
   /** Settles with the engine's first load; rejects with its VitrineError. */
   readonly ready: Promise<void>;
+  /** While stopping: waits no longer for running requests, and cancels them. */
+  cancelRunning(): void;
   /** Drains for at most `timeoutMs`, then closes everything. Safe to call twice. */
   stop(timeoutMs: number): Promise<void>;
 }
@@ -72,6 +74,22 @@ function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tok
   });
 }
 
+/** The engine's life in the log: starts, losses, restarts. */
+function logEngine(engine: EngineClient, logger: Logger): void {
+  engine.onState((state) => {
+    if (state.kind === "ready") {
+      const { model, device } = state;
+      logger.info({ model: model.name, dtype: model.dtype, device }, "engine ready");
+    } else if (state.kind === "restarting") {
+      logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
+    } else if (state.kind === "failed") {
+      logger.error({ error: state.error.message }, "engine failed to start");
+    } else if (state.kind === "stopped") {
+      logger.info("engine stopped");
+    }
+  });
+}
+
 /** Starts everything; the server listens before the model is loaded, so that probes get answers. */
 export async function startService(config: Config, logger: Logger): Promise<Service> {
   const modelDir = resolveModelDirectory(config.model);
@@ -89,6 +107,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     },
     onLog: (line) => logger.warn({ source: "engine" }, line),
   });
+  logEngine(engine, logger);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
@@ -122,7 +141,9 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       hashUser: userHasher(config.userHashKey),
     });
     const address = await server.listen(config.host, config.port);
-    return { modelId, address, engine, tracing, ready, stop };
+    const running = server;
+    const cancelRunning = (): void => void running.drain(0);
+    return { modelId, address, engine, tracing, ready, cancelRunning, stop };
   } catch (error) {
     await stop(0);
     throw error;
