@@ -1,13 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import type { GraphIndex } from "./graph-index.js";
-import { GraphIndex as Index } from "./graph-index.js";
-import {
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
-  type GraphProto,
-  type NodeProto,
-  NodeProtoSchema,
-} from "./onnx_pb.js";
+import { GraphIndex } from "./graph-index.js";
+import { AttributeProto_AttributeType, AttributeProtoSchema, type NodeProto, NodeProtoSchema } from "./onnx_pb.js";
 import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
 
 const PREFIX = "vitrine/packed_attention/";
@@ -30,12 +23,12 @@ export const packAttention: Rewrite = (model) => {
     return { model, applied: false, note: `Products before attention: left as they are; ${why}.` };
   };
   if (graph === undefined) return leave("there is no graph");
-  const index = new Index(graph);
+  const index = new GraphIndex(graph);
   if (index.has(`${PREFIX}0/packed`)) return leave("it uses the names that are needed");
   const replaced = new Map<NodeProto, readonly NodeProto[]>();
   let packed = 0;
   for (const node of graph.node) {
-    const projections = projectionsOf(node, index, graph);
+    const projections = projectionsOf(node, index);
     if (projections === undefined) continue;
     for (const projection of projections) for (const old of projection.nodes) replaced.set(old, []);
     replaced.set(node, pack(node, projections, `${PREFIX}${packed++}/`));
@@ -47,7 +40,7 @@ export const packAttention: Rewrite = (model) => {
 };
 
 /** Query, key and value of a GroupQueryAttention; undefined where they cannot be one product. */
-function projectionsOf(node: NodeProto, index: GraphIndex, graph: GraphProto): readonly Projection[] | undefined {
+function projectionsOf(node: NodeProto, index: GraphIndex): readonly Projection[] | undefined {
   if (node.opType !== "GroupQueryAttention" || node.domain !== "com.microsoft") return undefined;
   const projections: Projection[] = [];
   for (const value of node.input.slice(0, 3)) {
@@ -115,14 +108,30 @@ function pack(attention: NodeProto, projections: readonly Projection[], prefix: 
   nodes.push(product);
   let packed = `${prefix}product`;
   if (first.bias !== undefined) {
-    const bias = together("bias", projections.map((projection) => projection.bias ?? ""));
+    const bias = together(
+      "bias",
+      projections.map((projection) => projection.bias ?? ""),
+    );
     packed = `${prefix}packed`;
-    nodes.push(create(NodeProtoSchema, { opType: "Add", name: `${prefix}Add`, input: [`${prefix}product`, bias], output: [packed] }));
+    nodes.push(
+      create(NodeProtoSchema, {
+        opType: "Add",
+        name: `${prefix}Add`,
+        input: [`${prefix}product`, bias],
+        output: [packed],
+      }),
+    );
   }
   return [...nodes, withFields(attention, { input: [packed, "", "", ...attention.input.slice(3)] })];
 }
 
 function concat(output: string, input: readonly string[]): NodeProto {
   const axis = create(AttributeProtoSchema, { name: "axis", type: AttributeProto_AttributeType.INT, i: 0n });
-  return create(NodeProtoSchema, { opType: "Concat", name: output, input: [...input], output: [output], attribute: [axis] });
+  return create(NodeProtoSchema, {
+    opType: "Concat",
+    name: output,
+    input: [...input],
+    output: [output],
+    attribute: [axis],
+  });
 }

@@ -3,8 +3,8 @@ import type { GraphFile } from "../graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { readOnnxFile } from "./onnx-file.js";
-import { packAttention } from "./packed-attention.js";
 import { keepLastLogits } from "./output-head.js";
+import { packAttention } from "./packed-attention.js";
 import { applyRewrites } from "./rewrite.js";
 
 /** One operator of a graph, without its attributes. */
