@@ -43,7 +43,7 @@ export function prepareGraph(file: GraphFile, { fastInt4 = true }: PrepareOption
   const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
   const { model, applied, notes } = applyRewrites(
     read,
-    fastInt4 ? [keepLastLogits, packAttention, setAccuracyLevel] : [keepLastLogits, packAttention],
+    fastInt4 ? [keepLastLogits, setAccuracyLevel, packAttention] : [keepLastLogits, packAttention],
   );
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
