@@ -63,7 +63,7 @@ export async function interleave(variants: readonly Variant[], rounds: number): 
   return costs;
 }
 
-/** Prints the tables; with `--json FILE` on the command line writes them there, too. */
+/** Prints the tables; with `--json FILE` or `--markdown FILE` on the command line writes them there, too. */
 export function report(command: string, rows: readonly BenchRow[], values: readonly BenchValue[] = []): void {
   const judged = rows.map((row) => ({
     ...row,
@@ -83,11 +83,34 @@ export function report(command: string, rows: readonly BenchRow[], values: reado
   if (values.length > 0) {
     console.table(values.map(({ name, value, unit }) => ({ name, median: Number(value.toPrecision(4)), unit })));
   }
-  const { values: flags } = parseArgs({ options: { json: { type: "string" } }, strict: false });
-  if (typeof flags.json !== "string") return;
+  const { values: flags } = parseArgs({
+    options: { json: { type: "string" }, markdown: { type: "string" } },
+    strict: false,
+  });
+  if (typeof flags.json !== "string" && typeof flags.markdown !== "string") return;
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   const machine = `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}, Node ${process.version}`;
-  const date = new Date().toISOString().slice(0, 10);
-  const written = { command, commit, date, machine, rows: judged, values };
-  writeFileSync(flags.json, `${JSON.stringify(written, null, 2)}\n`);
+  const written = { command, commit, date: new Date().toISOString().slice(0, 10), machine, rows: judged, values };
+  if (typeof flags.json === "string") writeFileSync(flags.json, `${JSON.stringify(written, null, 2)}\n`);
+  if (typeof flags.markdown !== "string") return;
+  const origin = `\`${command}\`, commit ${commit}, ${written.date}, ${machine}.`;
+  writeFileSync(flags.markdown, `${origin}\n\n${ratioTable(judged)}\n\n${valueTable(values)}\n`);
+}
+
+interface Judged extends Omit<BenchRow, "target"> {
+  readonly target: number | null;
+  readonly met: boolean | null;
+}
+
+function ratioTable(rows: readonly Judged[]): string {
+  const lines = rows.map(({ name, against, ratio, spread: [low, high], target, met }) => {
+    const goal = target === null ? "" : `${target.toFixed(2)}${met ? "" : ", **missed**"}`;
+    return `| ${name} | ${against} | ${ratio.toFixed(2)} | ${low.toFixed(2)} to ${high.toFixed(2)} | ${goal} |`;
+  });
+  return ["| work | against | ratio | quartiles | at least |", "|---|---|---|---|---|", ...lines].join("\n");
+}
+
+function valueTable(values: readonly BenchValue[]): string {
+  const lines = values.map(({ name, value, unit }) => `| ${name} | ${Number(value.toPrecision(3))} ${unit} |`);
+  return ["| work | median |", "|---|---|", ...lines].join("\n");
 }

@@ -72,7 +72,7 @@ class RuntimeBenchmark {
     names: readonly PeerName[],
     work: readonly Work[],
   ): Promise<void> {
-    const processes = this.peers.specsOf(model, names, CONTEXT).map((spec) => new PeerProcess(spec));
+    const processes = await startAll(this.peers.specsOf(model, names, CONTEXT));
     try {
       for (const one of work.filter(isMeasured)) await this.#compareOne(`${title}, ${one.name}`, model, processes, one);
     } finally {
@@ -157,6 +157,21 @@ class RuntimeBenchmark {
 
 const isMeasured = ({ command }: Work): boolean =>
   !QUICK || (command.do === "decode" ? command.context : command.tokens) < LONG_PROMPT;
+
+/** Those that can run the model, loaded. */
+async function startAll(specs: readonly PeerSpec[]): Promise<PeerProcess[]> {
+  const processes: PeerProcess[] = [];
+  for (const spec of specs) {
+    const peer = new PeerProcess(spec);
+    try {
+      await peer.measure({ do: "prefill", tokens: 8 });
+      processes.push(peer);
+    } catch (error) {
+      console.log(`No rows against ${spec.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return processes;
+}
 
 async function startToFirstToken(spec: PeerSpec): Promise<number> {
   await sleep(REST_MS);

@@ -1,6 +1,6 @@
 /** The models of the runtime's benchmark, written once into the cache folder and kept for the next run. */
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type DecoderShape, HALF_BILLION, readShape, weightsPerToken } from "./decoder-shape.js";
 import { writeGgufDecoder } from "./gguf-decoder.js";
 import { writeOnnxDecoder } from "./onnx-decoder.js";
@@ -52,16 +52,19 @@ async function writeHalfBillion(root: string): Promise<void> {
   await writeGgufDecoder(HALF_BILLION, join(root, "model.gguf"));
 }
 
-/** The shipped model; llama.cpp gets its shape with random weights. */
+/**
+ * The shipped model; llama.cpp gets its shape with random weights. It is small: what the peers need is written each time,
+ * so that it is never older than the model. onnxruntime-genai takes no graph from another folder than its own.
+ */
 export async function shipped(cache: string, directory: string): Promise<BenchModel> {
-  const root = join(cache, `tiny-${VERSION}`);
+  const root = join(cache, "tiny");
+  const graph = join(directory, "onnx", "model_q4.onnx");
   const shape = readShape(join(directory, "config.json"));
-  await once(root, async (folder) => {
-    const graph = relative(root, join(directory, "onnx", "model_q4.onnx"));
-    writeJson(join(folder, "genai_config.json"), genaiConfigOf(shape, graph));
-    await writeGgufDecoder(shape, join(folder, "model.gguf"));
-  });
-  const bytesPerToken = statSync(join(directory, "onnx", "model_q4.onnx")).size;
+  mkdirSync(root, { recursive: true });
+  copyFileSync(graph, join(root, "model_q4.onnx"));
+  writeJson(join(root, "genai_config.json"), genaiConfigOf(shape, "model_q4.onnx"));
+  await writeGgufDecoder(shape, join(root, "model.gguf"));
+  const bytesPerToken = statSync(graph).size;
   return { name: "tiny", shape, directory, genai: root, gguf: join(root, "model.gguf"), bytesPerToken };
 }
 
