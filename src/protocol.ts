@@ -67,6 +67,8 @@ export interface LoadOptions {
   readonly maxSequences: number;
   /** `auto` when absent. */
   readonly runtime?: RuntimeRequest;
+  /** int8 activations for 4-bit weights where the graph leaves it open (`accuracy_level` 4); true when absent. */
+  readonly fastInt4?: boolean;
 }
 
 export type CancelCause = "client_gone" | "timeout" | "drain";
@@ -94,6 +96,8 @@ export interface ModelDescription {
   readonly kvBytesPerToken: number;
   /** Bytes of the graph file and its external data. */
   readonly weightBytes: number;
+  /** What was changed in the graph as it was loaded, or why it was not: a sentence each. */
+  readonly rewrites?: readonly string[];
 }
 
 /** Which runner runs the model and why. */

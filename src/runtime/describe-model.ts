@@ -1,12 +1,12 @@
 import type { ModelDescription } from "../protocol.js";
-import type { GraphFile } from "./graph-file.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphSignature } from "./graph-signature.js";
 import type { ModelDirectory } from "./model-directory.js";
 
 /** What any runner reports of the model it loaded. Heads and width are the first layer's. */
 export function describeModel(
   directory: ModelDirectory,
-  graph: GraphFile,
+  graph: PreparedGraph,
   signature: GraphSignature,
 ): ModelDescription {
   const elementBytes = signature.cacheType === "float16" ? 2 : 4;
@@ -21,5 +21,6 @@ export function describeModel(
     headDim: signature.cache[0]?.headDim ?? 0,
     kvBytesPerToken: elementsPerToken * elementBytes,
     weightBytes: graph.weightBytes,
+    rewrites: graph.notes,
   };
 }

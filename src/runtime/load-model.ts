@@ -2,6 +2,7 @@ import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
+import { prepareGraph } from "./graph/prepare-graph.js";
 import { findGraphFile } from "./graph-file.js";
 import { type ModelDirectory, openModelDirectory } from "./model-directory.js";
 import { createNativeRunner } from "./native-runner.js";
@@ -53,7 +54,7 @@ async function createRunnerOn(
   directory: ModelDirectory,
   options: LoadOptions,
 ): Promise<ModelRunner> {
-  const graph = findGraphFile(directory.path, options.dtype, device.provider);
+  const graph = prepareGraph(findGraphFile(directory.path, options.dtype, device.provider), options);
   const { threads, maxSequences, runtime: requested = "auto" } = options;
   const on = (kind: RuntimeChoice["kind"], reason: string): RunnerOptions => {
     return { directory, graph, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };

@@ -5,7 +5,6 @@ import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { describeModel } from "./describe-model.js";
 import type { GraphFile } from "./graph-file.js";
-import { readGraphNodes } from "./graph-nodes.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
@@ -26,7 +25,7 @@ const MOST_BRIDGED_ROWS = 4;
  */
 export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
   const { graph, device, directory, threads } = options;
-  const nodes = readGraphNodes(graph.path);
+  const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(nodes, device), graph);
   const session = await createNativeSession(graph, device, threads);

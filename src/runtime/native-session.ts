@@ -1,7 +1,7 @@
 import { NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../native/ort.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice } from "../protocol.js";
-import type { GraphFile } from "./graph-file.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { explainSessionFailure } from "./node-session.js";
 import { disableTelemetry } from "./onnxruntime.js";
 
@@ -10,7 +10,7 @@ import { disableTelemetry } from "./onnxruntime.js";
  * does not fit, else as `createNodeSession` does.
  */
 export async function createNativeSession(
-  graph: GraphFile,
+  graph: PreparedGraph,
   device: DeviceChoice,
   threads: number,
 ): Promise<OrtSession> {
@@ -19,7 +19,9 @@ export async function createNativeSession(
     await selfTestOrt();
     const environment = OrtEnvironment.open();
     const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0 } : {};
-    return await OrtSession.create(environment, graph.path, { threads, ...cuda });
+    const { rewritten } = graph;
+    const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
+    return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });
   } catch (cause) {
     if (cause instanceof NativeError && cause.code === "library") {
       throw new VitrineError("internal", cause.message, { cause });

@@ -4,7 +4,7 @@ import { VitrineError } from "../errors.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import { describeModel } from "./describe-model.js";
 import { float16ToFloat32 } from "./float16.js";
-import type { GraphFile } from "./graph-file.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
 import type { ModelDirectory } from "./model-directory.js";
@@ -13,7 +13,7 @@ import { loadOnnxRuntime } from "./onnxruntime.js";
 
 export interface RunnerOptions {
   readonly directory: ModelDirectory;
-  readonly graph: GraphFile;
+  readonly graph: PreparedGraph;
   readonly device: DeviceChoice;
   /** Intra-op threads; 0 lets ONNX Runtime choose. */
   readonly threads: number;

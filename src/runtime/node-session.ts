@@ -1,6 +1,7 @@
 import type { InferenceSession } from "onnxruntime-node";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice } from "../protocol.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphFile } from "./graph-file.js";
 import type { GraphValue } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
@@ -11,13 +12,19 @@ import { loadOnnxRuntime } from "./onnxruntime.js";
  * load, `device_unavailable` where the CUDA provider does not start.
  */
 export async function createNodeSession(
-  graph: GraphFile,
+  graph: PreparedGraph,
   device: DeviceChoice,
   threads: number,
 ): Promise<InferenceSession> {
   const { InferenceSession } = await loadOnnxRuntime();
   try {
-    return await InferenceSession.create(graph.path, sessionOptions(device, threads));
+    const { rewritten } = graph;
+    const options = sessionOptions(device, threads);
+    if (rewritten === undefined) return await InferenceSession.create(graph.path, options);
+    return await InferenceSession.create(rewritten.bytes, {
+      ...options,
+      extra: { session: { model_external_initializers_file_folder_path: rewritten.folder } },
+    });
   } catch (cause) {
     throw explainSessionFailure(cause, graph, device);
   }

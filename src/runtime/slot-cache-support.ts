@@ -1,5 +1,5 @@
 import type { DeviceChoice } from "../protocol.js";
-import type { GraphNode } from "./graph-nodes.js";
+import type { GraphNode } from "./graph/prepare-graph.js";
 import type { GraphSignature, GraphValue } from "./graph-signature.js";
 
 /** Where GroupQueryAttention takes past keys and values, and gives present ones. */

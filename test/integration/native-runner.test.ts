@@ -3,6 +3,7 @@ import { OrtBinding, OrtEnvironment, OrtSession } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
 import type { VitrineError } from "../../src/errors.js";
 import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
+import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { findGraphFile } from "../../src/runtime/graph-file.js";
 import { createRunner } from "../../src/runtime/load-model.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
@@ -27,7 +28,7 @@ interface Wanted {
 
 async function open(kind: "native" | "node", path: string, { dtype = "fp32", maxSequences = 4 }: Wanted = {}) {
   const directory = openModelDirectory(path);
-  const graph = findGraphFile(directory.path, dtype, "cpu");
+  const graph = prepareGraph(findGraphFile(directory.path, dtype, "cpu"));
   const create = kind === "native" ? createNativeRunner : createNodeRunner;
   const runner = await create({ directory, graph, device: CPU, threads: 1, maxSequences });
   opened.push(runner);

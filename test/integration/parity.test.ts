@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
+import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { openModelDirectory } from "../../src/runtime/model-directory.js";
 import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node-runner.js";
 import { type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
@@ -68,7 +69,8 @@ function load(candidate: Candidate, graph: ParityGraph, maxSequences: number): P
   const file = { path: graph.path, dtype: dtypeOf(graph.file), weightBytes: 0 };
   return candidate.create({
     directory: openModelDirectory(graph.directory),
-    graph: file,
+    // Recorded with the activations that the file asks for.
+    graph: prepareGraph(file, { fastInt4: false }),
     device: CPU,
     threads: 1,
     maxSequences,

@@ -144,7 +144,8 @@ describe("node runner", () => {
   it("describes the model", async () => {
     const modelDir = modelFolder({ type: "float16", heads: 4, kvHeads: [1, 2] }, "onnx/model_fp16.onnx");
     const { model, device } = await load(modelDir);
-    const { name, weightBytes, ...rest } = model;
+    const { name, weightBytes, rewrites, ...rest } = model;
+    assert.match(rewrites?.[0] ?? "", /logits for the last positions only/);
     assert.equal(modelDir.endsWith(name), true);
     assert.ok(weightBytes > 1000);
     assert.deepEqual(rest, {

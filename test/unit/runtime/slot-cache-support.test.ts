@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { DeviceChoice } from "../../../src/protocol.js";
-import { type GraphNode, readGraphNodes } from "../../../src/runtime/graph-nodes.js";
+import { type GraphNode, prepareGraph } from "../../../src/runtime/graph/prepare-graph.js";
 import type { GraphSignature } from "../../../src/runtime/graph-signature.js";
 import { whyNoSlotCache, whyNotNative } from "../../../src/runtime/slot-cache-support.js";
 import { temporaryFolders, writeFiles } from "../../support/model-fixture.js";
@@ -10,42 +10,9 @@ import { buildDecoder } from "../../support/onnx-builder.js";
 const folder = temporaryFolders();
 
 function read(content: Uint8Array): GraphNode[] {
-  return readGraphNodes(join(writeFiles(folder(), { "model.onnx": content }), "model.onnx"));
+  const path = join(writeFiles(folder(), { "model.onnx": content }), "model.onnx");
+  return [...prepareGraph({ path, dtype: "fp32", weightBytes: content.length }).nodes];
 }
-
-describe("graph nodes", () => {
-  it("are read with operator, domain, inputs and outputs, in order", () => {
-    const nodes = read(buildDecoder().graph);
-    assert.deepEqual(nodes[0], { operator: "Gather", domain: "", inputs: ["embed", "input_ids"], outputs: ["x0"] });
-    const attention = nodes.filter(({ operator }) => operator === "GroupQueryAttention");
-    assert.equal(attention.length, 2);
-    assert.equal(attention[1]?.domain, "com.microsoft");
-    assert.deepEqual(attention[1]?.inputs.slice(3, 5), ["past_key_values.1.key", "past_key_values.1.value"]);
-    assert.deepEqual(attention[1]?.outputs.slice(1), ["present.1.key", "present.1.value"]);
-    assert.equal(nodes.at(-1)?.outputs[0], "logits");
-  });
-
-  it("are found behind weights that are larger than the reader's window", () => {
-    const { graph } = buildDecoder({ vocab: 8192 });
-    assert.ok(graph.length > 1 << 18);
-    // Tensors may stand before nodes: the same graph, the fields of both in the other order.
-    assert.deepEqual(read(graph), read(buildDecoder().graph));
-  });
-
-  it("of what is no model are an error that names the file", () => {
-    const { graph } = buildDecoder();
-    for (const content of [
-      new Uint8Array(200).fill(0xff),
-      graph.subarray(0, graph.length - 10),
-      Buffer.from("text\n"),
-    ]) {
-      assert.throws(() => read(content), {
-        code: "model_invalid",
-        message: /model\.onnx cannot be loaded; it may be truncated/,
-      });
-    }
-  });
-});
 
 describe("slot cache support", () => {
   const cpu: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "" };

@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { mkdirSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { toBinary } from "@bufbuild/protobuf";
+import type { ModelRunner } from "../../src/engine/runner.js";
+import type { DeviceChoice, Dtype } from "../../src/protocol.js";
+import { ModelProtoSchema } from "../../src/runtime/graph/onnx_pb.js";
+import { readOnnxFile } from "../../src/runtime/graph/onnx-file.js";
+import { type PreparedGraph, type PrepareOptions, prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import { findGraphFile } from "../../src/runtime/graph-file.js";
+import { loadModel } from "../../src/runtime/load-model.js";
+import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
+import { createNativeRunner } from "../../src/runtime/native-runner.js";
+import { createNodeRunner } from "../../src/runtime/node-runner.js";
+import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
+import { buildDecoder, type DecoderSpec, message } from "../support/onnx-builder.js";
+import { parityGraphs } from "./parity-fixtures.js";
+
+const folder = temporaryFolders();
+const CPU: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "" };
+const RUNNERS = { node: createNodeRunner, native: createNativeRunner };
+type Kind = keyof typeof RUNNERS;
+
+/** Graphs that pass through, and why. */
+const exceptions: readonly [RegExp, RegExp][] = [
+  [/genai-pruned/, /logits have 1 rows/],
+  [/decoder_model_merged/, /"logits" comes from If/],
+];
+
+const opened: ModelRunner[] = [];
+afterEach(async () => {
+  for (const runner of opened.splice(0)) await runner.dispose();
+});
+
+async function open(kind: Kind, modelDir: string, graph: PreparedGraph): Promise<ModelRunner> {
+  const directory = openModelDirectory(modelDir);
+  const runner = await RUNNERS[kind]({ directory, graph, device: CPU, threads: 1, maxSequences: 1 });
+  opened.push(runner);
+  return runner;
+}
+
+/** The logits of a prompt in two chunks and of some decode steps, one row each. */
+async function rows(runner: ModelRunner): Promise<Float32Array[]> {
+  const { vocabSize } = runner.model;
+  const ids = Int32Array.from({ length: 40 }, (_, index) => (index * 7 + 3) % vocabSize);
+  const found: Float32Array[] = [];
+  let past = 0;
+  for (const end of [17, 33, 34, 35, 36]) {
+    const [logits] = await runner.run([{ slot: 0, tokens: ids.slice(past, end), past }]);
+    assert.ok(logits);
+    assert.equal(logits.length, vocabSize);
+    found.push(logits.slice());
+    past = end;
+  }
+  return found;
+}
+
+function prepared(modelDir: string, dtype: Dtype = "fp32", options: PrepareOptions = {}): PreparedGraph {
+  return prepareGraph(findGraphFile(modelDir, dtype, "cpu"), options);
+}
+
+const asItIs = (graph: PreparedGraph): PreparedGraph => ({ ...graph, rewritten: undefined });
+
+function largestDifference(a: readonly Float32Array[], b: readonly Float32Array[]): number {
+  return Math.max(...a.map((row, i) => Math.max(...row.map((x, j) => Math.abs(x - (b[i]?.[j] as number))))));
+}
+
+/** Cosine of the angle between two rows. */
+function cosine(a: Float32Array, b: Float32Array): number {
+  const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, v, i) => sum + v * (y[i] as number), 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
+function modelDir(graph: Uint8Array, config: object = {}, more: Record<string, Uint8Array> = {}): string {
+  const files = { "config.json": { ...DECODER_CONFIG, ...config }, "onnx/model.onnx": graph, ...more };
+  return writeFiles(folder(), files);
+}
+
+/** Large enough for its embeddings and head to stay in the file. */
+const LARGE = { vocab: 2048 } satisfies DecoderSpec;
+const LARGE_CONFIG = { vocab_size: LARGE.vocab };
+
+for (const kind of ["node", "native"] as const) {
+  describe(`rewritten graphs, ${kind} runner`, () => {
+    for (const type of ["float32", "float16"] as const) {
+      // Weights inside the file stand wherever they happen to: a text in front of the graph moves them.
+      for (const padding of [0, 1, 2, 3]) {
+        it(`compute the same from ${type} weights mapped ${padding} bytes on`, async () => {
+          const { graph } = buildDecoder({ ...LARGE, type });
+          const path = modelDir(Buffer.concat([message([6, "x".repeat(padding)]), graph]), LARGE_CONFIG);
+          const file = prepared(path);
+          assert.ok(readOnnxFile(file.path).mappedBytes > 0 && file.rewritten);
+          const plain = await rows(await open(kind, path, asItIs(file)));
+          assert.deepEqual(await rows(await open(kind, path, file)), plain);
+        });
+      }
+    }
+
+    it("find weights beside the file", async () => {
+      const { graph, external } = buildDecoder({ ...LARGE, externalData: "model.onnx_data" });
+      const path = modelDir(graph, LARGE_CONFIG, { "onnx/model.onnx_data": external });
+      const file = prepared(path);
+      const plain = await rows(await open(kind, path, asItIs(file)));
+      assert.deepEqual(await rows(await open(kind, path, file)), plain);
+    });
+
+    it("are found through a link, as in the hub's cache", async () => {
+      const { graph } = buildDecoder(LARGE);
+      const path = writeFiles(folder(), {
+        "blobs/0a1b": graph,
+        "snapshot/config.json": { ...DECODER_CONFIG, ...LARGE_CONFIG },
+      });
+      const link = join(path, "snapshot", "onnx", "model.onnx");
+      mkdirSync(dirname(link));
+      symlinkSync(join("..", "..", "blobs", "0a1b"), link);
+      const snapshot = join(path, "snapshot");
+      const file = prepared(snapshot);
+      const plain = await rows(await open(kind, snapshot, asItIs(file)));
+      assert.deepEqual(await rows(await open(kind, snapshot, file)), plain);
+    });
+
+    it("stay as they are where logits have one row already", async () => {
+      const path = modelDir(buildDecoder({ lastLogits: true }).graph);
+      const graph = prepared(path);
+      assert.match(graph.notes[0] ?? "", /logits have 1 rows/);
+      const plain = modelDir(buildDecoder().graph);
+      assert.deepEqual(await rows(await open(kind, path, graph)), await rows(await open(kind, plain, prepared(plain))));
+    });
+
+    it("say what is wrong where weights beside the file are missing", async () => {
+      const { graph } = buildDecoder({ ...LARGE, externalData: "model.onnx_data" });
+      const path = modelDir(graph, LARGE_CONFIG);
+      await assert.rejects(open(kind, path, prepared(path)), {
+        code: "model_invalid",
+        message: /model\.onnx: the weights beside it are missing or shorter/,
+      });
+    });
+  });
+}
+
+describe("graphs of real exporters", () => {
+  for (const { name, path } of parityGraphs()) {
+    it(`have the head cut: ${name}`, () => {
+      const { notes } = prepareGraph({ path, dtype: "fp32", weightBytes: 0 });
+      const expected = exceptions.find(([graph]) => graph.test(name))?.[1] ?? /logits for the last positions only/;
+      assert.match(notes[0] ?? "", expected);
+    });
+  }
+});
+
+describe("the shipped model, rewritten", () => {
+  const tiny = resolveModelDirectory("tiny");
+
+  for (const kind of ["node", "native"] as const) {
+    for (const dtype of ["fp32", "fp16", "int8", "q4", "q4f16"] as const) {
+      it(`gives the same logits in ${dtype} with the ${kind} runner`, async () => {
+        const graph = prepared(tiny, dtype, { fastInt4: false });
+        assert.ok(graph.rewritten);
+        const plain = await rows(await open(kind, tiny, asItIs(graph)));
+        const rewritten = await rows(await open(kind, tiny, graph));
+        // 4-bit kernels round a little differently by the number of rows.
+        const allowed = dtype === "q4" || dtype === "q4f16" ? 1e-3 : 1e-6;
+        assert.ok(largestDifference(rewritten, plain) <= allowed, `${largestDifference(rewritten, plain)}`);
+      });
+    }
+  }
+
+  it("is hardly different with int8 activations", async () => {
+    const kept = prepared(tiny, "q4", { fastInt4: false });
+    const path = modelDir(withoutAccuracyLevels(kept), {}, {});
+    const unset = { ...kept, ...prepared(path, "fp32", { fastInt4: false }) };
+    const set = prepared(path, "fp32");
+    assert.match(set.notes[1] ?? "", /4 \(int8 activations\) on \d+ of \d+/);
+    const plain = await rows(await open("native", tiny, unset));
+    const fast = await rows(await open("native", tiny, set));
+    assert.ok(largestDifference(fast, plain) > 0, "the level changes nothing");
+    for (const [index, row] of fast.entries()) assert.ok(cosine(row, plain[index] as Float32Array) > 0.99);
+  });
+});
+
+function withoutAccuracyLevels({ path }: PreparedGraph): Uint8Array {
+  const { model } = readOnnxFile(path, Number.POSITIVE_INFINITY);
+  for (const node of model.graph?.node ?? []) {
+    node.attribute = node.attribute.filter(({ name }) => name !== "accuracy_level");
+  }
+  return toBinary(ModelProtoSchema, model);
+}
+
+describe("loadModel", () => {
+  const load = (modelDir: string, more: object = {}) => {
+    const options = { modelDir, dtype: "auto", device: "cpu", threads: 1, maxSequences: 1, ...more } as const;
+    return loadModel(
+      options,
+      () => 0,
+      () => {},
+    );
+  };
+
+  it("tells what it did to the graph", async () => {
+    const { runner } = await load(modelDir(buildDecoder().graph));
+    opened.push(runner);
+    assert.match(runner.model.rewrites?.join("\n") ?? "", /^Output head: .*\nAccuracy level/);
+  });
+
+  for (const runtime of ["node", "native"] as const) {
+    it(`refuses garbage before the ${runtime} runtime sees it`, async () => {
+      const garbage = modelDir(new Uint8Array(5000).map((_, index) => (index * 31) % 256));
+      await assert.rejects(load(garbage, { runtime }), { code: "model_invalid" });
+    });
+  }
+});
