@@ -8,7 +8,7 @@ import { VitrineError } from "./errors.js";
 interface OptionRow {
   /** Long flag without dashes; absent for secrets, which do not belong on a command line. */
   readonly flag?: string;
-  /** Placeholder of the value in help texts. */
+  /** Placeholder of the value in help texts; empty for a switch, `--no-…`, whose value is then `off`. */
   readonly value: string;
   /** Environment names; the first that is set wins. */
   readonly env: readonly string[];
@@ -98,6 +98,14 @@ export const OPTIONS = {
     fallback: "auto",
     schema: oneOf("auto", "native", "node"),
     help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph",
+  },
+  fastInt4: {
+    flag: "no-fast-int4",
+    value: "",
+    env: ["VITRINE_FAST_INT4"],
+    fallback: "on",
+    schema: oneOf("on", "off"),
+    help: "multiply 4-bit weights as the file says, not with 8-bit activations (in the environment: off)",
   },
   threads: {
     flag: "threads",

@@ -20,7 +20,12 @@ export function addOptions(command: Command, names: readonly OptionName[] = name
     const row: { flag?: string; value: string; env: readonly string[]; fallback?: string; help: string } =
       OPTIONS[name];
     const notes = [`env ${row.env.join(", ")}`, ...(row.fallback === undefined ? [] : [`default ${row.fallback}`])];
-    command.addOption(new Option(`--${row.flag} <${row.value}>`, `${row.help} (${notes.join("; ")})`));
+    command.addOption(
+      new Option(
+        row.value === "" ? `--${row.flag}` : `--${row.flag} <${row.value}>`,
+        `${row.help} (${notes.join("; ")})`,
+      ),
+    );
   }
   return command;
 }
@@ -28,7 +33,8 @@ export function addOptions(command: Command, names: readonly OptionName[] = name
 /** The configuration that a command's parsed flags and the environment give. */
 export function configOf(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
   const given = namesWithFlag.flatMap((name) => {
-    const value = flags[name];
+    // A switch is true until `--no-…` turns it off.
+    const value = flags[name] === false ? "off" : flags[name];
     return typeof value === "string" ? [[name, value] as const] : [];
   });
   return loadConfig(Object.fromEntries(given), env);

@@ -79,7 +79,7 @@ function logEngine(engine: EngineClient, logger: Logger): void {
   engine.onState((state) => {
     if (state.kind === "ready") {
       const { model, device } = state;
-      logger.info({ model: model.name, dtype: model.dtype, device }, "engine ready");
+      logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
     } else if (state.kind === "failed") {
@@ -103,6 +103,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       device: config.device,
       threads: config.threads,
       runtime: config.runtime,
+      fastInt4: config.fastInt4 === "on",
       maxSequences: config.maxSequences,
     },
     onLog: (line) => logger.warn({ source: "engine" }, line),
