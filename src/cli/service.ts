@@ -45,6 +45,7 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
       ...(/^\d+\.\d+\.\d+\.\d+$/.test(config.host) ? { ipv4: config.host } : {}),
       ...(config.port === 0 ? {} : { port: config.port }),
     },
+    ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
     log: (level, message) => logger[level](message),
   });
 }
@@ -91,7 +92,8 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
     await server?.drain(timeoutMs);
-    await engine.shutdown(timeoutMs);
+    // Whatever outlasted the drain was cancelled by it.
+    await engine.shutdown(0);
     await server?.close();
     await tracing.shutdown(FLUSH_TIMEOUT_MS);
   };

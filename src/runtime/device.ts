@@ -33,8 +33,8 @@ export function chooseDevice(requested: DeviceRequest, probe: CudaProbe = probeC
   if (probe.library !== undefined) {
     throw new VitrineError(
       "device_unavailable",
-      `CUDA is not available: ${probe.library}. Install it with "npx onnxruntime-node-install", use the GPU image, ` +
-        "or ask for --device cpu.",
+      `CUDA is not available: ${probe.library}. Fetch it with "ONNXRUNTIME_NODE_INSTALL=true node ` +
+        'node_modules/onnxruntime-node/script/install.js", use the GPU image, or ask for --device cpu.',
       { param: "device" },
     );
   }

@@ -2,12 +2,13 @@ import type { Socket } from "node:net";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { VitrineError } from "../errors.js";
 import type { Micros } from "../protocol.js";
+import { traceFields } from "../tracing/log-correlation.js";
 import type { ServerContext } from "./context.js";
 import { BODY_BYTES, clientClosed, errorBody, framesOf, retryAfter, toVitrineError } from "./error-response.js";
 import { Exchange } from "./exchange.js";
 import { addGenerateRoutes } from "./generate-routes.js";
 import { addInfoRoutes } from "./info-routes.js";
-import { logExchange, outcomeOf, traceFields } from "./request-log.js";
+import { logExchange, outcomeOf } from "./request-log.js";
 import { GENERATING_ROUTES } from "./routes.js";
 
 declare module "fastify" {
@@ -96,7 +97,10 @@ function sendError(context: ServerContext, thrown: unknown, request: FastifyRequ
   exchange.error = error;
   if (error.code === "internal") {
     const stack = framesOf(error.details.cause ?? error);
-    context.logger.error({ request_id: exchange.request.id, ...traceFields(exchange), stack }, "unforeseen error");
+    context.logger.error(
+      { request_id: exchange.request.id, ...traceFields(exchange.request.trace), stack },
+      "unforeseen error",
+    );
   }
   const wait = retryAfter(error);
   if (wait !== undefined) reply.header("retry-after", wait);

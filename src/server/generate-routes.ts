@@ -35,7 +35,7 @@ async function generate(
   // Nothing was heard of the connection while this thread was busy.
   if (exchange.gone) throw clientClosed();
   const answer = answerOf(context, wanted, exchange, reply, id);
-  new Generation(context, exchange, engineRequest, wanted.stop, answer).start();
+  new Generation(context, exchange, engineRequest, wanted, answer).start();
   return answer.reply;
 }
 

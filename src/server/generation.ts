@@ -5,6 +5,7 @@ import type { TokenCounts } from "./answer-format.js";
 import type { ServerContext } from "./context.js";
 import { clientClosed, framesOf, requestTimedOut, serverDraining, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";
+import type { GenerationRequest } from "./schema.js";
 import { StopMatcher } from "./stop-matcher.js";
 
 /** Takes one answer: text…, then exactly one of finish and fail. */
@@ -32,11 +33,12 @@ export class Generation implements Abortable {
     private readonly context: ServerContext,
     private readonly exchange: Exchange,
     private readonly request: EngineRequest,
-    stops: readonly string[],
+    { operation, stop }: GenerationRequest,
     private readonly answer: Answer,
   ) {
-    this.#decoder = context.tokenizer.stream();
-    this.#matcher = new StopMatcher(stops);
+    // A completion continues its prompt's text, down to the space between them; a chat answer starts a text of its own.
+    this.#decoder = context.tokenizer.stream(operation === "chat" ? [] : request.prompt);
+    this.#matcher = new StopMatcher(stop);
   }
 
   start(): void {

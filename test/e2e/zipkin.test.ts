@@ -1,66 +1,20 @@
-/** What a real Zipkin shows of a real vitrine, asked by the official OpenAI client. */
+/** What a real Zipkin shows of a request to a real vitrine, asked by the official OpenAI client. */
 import assert from "node:assert/strict";
-import type OpenAI from "openai";
-import { openaiClient } from "../support/openai-client.js";
-import { requirePart } from "../support/requirements.js";
 import { coverage, descendants, isInside, type Trace } from "../support/spans.js";
-import { VitrineProcess } from "../support/vitrine-process.js";
-import { Caller, ZipkinClient } from "../support/zipkin-client.js";
-import { sharedZipkin } from "../support/zipkin-server.js";
+import { MARKER, TracedService } from "../support/traced-service.js";
+import { Caller } from "../support/zipkin-client.js";
 
-/** In prompts only: whoever finds it anywhere else has found a leak. */
-const MARKER = "Zanzibarquux";
-/** Repetition is rewarded until nothing else is left, the end neither: these run to their last token. */
-const ENDLESS = { model: "tiny", temperature: 0, presence_penalty: -2, frequency_penalty: -2 } as const;
-
-describe("traces in a real Zipkin", function () {
+describe("a request's trace in a real Zipkin", function () {
   this.timeout(120_000);
-  let zipkin: ZipkinClient;
-  let vitrine: VitrineProcess;
-  let openai: OpenAI;
+  let service: TracedService;
 
   before(async function () {
-    // The first time it is a download of 130 MB.
-    this.timeout(600_000);
-    const start = await sharedZipkin();
-    requirePart(this, {
-      name: "a real Zipkin server",
-      available: start.kind === "running",
-      why: start.kind === "running" ? "" : start.why,
-      mandatoryInCi: true,
-    });
-    if (start.kind !== "running") return;
-    zipkin = new ZipkinClient(start.server.url);
-    vitrine = await VitrineProcess.start({ flags: ["--zipkin-endpoint", start.server.url] });
-    openai = openaiClient(vitrine.url);
-    // The first request pays for lazy loading everywhere.
-    await openai.completions.create({ model: "tiny", prompt: "Once", max_tokens: 8 });
+    service = await TracedService.start(this);
   });
 
   after(async () => {
-    await vitrine?.stop();
+    await service?.stop();
   });
-
-  /** Asks with the headers and returns the trace id that the response names. */
-  async function ask(headers: Record<string, string>, maxTokens = 4): Promise<string> {
-    const body = { model: "tiny", prompt: `${MARKER} once upon a time`, max_tokens: maxTokens };
-    const { response } = await openai.completions.create(body, { headers }).withResponse();
-    return response.headers.get("x-b3-traceid") ?? "";
-  }
-
-  /** A streaming request's trace id and finish reason; it hangs up after `enough` chunks. */
-  async function stream(maxTokens: number, enough = Number.POSITIVE_INFINITY) {
-    const body = { ...ENDLESS, prompt: "Once upon a time", max_tokens: maxTokens, stream: true } as const;
-    const { data, response } = await openai.completions.create(body).withResponse();
-    let chunks = 0;
-    let finish: string | undefined;
-    for await (const chunk of data) {
-      finish = chunk.choices[0]?.finish_reason ?? finish;
-      // Leaving the loop closes the connection.
-      if (++chunks >= enough) break;
-    }
-    return { traceId: response.headers.get("x-b3-traceid") ?? "", finish };
-  }
 
   describe("one chat request", () => {
     let caller: Caller;
@@ -69,7 +23,7 @@ describe("traces in a real Zipkin", function () {
     before(async () => {
       caller = new Caller();
       const messages = [{ role: "user", content: `Tell me a story about ${MARKER}.` }] as const;
-      const { data, response } = await openai.chat.completions
+      const { data, response } = await service.openai.chat.completions
         .create(
           {
             model: "tiny",
@@ -84,9 +38,9 @@ describe("traces in a real Zipkin", function () {
         )
         .withResponse();
       for await (const _ of data);
-      await zipkin.report([caller.span()]);
+      await service.zipkin.report([caller.span()]);
       assert.equal(response.headers.get("x-b3-traceid"), caller.traceId);
-      trace = await zipkin.awaitTrace(caller.traceId);
+      trace = await service.zipkin.awaitTrace(caller.traceId);
     });
 
     it("has a SERVER span under the caller's", () => {
@@ -160,9 +114,9 @@ describe("traces in a real Zipkin", function () {
   it("has durations that add up, in requests of 300 tokens", async () => {
     const covered: { server: number; generate: number; trace: string }[] = [];
     const traceIds: string[] = [];
-    for (let i = 0; i < 3; i++) traceIds.push((await stream(300)).traceId);
+    for (let i = 0; i < 3; i++) traceIds.push((await service.stream(300)).traceId);
     for (const traceId of traceIds) {
-      const trace = await zipkin.awaitTrace(traceId);
+      const trace = await service.zipkin.awaitTrace(traceId);
       const { server } = trace;
       const generate = trace.named("model.generate");
       assert.equal(generate.tags?.["ai.response.length"], "300");
@@ -184,35 +138,37 @@ describe("traces in a real Zipkin", function () {
   describe("trace context", () => {
     it("joins the caller's trace from B3 in one header, from W3C, and with 64-bit ids", async () => {
       const [single, w3c, short] = [new Caller(), new Caller(), new Caller(64)];
-      const asked = [ask(single.b3Single), ask(w3c.w3c), ask(short.b3Multi)];
+      const asked = [service.ask(single.b3Single), service.ask(w3c.w3c), service.ask(short.b3Multi)];
       assert.deepEqual(await Promise.all(asked), [single.traceId, w3c.traceId, short.traceId]);
       for (const caller of [single, w3c]) {
-        const { server } = await zipkin.awaitTrace(caller.traceId);
+        const { server } = await service.zipkin.awaitTrace(caller.traceId);
         assert.equal(server.parentId, caller.spanId);
       }
-      const found = await zipkin.awaitTrace(short.traceId);
+      const found = await service.zipkin.awaitTrace(short.traceId);
       assert.equal(found.server.parentId, short.spanId);
-      await zipkin.report([short.span()]);
-      const joined = await zipkin.awaitTrace(short.traceId, ({ spans }) => spans.some(({ kind }) => kind === "CLIENT"));
+      await service.zipkin.report([short.span()]);
+      const joined = await service.zipkin.awaitTrace(short.traceId, ({ spans }) =>
+        spans.some(({ kind }) => kind === "CLIENT"),
+      );
       assert.equal(joined.server.parentId, short.spanId);
     });
 
     it("starts a trace of its own without a caller, and names it", async () => {
-      const traceId = await ask({});
+      const traceId = await service.ask({});
       assert.match(traceId, /^[0-9a-f]{32}$/);
-      const { server } = await zipkin.awaitTrace(traceId);
+      const { server } = await service.zipkin.awaitTrace(traceId);
       assert.equal(server.parentId, undefined);
     });
 
     it("records nothing the caller decided against", async () => {
       const unsampled = new Caller();
-      await ask({ b3: "0" });
-      await ask({ ...unsampled.b3Multi, "X-B3-Sampled": "0" });
+      await service.ask({ b3: "0" });
+      await service.ask({ ...unsampled.b3Multi, "X-B3-Sampled": "0" });
       // Spans leave in order: what comes after is there, so what came before would be.
-      const before = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
-      await zipkin.awaitTrace(await ask({}));
-      const after = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
-      assert.deepEqual((await zipkin.trace(unsampled.traceId)).spans, []);
+      const before = await service.zipkin.traces({ serviceName: "vitrine", limit: "1000" });
+      await service.zipkin.awaitTrace(await service.ask({}));
+      const after = await service.zipkin.traces({ serviceName: "vitrine", limit: "1000" });
+      assert.deepEqual((await service.zipkin.trace(unsampled.traceId)).spans, []);
       const known = new Set(before.map(({ spans }) => spans[0]?.traceId));
       assert.equal(after.filter(({ spans }) => !known.has(spans[0]?.traceId)).length, 1);
     });
@@ -220,7 +176,7 @@ describe("traces in a real Zipkin", function () {
 
   describe("a start", () => {
     it("has model.load as a trace of its own", async () => {
-      const [trace] = await zipkin.awaitTraces({ serviceName: "vitrine", spanName: "model.load" }, 1);
+      const [trace] = await service.zipkin.awaitTraces({ serviceName: "vitrine", spanName: "model.load" }, 1);
       assert.ok(trace);
       const load = trace.named("model.load");
       assert.equal(load.parentId, undefined);
@@ -228,58 +184,6 @@ describe("traces in a real Zipkin", function () {
       const phases = trace.childrenOf(load);
       assert.deepEqual(phases.map(({ name }) => name).sort(), ["session.create", "tokenizer.load", "warmup"]);
       for (const phase of phases) assert.ok(isInside(phase, load), `${phase.name} sticks out:\n${trace}`);
-    });
-  });
-
-  describe("many clients", () => {
-    it("has a complete trace for each of 32 concurrent streaming clients", async () => {
-      const answers = await Promise.all(Array.from({ length: 32 }, () => stream(100)));
-      for (const { traceId, finish } of answers) {
-        assert.equal(finish, "length");
-        const trace = await zipkin.awaitTrace(traceId);
-        const generate = trace.named("model.generate");
-        for (const name of ["tokenize", "queue", "kv_cache.allocate", "stream"]) {
-          assert.equal(trace.named(name).parentId, generate.id);
-        }
-        for (const phase of ["prefill", "decode"]) {
-          assert.equal(trace.named("inference.forward", { "ai.phase": phase }).parentId, generate.id);
-        }
-        assert.ok(coverage(trace.server, trace.childrenOf(trace.server)) >= 0.99, `${trace}`);
-      }
-      assert.equal(new Set(answers.map(({ traceId }) => traceId)).size, 32);
-    });
-
-    it("traces 16 clients that hang up mid-stream as cancelled", async () => {
-      const answers = await Promise.all(Array.from({ length: 16 }, () => stream(1500, 3)));
-      for (const { traceId } of answers) {
-        const trace = await zipkin.awaitTrace(traceId);
-        const { tags } = trace.named("model.generate");
-        assert.equal(tags?.["ai.outcome"], "cancelled", `${trace}`);
-        assert.equal(tags?.["ai.cancel.cause"], "client_gone");
-        assert.ok(Number(tags?.["ai.response.length"]) < 100, `${trace}`);
-      }
-    });
-  });
-
-  // Last, when all the traces are there.
-  describe("all traces together", () => {
-    it("shows who calls whom", async () => {
-      const links = await zipkin.dependencies();
-      assert.ok(
-        links.some(({ parent, child }) => parent === "caller" && child === "vitrine"),
-        JSON.stringify(links),
-      );
-    });
-
-    it("has nothing of any prompt in a span, a log line or a metric", async () => {
-      const traces = await zipkin.traces({ serviceName: "vitrine", limit: "1000" });
-      assert.ok(traces.length > 30);
-      const metrics = await (await fetch(`${vitrine.url}/metrics`)).text();
-      assert.match(metrics, /vitrine_spans_delivered_total [1-9]/);
-      assert.ok(vitrine.output.length > 40, "there are log lines to look at");
-      for (const text of [JSON.stringify(traces.map(({ spans }) => spans)), metrics, vitrine.output.join("\n")]) {
-        assert.ok(!text.toLowerCase().includes(MARKER.toLowerCase()));
-      }
     });
   });
 });

@@ -125,6 +125,23 @@ describe("server: the life of a request", () => {
     assert.equal((await json(await harness.complete({ stop: "END" }))).choices[0]?.text, "zebra 🦓 EN");
   });
 
+  it("lets a completion continue its prompt's text, and a chat answer start its own", async () => {
+    const continued: number[] = [];
+    const tokenizer: Tokenizer = {
+      ...byteTokenizer,
+      stream(prompt = []) {
+        continued.push(prompt.length);
+        return byteTokenizer.stream();
+      },
+    };
+    const other = await ServerHarness.start({ tokenizer });
+    other.engine.play = (fake) => fake.admit().prefill().text("ok").finish();
+    await other.openai.completions.create({ model: "fake", prompt: "Hi!" });
+    await other.openai.chat.completions.create({ model: "fake", messages: [{ role: "user", content: "Hi!" }] });
+    assert.deepEqual(continued, [3, 0]);
+    await other.stop();
+  });
+
   it("answers an empty generation", async () => {
     harness.engine.play = (fake) => fake.admit().prefill().finish("stop");
     assert.equal((await json(await harness.complete())).choices[0]?.text, "");
