@@ -16,18 +16,7 @@ interface Candidate {
   readonly refuses: readonly { readonly graph: RegExp; readonly error: { code: string; message: RegExp } }[];
 }
 
-const CANDIDATES: readonly Candidate[] = [
-  {
-    name: "node",
-    create: createNodeRunner,
-    refuses: [
-      {
-        graph: /decoder_model_merged/,
-        error: { code: "model_unsupported", message: /inputs that vitrine does not know: use_cache_branch/ },
-      },
-    ],
-  },
-];
+const CANDIDATES: readonly Candidate[] = [{ name: "node", create: createNodeRunner, refuses: [] }];
 
 /** Recorded to four decimals; PyTorch and ONNX Runtime add in different orders, and GELU has two formulas. */
 const LOGITS_TOLERANCE = 1e-3;
@@ -76,7 +65,7 @@ function load(candidate: Candidate, graph: ParityGraph, maxSequences: number): P
 }
 
 function dtypeOf(file: string): Dtype {
-  const suffix = /_(fp16|q4|q4f16|int8)\.onnx$/.exec(file)?.[1];
+  const suffix = /_(fp16|q4|q4f16|int8|uint8|bnb4)\.onnx$/.exec(file)?.[1];
   return (suffix as Dtype | undefined) ?? "fp32";
 }
 

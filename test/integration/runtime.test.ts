@@ -276,10 +276,10 @@ describe("loadModel", () => {
       code: "model_unsupported",
       message: /no past_key_values\.N\.key/,
     });
-    const branch = { name: "use_cache_branch", type: "bool", shape: [1] } as const;
-    await assert.rejects(load(modelFolder({ extraInputs: [branch] })), {
+    const position = { name: "cache_position", type: "int64", shape: ["sequence_length"] } as const;
+    await assert.rejects(load(modelFolder({ extraInputs: [position] })), {
       code: "model_unsupported",
-      message: /does not know: use_cache_branch/,
+      message: /does not know: cache_position/,
     });
   });
 

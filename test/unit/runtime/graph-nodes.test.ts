@@ -56,6 +56,7 @@ describe("slot cache support", () => {
       present: `present.${layer}.${kind}`,
       heads: 1,
       headDim: 8,
+      empty: [1, 1, 0, 8],
     })),
   );
   const signature: GraphSignature = {
@@ -63,6 +64,7 @@ describe("slot cache support", () => {
     attentionMask: { name: "attention_mask", type: "int64" },
     positionIds: undefined,
     logitsToKeep: undefined,
+    useCacheBranch: undefined,
     logits: { name: "logits", type: "float32" },
     vocabSize: 32,
     cacheType: "float32",
