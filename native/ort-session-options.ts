@@ -8,9 +8,13 @@ export interface OrtSessionOptions {
   readonly cudaDevice?: number;
   /** Further options of the CUDA provider (onnxruntime_provider_options), e.g. `gpu_mem_limit`. */
   readonly cudaOptions?: Readonly<Record<string, string>>;
+  /** The folder of a graph's external data, for a graph that is given as bytes; a file's is its own folder. */
+  readonly externalDataFolder?: string;
   /** Session configuration entries (onnxruntime_session_options_config_keys.h). */
   readonly entries?: Readonly<Record<string, string>>;
 }
+
+const EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path";
 
 /** The caller releases them, once a session was made or not. */
 export function createSessionOptions(api: OrtApi, options: OrtSessionOptions): Pointer<"SessionOptions"> {
@@ -27,14 +31,15 @@ export function createSessionOptions(api: OrtApi, options: OrtSessionOptions): P
 }
 
 function apply(api: OrtApi, settings: Pointer<"SessionOptions">, options: OrtSessionOptions): void {
-  const { threads = 0, cudaDevice, cudaOptions = {}, entries = {} } = options;
+  const { threads = 0, cudaDevice, cudaOptions = {}, externalDataFolder } = options;
+  const folder = externalDataFolder === undefined ? {} : { [EXTERNAL_DATA_FOLDER]: externalDataFolder };
   check(api, api.SetSessionLogSeverityLevel(settings, LOG_FATAL), "set the log level");
   check(api, api.SetSessionGraphOptimizationLevel(settings, OPTIMIZE_ALL), "set the optimization level");
   // A decoder is a chain: branches side by side only made its steps slower.
   check(api, api.SetSessionExecutionMode(settings, EXECUTE_SEQUENTIALLY), "set the execution mode");
   check(api, api.SetInterOpNumThreads(settings, 1), "set the threads between operators");
   check(api, api.SetIntraOpNumThreads(settings, threads), `use ${threads} threads`);
-  for (const [key, value] of Object.entries(entries)) {
+  for (const [key, value] of Object.entries({ ...folder, ...options.entries })) {
     check(api, api.AddSessionConfigEntry(settings, key, value), `set ${key}`);
   }
   if (cudaDevice !== undefined) appendCuda(api, settings, { ...cudaOptions, device_id: String(cudaDevice) });

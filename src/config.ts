@@ -89,6 +89,14 @@ export const OPTIONS = {
     schema: oneOf("auto", "fp32", "fp16", "q4", "q4f16", "int8", "uint8", "bnb4"),
     help: "which of the model's files: auto, fp32, fp16, q4, q4f16, int8, uint8 or bnb4",
   },
+  runtime: {
+    flag: "runtime",
+    value: "RUNTIME",
+    env: ["VITRINE_RUNTIME"],
+    fallback: "auto",
+    schema: oneOf("auto", "native", "node"),
+    help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph",
+  },
   threads: {
     flag: "threads",
     value: "N",

@@ -44,7 +44,7 @@ export interface EngineRequest {
   /** Ids that end the sequence; the ending id is not part of the output. */
   readonly stopTokenIds: readonly number[];
   readonly sampling: SamplingParams;
-  /** When the server handed the request over; the queue span starts here. */
+  /** When the prompt was ready; the queue span starts here. */
   readonly submittedAt: Micros;
   /** Record every decode step by itself (`--trace-detail step`). */
   readonly recordSteps: boolean;

@@ -39,14 +39,9 @@ const questions: readonly QuestionRule[] = [
     answer: "{hero} went to {place}.",
   },
   {
-    needs: ["color", "thing"],
-    ask: ["What color is the {thing}?", "What color was the {thing}?"],
-    answer: "The {thing} is {color}.",
-  },
-  {
-    needs: ["color", "thing"],
+    needs: ["thing"],
     ask: ["Which thing is in the story?", "What thing is in the story?"],
-    answer: "There is a {color} {thing} in the story.",
+    answer: "There is a {thing} in the story.",
   },
   {
     needs: ["animal"],

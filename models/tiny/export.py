@@ -79,22 +79,55 @@ def check_template() -> None:
     assert rendered == render(messages), rendered
 
 
+class Session:
+    """A file in ONNX Runtime, fed with tokens, a mask and the cache that the last run left."""
+
+    def __init__(self, file: Path, config: Config) -> None:
+        self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        self.inputs = [i for i in self.session.get_inputs() if i.name.startswith("past")]
+        self.config = config
+
+    def empty(self, rows: int) -> list[np.ndarray]:
+        kind = np.float16 if "float16" in self.inputs[0].type else np.float32
+        return [np.zeros((rows, self.config.kv_heads, 0, self.config.head_dim), dtype=kind)] * len(self.inputs)
+
+    def run(self, ids: np.ndarray, mask: np.ndarray, past: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        feed = {i.name: value for i, value in zip(self.inputs, past)}
+        logits, *present = self.session.run(None, {**feed, "input_ids": ids, "attention_mask": mask})
+        return logits.astype(np.float32), present
+
+
 def check_logits(model: Decoder, file: Path) -> float:
     """The largest difference between torch's logits and the file's, over a prefill and over single steps."""
-    config = model.config
-    ids = np.random.default_rng(1).integers(0, config.vocab_size, (1, 40))
+    ids = np.random.default_rng(1).integers(0, model.config.vocab_size, (1, 40))
     expected = model(torch.from_numpy(ids)).detach().numpy()
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    empty = np.zeros((1, config.kv_heads, 0, config.head_dim), dtype=np.float32)
-    start = {i.name: empty for i in session.get_inputs() if i.name.startswith("past")}
-    names = [o.name.replace("present", "past_key_values") for o in session.get_outputs()]
-    mask = np.ones((1, 40), dtype=np.int64)
-    worst = float(np.abs(session.run(["logits"], {**start, "input_ids": ids, "attention_mask": mask})[0] - expected).max())
-    past = start
+    session, mask = Session(file, model.config), np.ones((1, 40), dtype=np.int64)
+    past = session.empty(1)
+    worst = float(np.abs(session.run(ids, mask, past)[0] - expected).max())
     for at in range(ids.shape[1]):
-        out = session.run(None, {**past, "input_ids": ids[:, at : at + 1], "attention_mask": mask[:, : at + 1]})
-        worst = max(worst, float(np.abs(out[0][:, 0] - expected[:, at]).max()))
-        past = dict(zip(names[1:], out[1:]))
+        logits, past = session.run(ids[:, at : at + 1], mask[:, : at + 1], past)
+        worst = max(worst, float(np.abs(logits[:, 0] - expected[:, at]).max()))
+    return worst
+
+
+def check_rows(file: Path, config: Config) -> float:
+    """The largest difference between two rows run together, the shorter one padded on the right, and each run alone."""
+    random, lengths, steps = np.random.default_rng(2), (11, 24), 5
+    session, width = Session(file, config), max(lengths)
+    ids = random.integers(0, config.vocab_size, (2, width + steps))
+    mask = np.array([[int(at < length) for at in range(width)] for length in lengths], dtype=np.int64)
+    logits, past = session.run(ids[:, :width], mask, session.empty(2))
+    together = [logits[[0, 1], [length - 1 for length in lengths]]]
+    for at in range(width, width + steps):
+        mask = np.concatenate((mask, np.ones((2, 1), dtype=np.int64)), axis=1)
+        logits, past = session.run(ids[:, at : at + 1], mask, past)
+        together.append(logits[:, 0])
+    worst = 0.0
+    for row, length in enumerate(lengths):
+        alone = np.concatenate((ids[row, :length], ids[row, width:]))[None]
+        logits, _ = session.run(alone, np.ones(alone.shape, dtype=np.int64), session.empty(1))
+        for step, both in enumerate(together):
+            worst = max(worst, float(np.abs(both[row] - logits[0, length - 1 + step]).max()))
     return worst
 
 
@@ -117,7 +150,8 @@ def main() -> None:
         file = out / "onnx" / precision.file
         onnx.save(Graph(model.config.to_dict(), weights, precision).model(cos, sin), str(file))
         total += file.stat().st_size
-        print(f"{precision.file}: {file.stat().st_size} bytes")
+        rows = check_rows(file, model.config)
+        print(f"{precision.file}: {file.stat().st_size} bytes; rows together and alone differ by at most {rows:.2e}")
     worst = check_logits(model.eval(), out / "onnx" / "model.onnx")
     print(f"step {state['step']}, loss {state['loss']:.4f}; {total} bytes; logits differ from torch by at most {worst:.2e}")
     assert worst < TOLERANCE

@@ -64,11 +64,11 @@ export const slots: Readonly<Record<string, Slot>> = {
   thing: { from: things },
   animal: { from: animals },
   goods: { from: goods },
-  a: { from: between(2, 10) },
-  b: { from: between(2, 10) },
+  a: { from: between(2, 9) },
+  b: { from: between(2, 3) },
   sum: { from: numbers, allow: (value, bound) => amountOf(value) === amountOf(bound.a) + amountOf(bound.b) },
-  total: { from: between(4, 12) },
-  given: { from: between(2, 10), allow: (value, bound) => amountOf(value) + 2 <= amountOf(bound.total) },
+  total: { from: between(5, 10) },
+  given: { from: between(2, 3) },
   left: {
     from: numbers,
     allow: (value, bound) => amountOf(value) === amountOf(bound.total) - amountOf(bound.given),
@@ -137,14 +137,14 @@ export const rules: Readonly<Record<string, readonly string[]>> = {
   spot2: ["behind a wall", "in a bush", "near the path", "under the leaves"],
   sad: ["{hero} was very sad.", "{hero.He} began to cry.", "{hero} felt sad and alone."],
   asked: [
-    '"What is wrong?" asked {friend}. "I lost my {color} {thing}," said {hero}.',
-    'Then {hero} met {friend}. "I can not find my {color} {thing}," {hero.he} said.',
-    '"Why are you sad?" {friend} asked {hero.him}. "My {color} {thing} is gone," said {hero}.',
+    '"What is wrong?" asked {friend}. "I lost my {thing}," said {hero}.',
+    'Then {hero} met {friend}. "I can not find my {thing}," {hero.he} said.',
+    '"Why are you sad?" {friend} asked {hero.him}. "My {thing} is gone," said {hero}.',
   ],
   looked: [
-    '"{#help}" said {friend}. They looked together, and {friend} found the {color} {thing} {#hidden}.',
+    '"{#help}" said {friend}. They looked together, and {friend} found the {thing} {#hidden}.',
     '"{#help}" said {friend}. A {animal} came and showed them the way. The {thing} was {#hidden}!',
-    '"{#help}" said {friend}. After a while, {hero} saw the {color} {thing} {#hidden}.',
+    '"{#help}" said {friend}. After a while, {hero} saw the {thing} {#hidden}.',
   ],
   hidden: ["in a hole", "under a blanket", "behind a door", "in a tall tree"],
   help: ["I will help you,", "Do not worry,", "Let's look together,", "We will find it,"],
@@ -158,10 +158,11 @@ export const rules: Readonly<Record<string, readonly string[]>> = {
     "Then {friend} came and gave {hero.him} {b} {goods}.",
     '"Here are {b} more {goods} for you," said {friend}.',
   ],
+  // The sum stands in figures before it stands in words: the figures beside each other are what a small model can add.
   add: [
     '"How many {goods} do you have now?" asked {friend}. "{a.digits} + {b.digits} = {sum.digits}," said {hero}. "I have {sum} {goods}!"',
-    'Now {hero} had {sum} {goods}. "That is a lot!" said {friend}.',
-    "{hero} counted them all. {hero.He} had {sum} {goods}.",
+    '"{a.digits} + {b.digits} = {sum.digits}," said {friend}. Now {hero} had {sum} {goods}.',
+    "{hero} counted them all: {a.digits} + {b.digits} = {sum.digits}. {hero.He} had {sum} {goods}.",
   ],
   share: [
     "They shared the {goods} with a {animal}.",
@@ -172,17 +173,17 @@ export const rules: Readonly<Record<string, readonly string[]>> = {
 
   gift: [
     "It was the birthday of {friend}. {hero} wanted to find a gift. {#day}, {hero.he} went to {place}.{#sky} {#see} {#give}",
-    "{#day}, {friend} was sick and could not play. {hero} went to {place} to find a gift.{#sky} {#see} {#give}",
+    "{#day}, {hero} went to {place} to find a gift for {friend}.{#sky} {#see} {#give}",
   ],
   see: [
     'There {hero.he} saw a {color} {thing}. "{friend} will love this," {hero.he} said.',
-    'A {animal} sat {place.at} next to a {color} {thing}. "May I have it?" asked {hero}. "Yes," said the {animal}.',
+    'A {animal} sat {place.at} next to a {color} {thing}. "May I have it?" asked {hero}. "Yes," said the animal.',
     "An old woman sold {hero.him} a {color} {thing} for {a} coins and {b} {goods}.",
   ],
   give: [
-    '{hero} gave the {color} {thing} to {friend}. "Thank you, {hero}!" said {friend}. "{#nice}"',
+    '{hero} gave the {thing} to {friend}. "Thank you, {hero}!" said {friend}. "{#nice}"',
     '"This {thing} is for you," said {hero}. {friend} was so happy that {friend.he} {#joy}.',
-    '{hero} ran to {friend} and gave {friend.him} the {color} {thing}. "{#nice}" said {friend}.',
+    '{hero} ran to {friend} and gave {friend.him} the {thing}. "{#nice}" said {friend}.',
   ],
   nice: ["It is so pretty!", "This is the best day!", "I love it!", "You are so kind!"],
   joy: ["laughed", "danced", "sang a song", "jumped up and down", "hugged {hero.him}"],
@@ -197,14 +198,14 @@ export const rules: Readonly<Record<string, readonly string[]>> = {
     '"Look, there is a {animal}!" said {friend}.',
   ],
   feed: [
-    '"I think it is hungry," said {friend}. {hero} gave {given} {goods} to the {animal}.',
-    "The {animal} was hungry, so {hero} gave it {given} {goods}.",
-    '"Please help me," said the {animal}. "I am so hungry." {hero} gave it {given} of the {goods}.',
+    '"I think it is hungry," said {friend}. {hero} gave it {given} {goods}.',
+    "It was hungry, so {hero} gave it {given} {goods}.",
+    '"Please help me," said the animal. "I am so hungry." {hero} gave it {given} of the {goods}.',
   ],
   rest: [
-    'Now {hero} had {left} {goods} left. "{total.digits} - {given.digits} = {left.digits}," said {friend}.',
-    "Then {hero.he} had only {left} left, but {hero.he} was glad. The {animal} {#thanked}.",
-    '"How many are left?" asked {friend}. "I have {left} {goods} left," said {hero}.',
+    '"{total.digits} - {given.digits} = {left.digits}," said {friend}. Now {hero} had {left} {goods} left.',
+    "{hero} counted: {total.digits} - {given.digits} = {left.digits}. {hero.He} had only {left} left, but {hero.he} was glad. The animal {#thanked}.",
+    '"How many are left?" asked {friend}. "{total.digits} - {given.digits} = {left.digits}," said {hero}. "I have {left} {goods} left."',
   ],
   thanked: ["was happy too", "ate them all", "said thank you", "wanted to be their friend"],
 
@@ -218,9 +219,9 @@ export const rules: Readonly<Record<string, readonly string[]>> = {
   ],
   ask: ["Let's ask the {animal}.", "Maybe it belongs to the {animal}.", "The {animal} may know."],
   owner: [
-    "The {animal} was so glad to have the {color} {thing} back. It gave them {a} {goods}.",
-    '"Yes, that is my {thing}!" said the {animal}. "Thank you, {hero}! Thank you, {friend}!"',
-    '"It is not mine, so you may keep it," said the {animal}. {hero} gave the {thing} to {friend}.',
+    "The animal was so glad to have the {thing} back. It gave them {a} {goods}.",
+    '"Yes, that is my {thing}!" said the animal. "Thank you, {hero}! Thank you, {friend}!"',
+    '"It is not mine, so you may keep it," said the animal. {hero} gave the {thing} to {friend}.',
   ],
 
   ending: [

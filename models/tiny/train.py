@@ -22,11 +22,13 @@ from model import Config, Decoder
 from tokenizer import END_OF_TEXT, document_text
 
 # From which share of the run on rows are how long; zero is one document in a row.
-PHASES = ((0.0, 0), (0.7, 512), (0.92, 2048))
+PHASES = ((0.0, 0), (0.85, 512), (0.94, 2048))
 # Documents sorted by length together before they are cut into batches, so that little of a batch is padding.
 SORT_TOGETHER = 1024
 IGNORED = -100
 WARMUP_STEPS = 60
+# How much more a word counts that a story has to remember: there are few of them, and they are what is hard to learn.
+WORD_WEIGHT = 4.0
 CLIP = 1.0
 
 
@@ -34,6 +36,11 @@ def encode(corpus: Path, tokenizer: Tokenizer) -> list[np.ndarray]:
     texts = [document_text(json.loads(line)) for line in corpus.open(encoding="utf-8")]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+
+def width_of(document: np.ndarray) -> int:
+    """A row's length for a document; few different ones, because each new shape costs the matrix library time."""
+    return -(-len(document) // 16) * 16
 
 
 class Batches:
@@ -54,12 +61,12 @@ class Batches:
         if not self.ready:
             together = sorted((self.take() for _ in range(SORT_TOGETHER)), key=len)
             while together:
-                rows = max(1, tokens // (len(together[-1]) + 1))
+                rows = max(1, tokens // width_of(together[-1]))
                 self.ready.append(together[-rows:])
                 del together[-rows:]
             self.random.shuffle(self.ready)
         rows = self.ready.pop()
-        ids = np.full((len(rows), max(map(len, rows)) + 1), self.end, dtype=np.int64)
+        ids = np.full((len(rows), width_of(rows[-1]) + 1), self.end, dtype=np.int64)
         targets = np.full(ids.shape, IGNORED, dtype=np.int64)
         for index, row in enumerate(rows):
             ids[index, : len(row)] = row
@@ -94,28 +101,48 @@ def make_optimizers(model: Decoder, rate: float) -> list[torch.optim.Optimizer]:
     return [muon, adam]
 
 
+def token_weights(words: Path | None, tokenizer: Tokenizer, vocab_size: int) -> torch.Tensor | None:
+    if words is None:
+        return None
+    weights = torch.ones(vocab_size)
+    for word in words.read_text(encoding="utf-8").split():
+        for text in (word, f" {word}"):
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            if len(ids) == 1:
+                weights[ids[0]] = WORD_WEIGHT
+    return weights
+
+
 def rate_at(progress: float, step: int) -> float:
     warm = min(1.0, (step + 1) / WARMUP_STEPS)
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
-def save(model: Decoder, run: Path, step: int, loss: float) -> None:
-    state = {"config": model.config.to_dict(), "weights": model.state_dict(), "step": step, "loss": loss}
+def save(model: Decoder, run: Path, step: int, seen: int, loss: float, documents: int) -> None:
+    state = {
+        "config": model.config.to_dict(), "weights": model.state_dict(),
+        "step": step, "seen": seen, "loss": loss, "documents": documents,
+    }
     torch.save(state, run / "checkpoint.tmp")
     (run / "checkpoint.tmp").replace(run / "checkpoint.pt")
 
 
-def train(model: Decoder, batches: Batches, options: argparse.Namespace) -> None:
+def train(model: Decoder, batches: Batches, weights: torch.Tensor | None, options: argparse.Namespace) -> None:
     optimizers = make_optimizers(model, options.rate)
     start = saved = time.monotonic()
     step, progress, seen, mean = 0, 0.0, 0, 0.0
+    if options.resume:
+        state = torch.load(options.run / "checkpoint.pt", weights_only=True)
+        model.load_state_dict(state["weights"])
+        step, seen, mean, batches.next = state["step"], state["seen"], state["loss"], state["documents"]
+        progress = step / options.steps
     while progress < 1:
         length = max(long for since, long in PHASES if progress >= since)
         tokens = options.batch_tokens
         ids, targets = batches.packed(tokens, length) if length else batches.singles(tokens)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bf16):
             logits = model(ids)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), weights, ignore_index=IGNORED)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         for optimizer in optimizers:
@@ -130,7 +157,7 @@ def train(model: Decoder, batches: Batches, options: argparse.Namespace) -> None
         if step % 20 == 0 or progress >= 1:
             print(f"step {step} loss {mean:.4f} tokens {seen} {seen / elapsed:.0f}/s {elapsed:.0f} s", flush=True)
         if time.monotonic() - saved > 120 or progress >= 1:
-            save(model, options.run, step, mean)
+            save(model, options.run, step, seen, mean, batches.next)
             saved = time.monotonic()
 
 
@@ -138,10 +165,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("corpus", type=Path)
     parser.add_argument("run", type=Path, help="holds tokenizer.json; gets checkpoint.pt")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--words", type=Path, help="from `make-corpus words`: words that count more")
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=0)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--resume", action="store_true", help="go on from RUN_DIR/checkpoint.pt, with fresh momentum")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-bf16", dest="bf16", action="store_false")
@@ -154,7 +183,8 @@ def main() -> None:
     model = Decoder(Config(vocab_size=-(-tokenizer.get_vocab_size() // 32) * 32))
     total, used = sum(map(len, documents)), sum(p.numel() for p in model.parameters())
     print(f"{len(documents)} documents, {total} tokens, {used} parameters", flush=True)
-    train(model, Batches(documents, tokenizer.token_to_id(END_OF_TEXT), options.seed), options)
+    batches = Batches(documents, tokenizer.token_to_id(END_OF_TEXT), options.seed)
+    train(model, batches, token_weights(options.words, tokenizer, model.config.vocab_size), options)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,25 @@ import { type Config, unknownVariables } from "../config.js";
 import { createLogger } from "./logger.js";
 import { type Service, startService } from "./service.js";
 
+/** What runs where, and why it was chosen. */
+function modelLines({ engine, modelId }: Service): string {
+  const { state } = engine;
+  if (state.kind !== "ready") return `Model     ${modelId} (${state.kind})`;
+  const { model, device } = state;
+  return [
+    `Model     ${modelId} (${model.dtype})`,
+    `Device    ${device.provider}: ${device.reason}`,
+    ...(device.runtime === undefined ? [] : [`Runtime   ${device.runtime.kind}: ${device.runtime.reason}`]),
+  ].join("\n");
+}
+
 function banner(config: Config, service: Service): string {
-  const { state } = service.engine;
-  const device =
-    state.kind === "ready" ? `${state.model.dtype} on ${state.device.provider}: ${state.device.reason}` : state.kind;
   const traces = [
     ...(config.zipkinEndpoint === undefined ? [] : [`Zipkin at ${config.zipkinEndpoint}`]),
     ...(config.traceStore === "on" ? [`kept in memory, read at ${service.address}/zipkin/api/v2/traces`] : []),
   ];
   return `
-Model     ${service.modelId} (${device})
+${modelLines(service)}
 Traces    ${traces.length > 0 ? traces.join("; ") : "off (--zipkin-endpoint http://localhost:9411 sends them)"}
 Try it    curl ${service.address}/v1/completions -H 'content-type: application/json' \\
             -d '{"model": "${service.modelId}", "prompt": "Once upon a time", "max_tokens": 120, "temperature": 0.8}'

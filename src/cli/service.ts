@@ -84,6 +84,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       dtype: config.dtype,
       device: config.device,
       threads: config.threads,
+      runtime: config.runtime,
       maxSequences: config.maxSequences,
     },
     onLog: (line) => logger.warn({ source: "engine" }, line),

@@ -50,6 +50,8 @@ class NativeRunner implements ModelRunner {
   readonly device: DeviceChoice;
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
+  /** Logits come for the last position only: the graph was asked to, or declares one position. */
+  readonly #lastLogits: boolean;
   readonly #slots: number;
   /** For what goes in and comes out; ONNX Runtime takes it to the device and back. */
   readonly #memory: OrtMemory;
@@ -69,6 +71,8 @@ class NativeRunner implements ModelRunner {
     this.device = options.device;
     this.#session = session;
     this.#signature = signature;
+    const logits = session.outputs.find(({ name }) => name === signature.logits.name);
+    this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
     this.#slots = options.maxSequences;
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
@@ -196,7 +200,9 @@ class NativeRunner implements ModelRunner {
     // They hold the old memory.
     this.#dropBindings();
     this.#cache.reserve(tokens);
-    this.#step = new StepTensors(this.#memory, this.#signature, this.#cache.rows, this.#cache.tokens);
+    const { rows, tokens: capacity } = this.#cache;
+    const shape = { rows, tokens: capacity, lastLogits: this.#lastLogits };
+    this.#step = new StepTensors(this.#memory, this.#signature, shape);
   }
 
   #window(first: number, count: number): RowWindow {

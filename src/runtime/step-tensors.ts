@@ -6,6 +6,14 @@ const MOST_PROMPT_TOKENS = 256;
 /** Most bytes of logits in one run of a graph that computes them for every position. */
 const MOST_LOGITS_BYTES = 128 << 20;
 
+export interface StepShape {
+  /** Rows and tokens of the cache. */
+  readonly rows: number;
+  readonly tokens: number;
+  /** The graph gives logits for the last position only. */
+  readonly lastLogits: boolean;
+}
+
 /**
  * The small tensors that go into runs and come out of them. They are written in place and bound as views, so that a
  * step allocates nothing. Mask and decode logits have a row for each row of the cache.
@@ -30,9 +38,9 @@ export class StepTensors {
   readonly #maskSums: Int32Array;
   #promptLogits: OrtTensor<FloatType> | undefined;
 
-  constructor(memory: OrtMemory, signature: GraphSignature, rows: number, tokens: number) {
+  constructor(memory: OrtMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
     const { inputIds, positionIds, attentionMask, logitsToKeep, logits, vocabSize } = signature;
-    this.lastLogits = logitsToKeep !== undefined;
+    this.lastLogits = lastLogits;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
     this.promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);

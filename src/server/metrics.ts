@@ -116,7 +116,11 @@ export class Metrics {
 
   #exportMetrics(tracing: Tracing): void {
     this.#total("spans_ended_total", "Spans ended", () => tracing.counters().ended);
-    this.#total("spans_delivered_total", "Spans a collector took", () => tracing.counters().delivered);
+    this.#total(
+      "spans_delivered_total",
+      "Spans a collector took; without one, spans the embedded store took",
+      () => tracing.counters().delivered,
+    );
     this.#gauge("spans_queued", "Spans waiting to be sent", () => tracing.counters().queued);
     this.#total("span_sends_ok_total", "Batches a collector took", () => tracing.counters().sendsOk);
     this.#total("span_sends_failed_total", "Batches no collector took", () => tracing.counters().sendsFailed);

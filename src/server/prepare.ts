@@ -42,7 +42,8 @@ export function prepare(
     maxTokens,
     stopTokenIds: context.tokenizer.eosTokenIds,
     sampling,
-    submittedAt: context.clock(),
+    // Waiting begins where tokenizing ended, so that no part of the request's life is outside its spans.
+    submittedAt: end,
     recordSteps: context.recordSteps,
   };
 }

@@ -1,5 +1,5 @@
 import type { Tracing } from "./contract.js";
-import { UnrecordedRequest } from "./request-trace.js";
+import { UnrecordedRequest } from "./spans/request-trace.js";
 
 const REQUEST = new UnrecordedRequest("0".repeat(32), "0".repeat(16), {});
 

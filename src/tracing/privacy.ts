@@ -28,6 +28,8 @@ const byType = {
     "ai.cancel.cause",
     "ai.device",
     "ai.device.reason",
+    "ai.runtime",
+    "ai.runtime.reason",
     "ai.image_resolution",
     // OpenTelemetry's generative-AI conventions, their parts without content.
     "gen_ai.operation.name",

@@ -1,16 +1,16 @@
 import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-base";
 import { type Clock, systemClock } from "./clock.js";
+import { TraceIdSampler } from "./context/sampler.js";
 import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
-import { DELIVERY_LIMITS, type DeliveryLimits } from "./delivery.js";
-import { Exporter } from "./exporter.js";
+import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
+import { Exporter } from "./export/exporter.js";
+import { createRing } from "./export/ring.js";
+import { RingSpanProcessor } from "./export/ring-processor.js";
+import type { SpanEncoderName, ThreadData } from "./export/thread-messages.js";
 import { NO_TRACING } from "./no-op.js";
-import { RequestTracing } from "./request-tracing.js";
-import { createRing } from "./ring.js";
-import { RingSpanProcessor } from "./ring-processor.js";
-import { TraceIdSampler } from "./sampler.js";
-import type { SpanEncoderName, ThreadData } from "./thread-messages.js";
-import { STORE_LIMITS, type StoreLimits } from "./trace-store.js";
+import { RequestTracing } from "./spans/request-tracing.js";
+import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
 export type * from "./contract.js";
 

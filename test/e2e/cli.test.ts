@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { runVitrine } from "../support/vitrine-process.js";
 
+const GENERATE = ["generate", "Once upon a time", "--max-tokens", "20", "--temperature", "0"];
+
 describe("vitrine command", function () {
   this.timeout(60_000);
 
   it("generates text and draws the request's trace", async () => {
-    const { code, stdout, stderr } = await runVitrine(["generate", "Once upon a time", "--max-tokens", "20"]);
+    const { code, stdout, stderr } = await runVitrine(GENERATE);
     assert.equal(code, 0, stderr);
     const [text = "", picture = ""] = stdout.split(/\n(?=trace )/);
     assert.match(text, /^Once upon a time\S* \w+/);

@@ -99,9 +99,10 @@ describe("OpenAI client", function () {
       const completion = await openai.completions.create({ ...PROMPT, temperature: 1.5, max_tokens: 40, seed });
       return completion.choices[0]?.text;
     };
-    const [first, again, other] = await Promise.all([sampled(1), sampled(1), sampled(2)]);
-    assert.equal(first, again);
-    assert.notEqual(first, other);
+    // One after the other: a quantized model's logits move a little with the size of the batch.
+    const first = await sampled(1);
+    assert.equal(await sampled(1), first);
+    assert.notEqual(await sampled(2), first);
   });
 
   it("ends before a stop string", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { OrtBinding } from "../../native/ort.js";
+import { OrtBinding, OrtEnvironment, OrtSession } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
 import type { VitrineError } from "../../src/errors.js";
 import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
@@ -90,6 +90,7 @@ describe("native runner", () => {
     ["position_ids", { positionIds: true }],
     ["int32 ids", { idType: "int32", positionIds: true }],
     ["num_logits_to_keep", { logitsToKeep: "num_logits_to_keep" }],
+    ["logits for the last position alone", { lastLogits: true }],
     ["layers that differ in heads", { heads: 4, kvHeads: [1, 2, 4] }],
     ["half-precision cache and logits", { type: "float16" }],
     ["half-precision cache, full logits", { type: "float16", logitsType: "float32" }],
@@ -305,3 +306,19 @@ async function randomSchedule(runner: ModelRunner, alone: ModelRunner, slots: nu
   }
   assert.ok(checked > 200, `only ${checked} rows`);
 }
+
+describe("a session from bytes", () => {
+  it("finds external data in the folder it is given, and says so where it is not there", async () => {
+    const { graph, external } = buildDecoder({ externalData: "weights.bin" });
+    const externalDataFolder = writeFiles(folder(), { "weights.bin": external });
+    const environment = OrtEnvironment.open();
+    const session = await OrtSession.create(environment, graph, { externalDataFolder });
+    assert.equal(session.inputs[0]?.name, "input_ids");
+    session.dispose();
+    const elsewhere = { externalDataFolder: folder() };
+    await assert.rejects(OrtSession.create(environment, graph, elsewhere), {
+      name: "NativeError",
+      message: /weights\.bin/,
+    });
+  });
+});

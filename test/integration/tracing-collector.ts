@@ -2,7 +2,7 @@
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import type { ZipkinSpan } from "../../src/tracing/zipkin-span.js";
+import type { ZipkinSpan } from "../../src/tracing/export/zipkin-span.js";
 
 /** A number is the status of every answer; `hang` never answers; `slow` takes 50 ms. */
 export type Behaviour = number | "hang" | "slow";

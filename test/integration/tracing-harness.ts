@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
-import { DELIVERY_LIMITS, type DeliveryLimits } from "../../src/tracing/delivery.js";
+import { DELIVERY_LIMITS, type DeliveryLimits } from "../../src/tracing/export/delivery.js";
 import { createTracing, type Tracing, type TracingInternals } from "../../src/tracing/tracing.js";
 import { type Behaviour, FakeCollector } from "./tracing-collector.js";
 

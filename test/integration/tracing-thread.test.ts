@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
-import type { ZipkinSpan } from "../../src/tracing/zipkin-span.js";
+import type { ZipkinSpan } from "../../src/tracing/export/zipkin-span.js";
 import { assertBalanced, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
 
 describe("the export thread", function () {

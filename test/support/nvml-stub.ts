@@ -1,6 +1,6 @@
 /** A `libnvidia-ml.so.1` made on the spot, so that the wrapper can be tested without a GPU. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -52,6 +52,7 @@ export function hasCompiler(): boolean {
 /** Path of a library whose `nvmlInit_v2` returns `initResult`. */
 export function compileNvmlStub(initResult = 0): string {
   const folder = mkdtempSync(join(tmpdir(), "vitrine-nvml-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const source = join(folder, "nvml.c");
   const library = join(folder, "libnvidia-ml.so.1");
   writeFileSync(source, SOURCE);

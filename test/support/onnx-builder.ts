@@ -78,6 +78,8 @@ export interface DecoderSpec {
   readonly idType?: "int64" | "int32";
   readonly positionIds?: boolean;
   readonly logitsToKeep?: "num_logits_to_keep" | "logits_to_keep";
+  /** Computes logits for the last position alone, and says so in the output's shape. */
+  readonly lastLogits?: boolean;
   readonly extraInputs?: readonly ValueSpec[];
   /** Leaves KV dimensions and vocabulary open, as some exporters do. */
   readonly symbolicShapes?: boolean;
@@ -203,6 +205,13 @@ class DecoderBuilder {
   private head(x: string, width: number): void {
     const type = this.spec.logitsType ?? this.type;
     let hidden = x;
+    if (this.spec.lastLogits) {
+      this.integers("from", [-1n], [1]);
+      this.integers("to", [2n ** 62n], [1]);
+      this.integers("axis1", [1n], [1]);
+      this.op("Slice", [x, "from", "to", "axis1"], "kept");
+      hidden = "kept";
+    }
     if (this.spec.logitsToKeep) {
       this.inputs.push({ name: this.spec.logitsToKeep, type: "int64", shape: [] });
       this.op("Neg", [this.spec.logitsToKeep], "from0");
@@ -216,7 +225,8 @@ class DecoderBuilder {
     this.op("MatMul", [hidden, "w_head"], "scores");
     this.op("Cast", ["scores"], "logits", [{ name: "to", int: ELEMENT[type] }]);
     const vocab = this.spec.symbolicShapes ? "vocab_size" : this.vocab;
-    this.outputs.push({ name: "logits", type, shape: ["batch_size", "sequence_length", vocab] });
+    const positions = this.spec.lastLogits ? 1 : "sequence_length";
+    this.outputs.push({ name: "logits", type, shape: ["batch_size", positions, vocab] });
   }
 
   private op(op: string, inputs: readonly string[], output: string, attributes: readonly Attribute[] = []): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DROP_CAUSES, ThreadCounters } from "../../../src/tracing/counters.js";
-import { DELIVERY_LIMITS, Delivery, type DeliveryLimits, type Timers } from "../../../src/tracing/delivery.js";
-import type { Sender, SendResult } from "../../../src/tracing/sender.js";
+import { DELIVERY_LIMITS, Delivery, type DeliveryLimits, type Timers } from "../../../src/tracing/export/delivery.js";
+import type { Sender, SendResult } from "../../../src/tracing/export/sender.js";
 
 class ManualTimers implements Timers {
   #now = 1_000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { linkTraces } from "../../../src/tracing/dependencies.js";
-import type { ZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { linkTraces } from "../../../src/tracing/store/dependencies.js";
 import { span } from "./store-fixtures.js";
 
 const at = (serviceName: string) => ({ localEndpoint: { serviceName } });

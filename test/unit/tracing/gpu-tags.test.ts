@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { addGpuTags, GpuHistory } from "../../../src/tracing/gpu-tags.js";
-import type { SpanRecord } from "../../../src/tracing/span-record.js";
+import { addGpuTags, GpuHistory } from "../../../src/tracing/export/gpu-tags.js";
+import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
 
 /** Samples at 100, 200, 300: 10 %, 50 %, 90 %. */
 function history(limit?: number): GpuHistory {

@@ -1,15 +1,15 @@
 /** Drives request traces with clocks and ids of the test's own, through codec and ring, into a store, on one thread. */
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import type { SamplingParams } from "../../../src/protocol.js";
+import { TraceIdSampler } from "../../../src/tracing/context/sampler.js";
 import type { GenerateAttributes, IncomingRequest, TracingOptions } from "../../../src/tracing/contract.js";
 import { ThreadCounters } from "../../../src/tracing/counters.js";
-import { ExportPipeline } from "../../../src/tracing/export-pipeline.js";
-import { RequestTracing } from "../../../src/tracing/request-tracing.js";
-import { createRing } from "../../../src/tracing/ring.js";
-import { RingSpanProcessor } from "../../../src/tracing/ring-processor.js";
-import { TraceIdSampler } from "../../../src/tracing/sampler.js";
-import { TraceStore } from "../../../src/tracing/trace-store.js";
-import type { ZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+import { ExportPipeline } from "../../../src/tracing/export/export-pipeline.js";
+import { createRing } from "../../../src/tracing/export/ring.js";
+import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js";
+import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
+import { TraceStore } from "../../../src/tracing/store/trace-store.js";
 
 /** Microseconds since the epoch at monotonic time 0. */
 export const EPOCH = 1_700_000_000_000_000;
@@ -98,5 +98,11 @@ export const GENERATE: GenerateAttributes = {
   maxTokens: 16,
   sampling: SAMPLING,
   userIdHash: "0123abcd",
-  device: { requested: "auto", provider: "cuda", deviceId: 1, reason: "a CUDA device was found" },
+  device: {
+    requested: "auto",
+    provider: "cuda",
+    deviceId: 1,
+    reason: "a CUDA device was found",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
+  },
 };

@@ -21,7 +21,12 @@ const RECORD: LoadRecord = {
     kvBytesPerToken: 3_072,
     weightBytes: 9_000_000,
   },
-  device: { requested: "auto", provider: "cpu", reason: "no CUDA device" },
+  device: {
+    requested: "auto",
+    provider: "cpu",
+    reason: "no CUDA device",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
+  },
   restarts: 0,
 };
 
@@ -45,6 +50,8 @@ describe("load trace", () => {
       "ai.kv.bytes_per_token": "3072",
       "ai.device": "cpu",
       "ai.device.reason": "no CUDA device",
+      "ai.runtime": "native",
+      "ai.runtime.reason": "asked for",
       "ai.engine.restarts": "0",
     });
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { ReadApi } from "../../../src/tracing/read-api.js";
-import { TraceStore } from "../../../src/tracing/trace-store.js";
-import type { ZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { ReadApi } from "../../../src/tracing/store/read-api.js";
+import { TraceStore } from "../../../src/tracing/store/trace-store.js";
 import { span, T, T_MS } from "./store-fixtures.js";
 
 const A = "000000000000000a";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { WireError } from "../../../src/errors.js";
 import type { ForwardStats, Outcome, RequestEvent } from "../../../src/protocol.js";
 import type { RequestTrace } from "../../../src/tracing/contract.js";
-import type { ZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { GENERATE, type Harness, INCOMING } from "./harness.js";
 
 export const id = "request-1";

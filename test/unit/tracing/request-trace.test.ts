@@ -85,6 +85,8 @@ describe("request trace", () => {
       "ai.frequency_penalty": "0.25",
       "ai.device": "cuda:1",
       "ai.device.reason": "a CUDA device was found",
+      "ai.runtime": "native",
+      "ai.runtime.reason": "asked for",
       user_id_hash: "0123abcd",
       "ai.prompt.length": "12",
       "ai.response.length": "3",

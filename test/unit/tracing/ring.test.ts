@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createRing, RingReader, RingWriter } from "../../../src/tracing/ring.js";
+import { createRing, RingReader, RingWriter } from "../../../src/tracing/export/ring.js";
 
 function pair(capacity: number): { writer: RingWriter; reader: RingReader; memory: SharedArrayBuffer } {
   const memory = createRing(capacity);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ROOT_CONTEXT, TraceFlags, trace } from "@opentelemetry/api";
 import { SamplingDecision } from "@opentelemetry/sdk-trace-base";
-import { contextFrom } from "../../../src/tracing/propagator.js";
-import { TraceIdSampler } from "../../../src/tracing/sampler.js";
-import { type SamplingState, withSamplingState } from "../../../src/tracing/trace-context.js";
+import { contextFrom } from "../../../src/tracing/context/propagator.js";
+import { TraceIdSampler } from "../../../src/tracing/context/sampler.js";
+import { type SamplingState, withSamplingState } from "../../../src/tracing/context/trace-context.js";
 
 const LOW = `${"f".repeat(19)}${"0".repeat(13)}`;
 const HIGH = `${"0".repeat(18)}1${"f".repeat(13)}`;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type Attributes, ROOT_CONTEXT, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { BasicTracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace-base";
-import { MAX_SPAN_BYTES, SpanDecoder, SpanEncoder } from "../../../src/tracing/span-codec.js";
-import type { SpanRecord } from "../../../src/tracing/span-record.js";
+import { MAX_SPAN_BYTES, SpanDecoder, SpanEncoder } from "../../../src/tracing/export/span-codec.js";
+import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
 
 function makeSpan(
   attributes: Attributes = {},

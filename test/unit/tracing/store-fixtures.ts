@@ -1,4 +1,4 @@
-import type { ZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 
 /** 2023-11-14T22:13:20Z, in milliseconds and microseconds. */
 export const T_MS = 1_700_000_000_000;

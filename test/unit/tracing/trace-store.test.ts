@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { normalizeTraceId, TraceStore, traceTimestamp } from "../../../src/tracing/trace-store.js";
+import { normalizeTraceId, TraceStore, traceTimestamp } from "../../../src/tracing/store/trace-store.js";
 import { span, T } from "./store-fixtures.js";
 
 const A = "000000000000000a";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SpanKind } from "@opentelemetry/api";
-import type { SpanRecord } from "../../../src/tracing/span-record.js";
-import { toZipkinSpan } from "../../../src/tracing/zipkin-span.js";
+import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
+import { toZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 
 const ENDPOINT = { serviceName: "vitrine", ipv4: "127.0.0.1", port: 8080 };
 

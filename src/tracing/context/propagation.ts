@@ -1,5 +1,5 @@
 import { TraceState } from "@opentelemetry/core";
-import type { PropagationFormat } from "./contract.js";
+import type { PropagationFormat } from "../contract.js";
 import { parseSpanId, parseTraceId, type SamplingState, zipkinTraceId } from "./trace-context.js";
 
 /**

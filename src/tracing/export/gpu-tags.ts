@@ -1,4 +1,4 @@
-import type { GpuSample } from "../gpu/sampler.js";
+import type { GpuSample } from "../../gpu/sampler.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
 
 const TAGGED_SPANS: ReadonlySet<string> = new Set(["inference.forward", "model.generate", "model.load"]);

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
-import type { TraceStoreReader, TracingOptions } from "./contract.js";
-import type { ThreadCounters } from "./counters.js";
-import type { Answer } from "./read-api.js";
+import type { TraceStoreReader, TracingOptions } from "../contract.js";
+import type { ThreadCounters } from "../counters.js";
+import type { Answer } from "../store/read-api.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 
 const ENTRY = new URL("./export-thread.js", import.meta.url);

@@ -1,12 +1,12 @@
 import { type Context, ROOT_CONTEXT, type Tracer } from "@opentelemetry/api";
-import { type Clock, WallAnchor } from "./clock.js";
-import type { IncomingRequest, LoadRecord, RequestTrace, TracingOptions } from "./contract.js";
+import { type Clock, WallAnchor } from "../clock.js";
+import { readHeaders, writeHeaders } from "../context/propagation.js";
+import { contextFrom, headersOf, headerText } from "../context/propagator.js";
+import { withSamplingState, zipkinTraceId } from "../context/trace-context.js";
+import type { IncomingRequest, LoadRecord, RequestTrace, TracingOptions } from "../contract.js";
 import { recordLoadSpans } from "./load-trace.js";
-import { readHeaders, writeHeaders } from "./propagation.js";
-import { contextFrom, headersOf, headerText } from "./propagator.js";
 import { RecordedRequest, SERVER_KIND, serverAttributes, serverSpanName, UnrecordedRequest } from "./request-trace.js";
 import { SpanMaker } from "./span-maker.js";
-import { withSamplingState, zipkinTraceId } from "./trace-context.js";
 
 /** Loads are few and worth having, so a rate thins out requests only. A rate of 0 means none of anything. */
 function loadContext(sampleRate: number): Context {

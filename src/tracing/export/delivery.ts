@@ -1,4 +1,4 @@
-import type { ThreadCounters } from "./counters.js";
+import type { ThreadCounters } from "../counters.js";
 import type { Sender, SendResult } from "./sender.js";
 
 export interface DeliveryLimits {

@@ -1,5 +1,5 @@
+import type { StoreLimits } from "../store/trace-store.js";
 import type { DeliveryLimits } from "./delivery.js";
-import type { StoreLimits } from "./trace-store.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 /** What the export thread is started with. */

@@ -1,7 +1,7 @@
 import { SpanKind } from "@opentelemetry/api";
-import type { WireError } from "../errors.js";
-import type { CancelCause, Micros, RequestEvent } from "../protocol.js";
-import type { GenerateAttributes, IncomingRequest, RequestTrace } from "./contract.js";
+import type { WireError } from "../../errors.js";
+import type { CancelCause, Micros, RequestEvent } from "../../protocol.js";
+import type { GenerateAttributes, IncomingRequest, RequestTrace } from "../contract.js";
 import { EnginePhases, failureOf } from "./engine-phases.js";
 import { deviceName, generateAttributes } from "./generate-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";

@@ -7,10 +7,10 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import { ERRORS, type WireError } from "../errors.js";
-import type { Micros } from "../protocol.js";
-import type { WallAnchor } from "./clock.js";
-import type { AttributeName } from "./privacy.js";
+import { ERRORS, type WireError } from "../../errors.js";
+import type { Micros } from "../../protocol.js";
+import type { WallAnchor } from "../clock.js";
+import type { AttributeName } from "../privacy.js";
 
 /** Attributes that vitrine sets: names of the allow-list, undefined ones left out. */
 export type SpanAttributes = { readonly [name in AttributeName]?: Attributes[string] | undefined };

@@ -1,9 +1,9 @@
 import type { Context } from "@opentelemetry/api";
 import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-base";
-import type { ProducerCounts } from "./counters.js";
+import { isSampled, samplingState } from "../context/trace-context.js";
+import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";
 import { SpanEncoder } from "./span-codec.js";
-import { isSampled, samplingState } from "./trace-context.js";
 
 /** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
 export class RingSpanProcessor implements SpanProcessor {

@@ -3,15 +3,15 @@
  * so it works while the thread that fills the ring is stuck, and nothing it waits for holds that thread up.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { ThreadCounters } from "./counters.js";
+import { ThreadCounters } from "../counters.js";
+import { ReadApi } from "../store/read-api.js";
+import { TraceStore } from "../store/trace-store.js";
 import { Delivery, systemTimers } from "./delivery.js";
 import { ExportPipeline } from "./export-pipeline.js";
 import { watchGpu } from "./gpu-watch.js";
 import { HttpSender } from "./http-sender.js";
-import { ReadApi } from "./read-api.js";
 import type { Sender } from "./sender.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
-import { TraceStore } from "./trace-store.js";
 
 const data = workerData as ThreadData;
 const counters = new ThreadCounters(data.counters);

@@ -1,5 +1,5 @@
-import { zipkinTraceId } from "./trace-context.js";
-import type { ZipkinEndpoint, ZipkinSpan } from "./zipkin-span.js";
+import { zipkinTraceId } from "../context/trace-context.js";
+import type { ZipkinEndpoint, ZipkinSpan } from "../export/zipkin-span.js";
 
 export interface StoreLimits {
   readonly spans: number;

@@ -7,7 +7,7 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { isTracingSuppressed, TraceState } from "@opentelemetry/core";
-import type { PropagationFormat } from "./contract.js";
+import type { PropagationFormat } from "../contract.js";
 import { PROPAGATION_FIELDS, readHeaders, type TraceHeaders, writeHeaders } from "./propagation.js";
 import { samplingState, withSamplingState } from "./trace-context.js";
 

@@ -1,7 +1,7 @@
+import type { ZipkinSpan } from "../export/zipkin-span.js";
 import { linkTraces } from "./dependencies.js";
 import { inWindow, matches, parseTraceQuery, parseWindow, QueryError } from "./trace-query.js";
 import { normalizeTraceId, type TraceStore, traceTimestamp } from "./trace-store.js";
-import type { ZipkinSpan } from "./zipkin-span.js";
 
 export interface Answer {
   readonly status: number;

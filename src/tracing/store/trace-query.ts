@@ -1,5 +1,5 @@
+import type { ZipkinSpan } from "../export/zipkin-span.js";
 import { type StoredTrace, traceTimestamp } from "./trace-store.js";
-import type { ZipkinSpan } from "./zipkin-span.js";
 
 /** The parameters of Zipkin's `/traces`, checked (https://zipkin.io/zipkin-api/zipkin2-api.yaml). */
 export interface TraceQuery {

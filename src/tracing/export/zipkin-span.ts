@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { SpanKind } from "@opentelemetry/api";
+import { zipkinTraceId } from "../context/trace-context.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
-import { zipkinTraceId } from "./trace-context.js";
 
 /** Zipkin v2's endpoint (https://zipkin.io/zipkin-api/zipkin2-api.yaml). */
 export interface ZipkinEndpoint {

@@ -1,4 +1,4 @@
-import type { ZipkinSpan } from "./zipkin-span.js";
+import type { ZipkinSpan } from "../export/zipkin-span.js";
 
 /** A caller and a callee, and how often, as Zipkin's `/dependencies` answers. */
 export interface DependencyLink {

@@ -1,9 +1,9 @@
-import type { ThreadCounters } from "./counters.js";
+import type { ThreadCounters } from "../counters.js";
+import type { TraceStore } from "../store/trace-store.js";
 import type { Delivery } from "./delivery.js";
 import { addGpuTags, type GpuHistory } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
 import { SpanDecoder } from "./span-codec.js";
-import type { TraceStore } from "./trace-store.js";
 import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
 
 export interface Destinations {

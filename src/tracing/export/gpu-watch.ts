@@ -1,4 +1,4 @@
-import type { GpuSample, GpuSampler } from "../gpu/sampler.js";
+import type { GpuSample, GpuSampler } from "../../gpu/sampler.js";
 import { GpuHistory } from "./gpu-tags.js";
 
 /** Sampling takes at most this share of the time, whatever one sample costs. */

@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { LoadRecord } from "./contract.js";
+import type { LoadRecord } from "../contract.js";
 import { deviceName } from "./generate-attributes.js";
 import type { SpanMaker } from "./span-maker.js";
 
@@ -16,6 +16,8 @@ export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRec
     "ai.kv.bytes_per_token": model.kvBytesPerToken,
     "ai.device": deviceName(device),
     "ai.device.reason": device?.reason,
+    "ai.runtime": device?.runtime?.kind,
+    "ai.runtime.reason": device?.runtime?.reason,
     "ai.engine.restarts": restarts,
   });
   const last = load.phases.reduce((latest, { start }) => Math.max(latest, start), Number.NEGATIVE_INFINITY);

@@ -1,5 +1,5 @@
-import type { DeviceChoice } from "../protocol.js";
-import type { GenerateAttributes } from "./contract.js";
+import type { DeviceChoice } from "../../protocol.js";
+import type { GenerateAttributes } from "../contract.js";
 import type { SpanAttributes } from "./span-maker.js";
 
 /** `cuda:0`, or `cpu`. */
@@ -26,6 +26,8 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "ai.frequency_penalty": sampling.frequencyPenalty,
     "ai.device": deviceName(request.device),
     "ai.device.reason": request.device?.reason,
+    "ai.runtime": request.device?.runtime?.kind,
+    "ai.runtime.reason": request.device?.runtime?.reason,
     user_id_hash: request.userIdHash,
     "gen_ai.operation.name": request.operation,
     "gen_ai.provider.name": "vitrine",

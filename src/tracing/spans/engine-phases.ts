@@ -1,5 +1,5 @@
-import type { WireError } from "../errors.js";
-import type { ForwardStats, Micros, Outcome, RequestEvent } from "../protocol.js";
+import type { WireError } from "../../errors.js";
+import type { ForwardStats, Micros, Outcome, RequestEvent } from "../../protocol.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "./span-maker.js";
 
 /** What the phases add up to, for `model.generate`. */
