@@ -7,6 +7,7 @@ import { createEngineClient, type EngineClient, type EngineLoad } from "../engin
 import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
+import { readSamplingDefaults } from "../runtime/generation-config.js";
 import { resolveModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { createServer, type VitrineServer } from "../server/server.js";
@@ -113,6 +114,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       engine,
       tokenizer,
       chatTemplate,
+      samplingDefaults: readSamplingDefaults(modelDir),
       tracing,
       logger,
       modelId,

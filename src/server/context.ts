@@ -21,6 +21,7 @@ export function createContext(options: ServerOptions): ServerContext {
     clock,
     wallClock: options.wallClock ?? Date.now,
     newId: options.newId ?? (() => randomUUID().replaceAll("-", "")),
+    samplingDefaults: options.samplingDefaults ?? {},
     randomSeed: options.randomSeed ?? (() => randomInt(2 ** 48 - 1)),
     admission,
     metrics: new Metrics(options.engine, options.tracing),

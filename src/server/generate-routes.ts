@@ -28,7 +28,11 @@ async function generate(
   if (refusal) throw refusal;
   const { state } = context.engine;
   if (state.kind !== "ready") throw new Error("admitted without an engine");
-  const wanted = parseRequest(operation, typeof request.body === "string" ? request.body : "");
+  const wanted = parseRequest(
+    operation,
+    typeof request.body === "string" ? request.body : "",
+    context.samplingDefaults,
+  );
   logIgnored(context, exchange, wanted);
   const id = `${operation === "chat" ? "chatcmpl" : "cmpl"}-${context.newId()}`;
   const engineRequest = prepare(context, exchange, wanted, state.model, id);

@@ -4,6 +4,7 @@ import type { Micros } from "../protocol.js";
 import type { ChatTemplate } from "../runtime/chat-template.js";
 import type { Tokenizer } from "../runtime/tokenizer.js";
 import type { Tracing } from "../tracing/contract.js";
+import type { SamplingDefaults } from "./schema.js";
 
 export interface ServerLimits {
   /** Requests running and waiting; one more is refused with `queue_full`. */
@@ -24,6 +25,8 @@ export interface ServerOptions {
   readonly modelId: string;
   readonly version: string;
   readonly limits: ServerLimits;
+  /** What a request's sampling fields are where it leaves them out; OpenAI's defaults where this has none. */
+  readonly samplingDefaults?: SamplingDefaults;
   /** Ask the engine for each decode step by itself. */
   readonly recordSteps: boolean;
   /** Keyed hash of a caller's identifier. */

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
 import { openModelDirectory } from "../../src/runtime/model-directory.js";
+import { createNativeRunner } from "../../src/runtime/native-runner.js";
 import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node-runner.js";
 import { type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
@@ -16,7 +17,18 @@ interface Candidate {
   readonly refuses: readonly { readonly graph: RegExp; readonly error: { code: string; message: RegExp } }[];
 }
 
-const CANDIDATES: readonly Candidate[] = [{ name: "node", create: createNodeRunner, refuses: [] }];
+const CANDIDATES: readonly Candidate[] = [
+  { name: "node", create: createNodeRunner, refuses: [] },
+  {
+    name: "native",
+    create: createNativeRunner,
+    // There `auto` takes the node runner.
+    refuses: [
+      { graph: /optimum/, error: { code: "model_unsupported", message: /has no GroupQueryAttention/ } },
+      { graph: /phi3-longrope/, error: { code: "model_unsupported", message: /more of attention_mask than/ } },
+    ],
+  },
+];
 
 /** Recorded to four decimals; PyTorch and ONNX Runtime add in different orders, and GELU has two formulas. */
 const LOGITS_TOLERANCE = 1e-3;
