@@ -10,6 +10,7 @@ import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
 import { resolveModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
+import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
 import { VERSION } from "./version.js";
@@ -90,10 +91,12 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     },
     onLog: (line) => logger.warn({ source: "engine" }, line),
   });
+  const longInputs = new TokenizerThread(modelDir);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
     await server?.drain(timeoutMs);
+    await longInputs.close();
     // Whatever outlasted the drain was cancelled by it.
     await engine.shutdown(0);
     await server?.close();
@@ -114,6 +117,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       engine,
       tokenizer,
       chatTemplate,
+      longInputs,
       samplingDefaults: readSamplingDefaults(modelDir),
       tracing,
       logger,

@@ -19,6 +19,7 @@ export function createContext(options: ServerOptions): ServerContext {
   return {
     ...options,
     clock,
+    longInputs: options.longInputs,
     wallClock: options.wallClock ?? Date.now,
     newId: options.newId ?? (() => randomUUID().replaceAll("-", "")),
     samplingDefaults: options.samplingDefaults ?? {},

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { EngineClient } from "../engine/client.js";
 import type { Micros } from "../protocol.js";
 import type { ChatTemplate } from "../runtime/chat-template.js";
-import type { Tokenizer } from "../runtime/tokenizer.js";
+import type { LongInputEncoder, Tokenizer } from "../runtime/tokenizer.js";
 import type { Tracing } from "../tracing/contract.js";
 import type { SamplingDefaults } from "./schema.js";
 
@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly tokenizer: Tokenizer;
   /** Undefined for a base model; chat is then refused. */
   readonly chatTemplate: ChatTemplate | undefined;
+  /** Takes prompts whose encoding would hold up other requests; without one, everything is encoded at once. */
+  readonly longInputs?: LongInputEncoder | undefined;
   readonly tracing: Tracing;
   readonly logger: Logger;
   /** The one id `model` may have. */
