@@ -75,7 +75,6 @@ export class TokenizerThread implements LongInputEncoder {
   #startWorker(): Worker {
     // Flags of this process (an inspector, a preloaded module) are not meant for the thread.
     const worker = new Worker(this.#entry, { workerData: this.#setup, execArgv: [], name: "vitrine-tokenizer" });
-    worker.unref();
     const lost = (reason: string, cause?: unknown): void => {
       if (worker !== this.#worker) return;
       this.#worker = undefined;
@@ -87,6 +86,8 @@ export class TokenizerThread implements LongInputEncoder {
     // The text of an unforeseen error may quote the prompt: its code has to do.
     worker.on("error", (error) => lost(codeOf(error), error));
     worker.on("exit", (code) => lost(`exit code ${code}`));
+    // After the listeners: listening for messages makes the thread count again.
+    worker.unref();
     return worker;
   }
 

@@ -14,7 +14,7 @@ import { byteLevelTokenizer } from "../support/tokenizer-fixture.js";
 
 const SCRIPTED = new URL("../support/scripted-tokenizer-worker.js", import.meta.url);
 const TEMPLATE = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}{% endfor %}";
-const forever = new AbortController().signal;
+const forever = (): AbortSignal => new AbortController().signal;
 
 describe("TokenizerThread", () => {
   const folder = temporaryFolders();
@@ -30,7 +30,7 @@ describe("TokenizerThread", () => {
     thread = new TokenizerThread(directory, entry);
     return thread;
   };
-  const text = (content: string, most = 1e6, signal = forever) =>
+  const text = (content: string, most = 1e6, signal = forever()) =>
     thread.encode({ kind: "text", text: content }, most, signal);
   /** An input that keeps the thread busy until the test lets it go. */
   const blocked = () => {
@@ -51,7 +51,7 @@ describe("TokenizerThread", () => {
     const messages = [{ role: "user", content: prompt }];
     const rendered = loadChatTemplate(directory)?.render(messages) ?? "";
     assert.deepEqual(
-      await thread.encode({ kind: "messages", messages }, 1e6, forever),
+      await thread.encode({ kind: "messages", messages }, 1e6, forever()),
       tokenizer.encode(rendered, { addSpecialTokens: false }),
     );
   });
@@ -64,17 +64,20 @@ describe("TokenizerThread", () => {
       message: /^`prompt` is far longer than the 1000/,
     });
     await assert.rejects(
-      thread.encode({ kind: "messages", messages: [{ role: "user", content: long }] }, 1000, forever),
+      thread.encode({ kind: "messages", messages: [{ role: "user", content: long }] }, 1000, forever()),
       (error: VitrineError) => error.details.param === "messages",
     );
   });
 
   it("passes on what the template says", async () => {
     open(model({ "tokenizer_config.json": { chat_template: "{{ raise_exception('no zebras') }}" } }));
-    await assert.rejects(thread.encode({ kind: "messages", messages: [{ role: "user", content: "x" }] }, 9, forever), {
-      code: "invalid_request",
-      message: /refuses these messages: no zebras/,
-    });
+    await assert.rejects(
+      thread.encode({ kind: "messages", messages: [{ role: "user", content: "x" }] }, 9, forever()),
+      {
+        code: "invalid_request",
+        message: /refuses these messages: no zebras/,
+      },
+    );
   });
 
   it("answers in the order asked", async () => {
@@ -176,6 +179,8 @@ describe("TokenizerThread", () => {
       process.stdout.write(String(ids.length));`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
+      // Where it hangs, it must not outlive the test.
+      timeout: 15_000,
     });
     let output = "";
     child.stdout.on("data", (data: Buffer) => {
