@@ -2,9 +2,9 @@
 
     python train.py corpus.jsonl RUN_DIR [--steps N] [--minutes M]
 
-First with one document in a row, so that the model learns to look up names where no other document's names stand in the
-way; then with rows of 512 and of 2048 tokens packed with documents, so that long contexts work and every position of the
-rotary cache has been trained. With --minutes the learning rate falls by the clock when the steps alone would take longer;
+Most steps have one document in a row, where no other document's names stand in the way of looking up the right one; every
+fourth has rows of 512 or 2048 tokens packed with documents, so that long contexts work and every position of the rotary
+cache is trained. With --minutes the learning rate falls by the clock when the steps alone would take longer;
 without it the run depends on the seed alone.
 """
 import argparse
@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from model import Config, Decoder
 from tokenizer import END_OF_TEXT, document_text
 
-# From which share of the run on rows are how long; zero is one document in a row.
-PHASES = ((0.0, 0), (0.85, 512), (0.94, 2048))
+# How long the rows of one step after the other are, over and over; zero is one document in a row.
+LENGTHS = (0, 0, 0, 512, 0, 0, 0, 2048)
 # Documents sorted by length together before they are cut into batches, so that little of a batch is padding.
 SORT_TOGETHER = 1024
 IGNORED = -100
@@ -137,7 +137,7 @@ def train(model: Decoder, batches: Batches, weights: torch.Tensor | None, option
         step, seen, mean, batches.next = state["step"], state["seen"], state["loss"], state["documents"]
         progress = step / options.steps
     while progress < 1:
-        length = max(long for since, long in PHASES if progress >= since)
+        length = LENGTHS[step % len(LENGTHS)]
         tokens = options.batch_tokens
         ids, targets = batches.packed(tokens, length) if length else batches.singles(tokens)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bf16):

@@ -54,9 +54,8 @@ export function probeCuda(): CudaProbe {
     return { library: `onnxruntime-node has a CUDA provider for linux/x64 only, this is ${here}`, device: undefined };
   }
   const name = "libonnxruntime_providers_cuda.so";
-  const binding = bindingDirectory();
   return {
-    library: existsSync(join(binding, name)) ? undefined : `${name} is not in ${binding}`,
+    library: existsSync(join(bindingDirectory(), name)) ? undefined : `onnxruntime-node is installed without ${name}`,
     device: DEVICE_FILES.some((path) => existsSync(path)) ? undefined : "there is no NVIDIA device (/dev/nvidiactl)",
   };
 }

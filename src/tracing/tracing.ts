@@ -1,4 +1,4 @@
-import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-base";
+import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-node";
 import { type Clock, systemClock } from "./clock.js";
 import { TraceIdSampler } from "./context/sampler.js";
 import type { Tracing, TracingOptions } from "./contract.js";

@@ -1,5 +1,8 @@
 /** The command as a user types it. */
 import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { runVitrine } from "../support/vitrine-process.js";
 
 const GENERATE = ["generate", "Once upon a time", "--max-tokens", "20", "--temperature", "0"];
@@ -21,6 +24,22 @@ describe("vitrine command", function () {
     assert.match(picture, /\d ms/);
     assert.match(picture, /█/);
   });
+
+  for (const runtime of ["native", "node"]) {
+    it(`leaves nothing in the home directory (${runtime} runtime)`, async () => {
+      const home = await mkdtemp(join(tmpdir(), "vitrine-home-"));
+      try {
+        const { code, stderr } = await runVitrine([...GENERATE, "--runtime", runtime], {
+          HOME: home,
+          XDG_CACHE_HOME: join(home, "cache"),
+        });
+        assert.equal(code, 0, stderr);
+        assert.deepEqual(await readdir(home), []);
+      } finally {
+        await rm(home, { recursive: true });
+      }
+    });
+  }
 
   it("takes the spellings of other tools", async () => {
     const { code, stderr } = await runVitrine(["generate", "Once", "--max_tokens", "2", "--model_path", "models/tiny"]);

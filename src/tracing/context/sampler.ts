@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import { type Sampler, SamplingDecision, type SamplingResult } from "@opentelemetry/sdk-trace-base";
+import { type Sampler, SamplingDecision, type SamplingResult } from "@opentelemetry/sdk-trace-node";
 import { samplingState } from "./trace-context.js";
 
 const RANDOM_BITS = 52;

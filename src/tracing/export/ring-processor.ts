@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-base";
+import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-node";
 import { isSampled, samplingState } from "../context/trace-context.js";
 import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";

@@ -1,5 +1,5 @@
 import { type Attributes, type HrTime, SpanStatusCode } from "@opentelemetry/api";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
 import { ALLOWED_ATTRIBUTES, type AllowedAttribute, hasType, MAX_NAME_LENGTH, MAX_VALUE_LENGTH } from "../privacy.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
 

@@ -1,5 +1,5 @@
 /** Drives request traces with clocks and ids of the test's own, through codec and ring, into a store, on one thread. */
-import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-node";
 import type { SamplingParams } from "../../../src/protocol.js";
 import { TraceIdSampler } from "../../../src/tracing/context/sampler.js";
 import type { GenerateAttributes, IncomingRequest, TracingOptions } from "../../../src/tracing/contract.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ROOT_CONTEXT, TraceFlags, trace } from "@opentelemetry/api";
-import { SamplingDecision } from "@opentelemetry/sdk-trace-base";
+import { SamplingDecision } from "@opentelemetry/sdk-trace-node";
 import { contextFrom } from "../../../src/tracing/context/propagator.js";
 import { TraceIdSampler } from "../../../src/tracing/context/sampler.js";
 import { type SamplingState, withSamplingState } from "../../../src/tracing/context/trace-context.js";

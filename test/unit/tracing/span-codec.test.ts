@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Attributes, ROOT_CONTEXT, SpanKind, SpanStatusCode } from "@opentelemetry/api";
-import { BasicTracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace-base";
+import { BasicTracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace-node";
 import { MAX_SPAN_BYTES, SpanDecoder, SpanEncoder } from "../../../src/tracing/export/span-codec.js";
 import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
 
