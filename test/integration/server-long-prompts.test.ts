@@ -41,7 +41,9 @@ describe("server: long prompts", () => {
   };
   const story = () => harness.tracing.traces.at(-1)?.story;
   const tokenizedWith = () =>
-    harness.tracing.traces.at(-1)?.calls.flatMap((call) => (call.name === "tokenized" ? [[call.args[2], call.args[3]] as const] : []))[0];
+    harness.tracing.traces
+      .at(-1)
+      ?.calls.flatMap((call) => (call.name === "tokenized" ? [[call.args[2], call.args[3]] as const] : []))[0];
 
   it("keeps streams going while one is tokenized", async () => {
     await start();
