@@ -33,7 +33,7 @@ const duration = z
   .refine((value) => value < 2 ** 31, "expected at most 24 days");
 
 const device = z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
-  error: "expected auto, cpu, cuda or cuda:N",
+  error: "expected one of auto, cpu, cuda, cuda:N",
 });
 
 const zipkinUrl = z
@@ -45,8 +45,10 @@ const zipkinUrl = z
     return url.href;
   });
 
+const positiveDuration = duration.refine((value) => value > 0, "expected more than 0");
+
 const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
-  z.enum(values, { error: `expected ${values.join(", ")}` });
+  z.enum(values, { error: `expected one of ${values.join(", ")}` });
 
 export const OPTIONS = {
   model: {
@@ -126,7 +128,7 @@ export const OPTIONS = {
     value: "DURATION",
     env: ["VITRINE_REQUEST_TIMEOUT"],
     fallback: "5m",
-    schema: duration,
+    schema: positiveDuration,
     help: "longest time one request may take",
   },
   shutdownTimeout: {

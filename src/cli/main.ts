@@ -64,4 +64,9 @@ async function main(): Promise<number> {
   }
 }
 
+// Whoever read our output may leave (`vitrine serve | head -1`); that is no reason to stop serving.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 process.exitCode = await main();

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { type Config, unknownVariables } from "../config.js";
 import { createLogger } from "./logger.js";
 import { type Service, startService } from "./service.js";
@@ -28,13 +29,17 @@ Try it    curl ${service.address}/v1/completions -H 'content-type: application/j
 Listening on ${service.address}`;
 }
 
-/** SIGTERM and SIGINT drain; a second signal ends the process at once. */
+/** SIGTERM and SIGINT drain; a second one cancels what still runs, a third ends the process as it stands. */
 function stopOnSignal(service: Service, config: Config): void {
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     signals += 1;
-    if (signals > 1) process.exit(130);
-    console.log(`\n${signal}: finishing ${service.engine.inFlight} running requests (again to stop at once)`);
+    const running = `${service.engine.inFlight} running requests`;
+    if (signals === 1) console.log(`\n${signal}: finishing ${running} (again to cancel them)`);
+    if (signals === 2) console.log(`\n${signal}: cancelling ${running} (again to end at once)`);
+    if (signals === 2) service.cancelRunning();
+    if (signals > 2) process.exit(128 + constants.signals[signal]);
+    if (signals > 1) return;
     service.stop(config.shutdownTimeout).then(
       () => process.exit(0),
       (error: unknown) => {

@@ -27,6 +27,8 @@ export interface Service {
   readonly tracing: Tracing;
   /** Settles with the engine's first load; rejects with its VitrineError. */
   readonly ready: Promise<void>;
+  /** While stopping: waits no longer for running requests, and cancels them. */
+  cancelRunning(): void;
   /** Drains for at most `timeoutMs`, then closes everything. Safe to call twice. */
   stop(timeoutMs: number): Promise<void>;
 }
@@ -74,6 +76,22 @@ function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tok
   });
 }
 
+/** The engine's life in the log: starts, losses, restarts. */
+function logEngine(engine: EngineClient, logger: Logger): void {
+  engine.onState((state) => {
+    if (state.kind === "ready") {
+      const { model, device } = state;
+      logger.info({ model: model.name, dtype: model.dtype, device }, "engine ready");
+    } else if (state.kind === "restarting") {
+      logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
+    } else if (state.kind === "failed") {
+      logger.error({ error: state.error.message }, "engine failed to start");
+    } else if (state.kind === "stopped") {
+      logger.info("engine stopped");
+    }
+  });
+}
+
 /** Starts everything; the server listens before the model is loaded, so that probes get answers. */
 export async function startService(config: Config, logger: Logger): Promise<Service> {
   const modelDir = resolveModelDirectory(config.model);
@@ -92,6 +110,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     onLog: (line) => logger.warn({ source: "engine" }, line),
   });
   const longInputs = new TokenizerThread(modelDir);
+  logEngine(engine, logger);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
@@ -128,7 +147,9 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       hashUser: userHasher(config.userHashKey),
     });
     const address = await server.listen(config.host, config.port);
-    return { modelId, address, engine, tracing, ready, stop };
+    const running = server;
+    const cancelRunning = (): void => void running.drain(0);
+    return { modelId, address, engine, tracing, ready, cancelRunning, stop };
   } catch (error) {
     await stop(0);
     throw error;

@@ -62,7 +62,9 @@ function wrap(words: readonly string[], width: number): string[] {
 }
 
 function details(span: ZipkinSpan, start: number): string[] {
-  const tags = Object.entries(span.tags ?? {}).map(([key, value]) => `${key}=${value}`);
+  // The gen_ai.* tags say the same as the ai.* ones, for tools that look for OpenTelemetry's names.
+  const own = Object.entries(span.tags ?? {}).filter(([key]) => !key.startsWith("gen_ai."));
+  const tags = own.map(([key, value]) => `${key}=${value}`);
   const annotations = (span.annotations ?? []).map(({ timestamp, value }) => `@${value} +${ms(timestamp - start)}`);
   return [...annotations, ...tags];
 }

@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from
 import { basename, dirname, join } from "node:path";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, Dtype } from "../protocol.js";
+import { LFS_MARK, lfsPointer } from "./json-file.js";
 
 /** One ONNX graph on disk. */
 export interface GraphFile {
@@ -85,17 +86,10 @@ function checkedSize(path: string): number {
   return files.reduce((total, name) => total + checkedFileSize(join(folder, name)), 0);
 }
 
-const LFS_MARK = "version https://git-lfs";
-
 function checkedFileSize(path: string): number {
   const { size } = statSync(path);
   if (size === 0) throw new VitrineError("model_invalid", `${path} is empty; download it again.`);
-  if (size < 1024 && readStart(path, LFS_MARK.length) === LFS_MARK) {
-    throw new VitrineError(
-      "model_invalid",
-      `${path} is a Git LFS pointer, not the file itself; run "git lfs pull" in the repository, or download the file.`,
-    );
-  }
+  if (size < 1024 && readStart(path, LFS_MARK.length) === LFS_MARK) throw lfsPointer(path);
   return size;
 }
 

@@ -28,6 +28,7 @@ export function readJson<Schema extends z.ZodType>(path: string, schema: Schema)
 }
 
 function parseJson<Schema extends z.ZodType>(path: string, text: string, schema: Schema): z.output<Schema> {
+  if (text.startsWith(LFS_MARK)) throw lfsPointer(path);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -39,7 +40,20 @@ function parseJson<Schema extends z.ZodType>(path: string, text: string, schema:
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const where = issue?.path.length ? issue.path.join(".") : "the top level";
-  throw new VitrineError("model_invalid", `${path} is not as expected at ${where}: ${issue?.message ?? "invalid"}`);
+  throw new VitrineError(
+    "model_invalid",
+    `${path} is not what a model directory holds (at ${where}: ${issue?.message ?? "invalid"}). Download it again.`,
+  );
+}
+
+/** How a Git LFS pointer begins (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md). */
+export const LFS_MARK = "version https://git-lfs";
+
+export function lfsPointer(path: string): VitrineError {
+  return new VitrineError(
+    "model_invalid",
+    `${path} is a Git LFS pointer, not the file itself; run "git lfs pull" in the repository, or download the file.`,
+  );
 }
 
 export function isMissing(thrown: unknown): boolean {

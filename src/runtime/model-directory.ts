@@ -38,7 +38,7 @@ export function resolveModelDirectory(dirOrName: string, modelsRoot = join(packa
   if (shipped.includes(dirOrName)) return join(modelsRoot, dirOrName);
   throw new VitrineError(
     "model_missing",
-    `No model "${dirOrName}": there is no such directory, and the shipped models are: ${shipped.join(", ") || "none"}.`,
+    `No model "${dirOrName}": ${resolve(dirOrName)} does not exist, and the shipped models are: ${shipped.join(", ") || "none"}.`,
     { param: "model" },
   );
 }

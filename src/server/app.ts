@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { VitrineError } from "../errors.js";
@@ -39,7 +40,9 @@ export function createApp(context: ServerContext): FastifyInstance {
   // Parsed by the handler: a refused request is not, and a broken body need not cost the connection.
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
     request.exchange.receivedBody();
-    done(null, body);
+    const refusal = unreadable(request.headers);
+    if (refusal) done(refusal);
+    else done(null, body);
   });
   // Many pipelined requests may listen to one connection.
   app.server.on("connection", (socket) => socket.setMaxListeners(0));
@@ -105,6 +108,23 @@ function sendError(context: ServerContext, thrown: unknown, request: FastifyRequ
   const wait = retryAfter(error);
   if (wait !== undefined) reply.header("retry-after", wait);
   reply.status(error.status).send(errorBody(error.toWire()));
+}
+
+/** JSON is UTF-8 (RFC 8259) and comes as it is: other encodings would be read as something that was not sent. */
+function unreadable(headers: IncomingHttpHeaders): VitrineError | undefined {
+  const encoding = headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    return new VitrineError(
+      "unsupported_media_type",
+      "A compressed body is not supported: send it without content-encoding.",
+    );
+  }
+  const charset = /charset="?([^";\s]+)/i.exec(headers["content-type"] ?? "")?.[1];
+  if (charset === undefined || /^utf-?8$/i.test(charset)) return undefined;
+  return new VitrineError(
+    "unsupported_media_type",
+    "The body must be JSON in UTF-8: send charset=utf-8, or no charset.",
+  );
 }
 
 /** What is not HTTP never becomes a request; the answer is written by hand. */

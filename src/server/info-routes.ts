@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { VitrineError } from "../errors.js";
+import type { ExportCounters } from "../tracing/contract.js";
 import type { ServerContext } from "./context.js";
 import { errorBody, retryAfter } from "./error-response.js";
 import { PAGE_POLICY, renderPage } from "./page.js";
@@ -38,6 +39,8 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
   addRoute(app, "GET", "/metrics", async (_request, reply) =>
     reply.type(context.metrics.contentType).send(await context.metrics.text()),
   );
+  // Where people look for Zipkin's own page; ours shows the newest traces.
+  addRoute(app, "GET", "/zipkin", (_request, reply) => reply.redirect("/"));
   addRoute(app, "GET", "/zipkin/api/v2/*", async (request, reply) => {
     const { store } = context.tracing;
     if (store === undefined) {
@@ -70,9 +73,15 @@ function healthOf(context: ServerContext): object {
       waiting: stats?.waiting ?? 0,
       running: stats?.running ?? 0,
     },
-    tracing: tracing.counters(),
+    tracing: countersOf(tracing.counters()),
   };
 }
+
+const countersOf = ({ sendsOk, sendsFailed, ...spans }: ExportCounters): object => ({
+  ...spans,
+  sends_ok: sendsOk,
+  sends_failed: sendsFailed,
+});
 
 const modelOf = (model: { readonly dtype: string; readonly contextLength: number }): object => ({
   dtype: model.dtype,

@@ -116,8 +116,10 @@ function shared(data: SharedData): Omit<GenerationRequest, "operation" | "prompt
 }
 
 function parseJson(body: string): unknown {
+  if (body.trim() === "") throw new VitrineError("invalid_request", "The body is empty: send a JSON object.");
   try {
-    return JSON.parse(body);
+    // A parser may ignore a byte order mark (RFC 8259, section 8.1).
+    return JSON.parse(body.startsWith("\uFEFF") ? body.slice(1) : body);
   } catch {
     // The parser's own message quotes the body.
     throw new VitrineError("invalid_request", "The body is not valid JSON: check its quotes, commas and brackets.");

@@ -115,7 +115,7 @@ export const ALLOWED_ATTRIBUTES: readonly AllowedAttribute[] = Object.entries(by
 export type AttributeName = (typeof byType)[AttributeType][number];
 
 /** Longest text kept, in UTF-16 units; the rest is cut. */
-export const MAX_VALUE_LENGTH = 256;
+export const MAX_VALUE_LENGTH = 512;
 export const MAX_NAME_LENGTH = 128;
 
 /** True when `value` has the type its name is listed with. */

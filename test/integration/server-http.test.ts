@@ -53,6 +53,24 @@ describe("server: requests that are refused, and the routes beside", () => {
     );
   });
 
+  it("refuses encodings that it would misread, and takes a byte order mark", async () => {
+    const gzip = await harness.complete(
+      {},
+      { headers: { "content-type": "application/json", "content-encoding": "gzip" } },
+    );
+    assert.equal(gzip.status, 415);
+    assert.match((await errorOf(gzip)).message, /content-encoding/);
+    const latin = await harness.complete({}, { headers: { "content-type": "application/json; charset=latin1" } });
+    assert.equal(latin.status, 415);
+    assert.match((await errorOf(latin)).message, /UTF-8/);
+    const url = `${harness.url}/v1/completions`;
+    const headers = { "content-type": "application/json; charset=UTF-8" };
+    const empty = await fetch(url, { method: "POST", headers, body: " " });
+    assert.match((await errorOf(empty)).message, /empty/);
+    const marked = await fetch(url, { method: "POST", headers, body: '\uFEFF{"model":"other","prompt":"a"}' });
+    assert.equal(marked.status, 404);
+  });
+
   it("answers 404 for unknown paths and models, 405 for other methods, in OpenAI's shape", async () => {
     const nowhere = await fetch(`${harness.url}/v2/nothing?q=secret`);
     assert.equal(nowhere.status, 404);
@@ -178,7 +196,8 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.deepEqual(health.device, { requested: "auto", provider: "cpu", reason: "this is a test" });
     assert.deepEqual(health.engine, { state: "ready" });
     assert.deepEqual(health.queue, { in_flight: 0, limit: 128, waiting: 0, running: 0 });
-    assert.deepEqual(health.tracing, harness.tracing.counts);
+    const { sendsOk, sendsFailed, ...spans } = harness.tracing.counts;
+    assert.deepEqual(health.tracing, { ...spans, sends_ok: sendsOk, sends_failed: sendsFailed });
   });
 
   it("serves Zipkin's read API from the store, with the query", async () => {

@@ -60,15 +60,17 @@ describe("loadConfig", () => {
     assert.equal(timeout("2m"), 120_000);
     fails(() => timeout("2"), /--request-timeout/, /500ms, 30s or 2m/);
     fails(() => timeout("40000m"), /24 days/);
+    fails(() => timeout("0s"), /more than 0/);
+    assert.equal(loadConfig({ shutdownTimeout: "0s" }, {}).shutdownTimeout, 0);
   });
 
   const bad: [Parameters<typeof loadConfig>[0], RegExp][] = [
     [{ port: "http" }, /--port: expected a port from 0 to 65535, got "http"/],
     [{ port: "65536" }, /--port/],
     [{ port: "" }, /--port/],
-    [{ device: "gpu" }, /--device: expected auto, cpu, cuda or cuda:N/],
+    [{ device: "gpu" }, /--device: expected one of auto, cpu, cuda, cuda:N/],
     [{ device: "cuda:x" }, /--device/],
-    [{ dtype: "q5" }, /--dtype: expected auto, fp32/],
+    [{ dtype: "q5" }, /--dtype: expected one of auto, fp32/],
     [{ sampleRate: "1.5" }, /--sample-rate: expected a share from 0 to 1/],
     [{ sampleRate: "-0" }, /--sample-rate/],
     [{ zipkinEndpoint: "zipkin:9411" }, /--zipkin-endpoint: expected a URL/],
@@ -82,7 +84,7 @@ describe("loadConfig", () => {
   }
 
   it("names the environment variable at fault", () => {
-    fails(() => loadConfig({}, { LOG_LEVEL: "loud" }), /^LOG_LEVEL: expected fatal/);
+    fails(() => loadConfig({}, { LOG_LEVEL: "loud" }), /^LOG_LEVEL: expected one of fatal/);
   });
 
   it("takes cuda with a device number", () => {

@@ -67,6 +67,13 @@ describe("waterfall", () => {
     for (const [key, value] of Object.entries(tags)) assert.ok(lines.some((line) => line.includes(`${key}=${value}`)));
   });
 
+  it("leaves out the second names of facts", () => {
+    const tags = { "ai.temperature": "0", "gen_ai.request.temperature": "0" };
+    const picture = waterfall([{ ...span("a", undefined, 0, 1), tags }], plain);
+    assert.match(picture, / ai\.temperature=0/);
+    assert.doesNotMatch(picture, /gen_ai/);
+  });
+
   it("colours only when asked to", () => {
     const spans = [{ ...span("a", undefined, 0, 1), tags: { k: "v" } }];
     assert.ok(!waterfall(spans, plain).includes("\u001b"));

@@ -59,7 +59,7 @@ describe("readModelConfig", () => {
   it("names the field that has the wrong type", () => {
     assert.throws(() => read({ "config.json": { ...DECODER_CONFIG, vocab_size: "many" } }), {
       code: "model_invalid",
-      message: /config\.json is not as expected at vocab_size/,
+      message: /config\.json is not what a model directory holds \(at vocab_size/,
     });
     assert.throws(() => read({ "config.json": [] }), { code: "model_invalid", message: /at the top level/ });
   });
