@@ -13,8 +13,8 @@ interface Task extends EncodeJob {
 }
 
 /**
- * Encodes in a worker thread of its own, one input after the other. The thread starts with the first and keeps no
- * process alive. An input whose caller gives up is dropped; if it is being encoded, its thread is ended, as nothing
+ * Encodes in a worker thread of its own, one input after the other. The thread starts with the first and, idle,
+ * keeps no process alive. An input whose caller gives up is dropped; if it is being encoded, its thread is ended, as nothing
  * else stops it.
  */
 export class TokenizerThread implements LongInputEncoder {
@@ -65,6 +65,8 @@ export class TokenizerThread implements LongInputEncoder {
     this.#running = task;
     try {
       this.#worker ??= this.#startWorker();
+      // Whoever waits for ids keeps the process alive, an idle thread does not.
+      this.#worker.ref();
       const job: EncodeJob = { input: task.input, mostTokens: task.mostTokens };
       this.#worker.postMessage(job);
     } catch (cause) {
@@ -86,8 +88,6 @@ export class TokenizerThread implements LongInputEncoder {
     // The text of an unforeseen error may quote the prompt: its code has to do.
     worker.on("error", (error) => lost(codeOf(error), error));
     worker.on("exit", (code) => lost(`exit code ${code}`));
-    // After the listeners: listening for messages makes the thread count again.
-    worker.unref();
     return worker;
   }
 
@@ -96,6 +96,7 @@ export class TokenizerThread implements LongInputEncoder {
     this.#running = undefined;
     if (task !== undefined) settle(task);
     this.#next();
+    if (this.#running === undefined) this.#worker?.unref();
   }
 
   #abandon(task: Task, reason: unknown): void {
