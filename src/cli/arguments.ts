@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { type Config, loadConfig, OPTIONS, type OptionName } from "../config.js";
+import { type Config, loadConfig } from "../config.js";
+import { OPTIONS, type OptionName } from "../options.js";
 
 /** Spellings that other tools' users type: underscores in flags, and `--model_path`. */
 export function normalizeArguments(argv: readonly string[]): string[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { OPTIONS } from "../../src/config.js";
+import { OPTIONS } from "../../src/options.js";
 
 const inCell = (text: string): string => text.replaceAll("|", "\\|");
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Command } from "commander";
 import { addOptions, configOf, normalizeArguments } from "../../../src/cli/arguments.js";
-import { OPTIONS } from "../../../src/config.js";
+import { OPTIONS } from "../../../src/options.js";
 
 const parse = (...argv: string[]): Record<string, unknown> => {
   const command = addOptions(new Command()).exitOverride();
