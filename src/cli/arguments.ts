@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { type Config, loadConfig, OPTIONS, type OptionName } from "../config.js";
+import { type Config, loadConfig } from "../config.js";
+import { OPTIONS, type OptionName } from "../options.js";
 
 /** Spellings that other tools' users type: underscores in flags, and `--model_path`. */
 export function normalizeArguments(argv: readonly string[]): string[] {
@@ -20,7 +21,12 @@ export function addOptions(command: Command, names: readonly OptionName[] = name
     const row: { flag?: string; value: string; env: readonly string[]; fallback?: string; help: string } =
       OPTIONS[name];
     const notes = [`env ${row.env.join(", ")}`, ...(row.fallback === undefined ? [] : [`default ${row.fallback}`])];
-    command.addOption(new Option(`--${row.flag} <${row.value}>`, `${row.help} (${notes.join("; ")})`));
+    command.addOption(
+      new Option(
+        row.value === "" ? `--${row.flag}` : `--${row.flag} <${row.value}>`,
+        `${row.help} (${notes.join("; ")})`,
+      ),
+    );
   }
   return command;
 }
@@ -28,7 +34,8 @@ export function addOptions(command: Command, names: readonly OptionName[] = name
 /** The configuration that a command's parsed flags and the environment give. */
 export function configOf(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
   const given = namesWithFlag.flatMap((name) => {
-    const value = flags[name];
+    // A switch is true until `--no-…` turns it off.
+    const value = flags[name] === false ? "off" : flags[name];
     return typeof value === "string" ? [[name, value] as const] : [];
   });
   return loadConfig(Object.fromEntries(given), env);

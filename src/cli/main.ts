@@ -36,7 +36,7 @@ function program(): Command {
       .argument("<prompt>", "text to continue")
       .option("--max-tokens <N>", "most tokens to generate", wholeNumber, 200)
       .option("--temperature <T>", "0 is greedy", temperature, 0.8),
-    ["model", "device", "dtype", "runtime", "threads", "traceDetail", "zipkinEndpoint", "serviceName"],
+    ["model", "device", "dtype", "runtime", "fastInt4", "threads", "traceDetail", "zipkinEndpoint", "serviceName"],
   ).action(async (prompt: string, flags: Record<string, unknown> & { maxTokens: number; temperature: number }) =>
     generate(configOf(flags, { LOG_LEVEL: "error", ...process.env }), {
       prompt,

@@ -7,8 +7,10 @@ import { createEngineClient, type EngineClient, type EngineLoad } from "../engin
 import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
+import { readSamplingDefaults } from "../runtime/generation-config.js";
 import { resolveModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
+import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
 import { VERSION } from "./version.js";
@@ -79,7 +81,7 @@ function logEngine(engine: EngineClient, logger: Logger): void {
   engine.onState((state) => {
     if (state.kind === "ready") {
       const { model, device } = state;
-      logger.info({ model: model.name, dtype: model.dtype, device }, "engine ready");
+      logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
     } else if (state.kind === "failed") {
@@ -103,15 +105,18 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       device: config.device,
       threads: config.threads,
       runtime: config.runtime,
+      fastInt4: config.fastInt4 === "on",
       maxSequences: config.maxSequences,
     },
     onLog: (line) => logger.warn({ source: "engine" }, line),
   });
+  const longInputs = new TokenizerThread(modelDir);
   logEngine(engine, logger);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
     await server?.drain(timeoutMs);
+    await longInputs.close();
     // Whatever outlasted the drain was cancelled by it.
     await engine.shutdown(0);
     await server?.close();
@@ -132,6 +137,8 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       engine,
       tokenizer,
       chatTemplate,
+      longInputs,
+      samplingDefaults: readSamplingDefaults(modelDir),
       tracing,
       logger,
       modelId,

@@ -12,23 +12,33 @@ export interface GraphFile {
   readonly weightBytes: number;
 }
 
-/** The hub's file names (transformers.js conventions); the first that exists is taken. */
-const FILE_NAMES: Readonly<Record<Dtype, readonly string[]>> = {
-  fp32: ["model.onnx"],
-  fp16: ["model_fp16.onnx"],
-  q4: ["model_q4.onnx"],
-  q4f16: ["model_q4f16.onnx"],
-  int8: ["model_int8.onnx", "model_quantized.onnx"],
+/**
+ * How the hub's file names end (transformers.js conventions); the first that exists is taken. `model` is today's name;
+ * `decoder_model_merged` is that of transformers.js 2 and older Optimum.
+ */
+const ENDINGS: Readonly<Record<Dtype, readonly string[]>> = {
+  fp32: [""],
+  fp16: ["_fp16"],
+  q4: ["_q4"],
+  q4f16: ["_q4f16"],
+  int8: ["_int8", "_quantized"],
+  uint8: ["_uint8"],
+  bnb4: ["_bnb4"],
 };
+
+function fileNames(dtype: Dtype): string[] {
+  return ["model", "decoder_model_merged"].flatMap((stem) => ENDINGS[dtype].map((ending) => `${stem}${ending}.onnx`));
+}
 
 /**
  * What `auto` takes, best first. Decoding is bound by the bytes read a token, so 4-bit weights win on both.
  * On the CPU fp32 comes before int8, whose dynamic activations cost quality, and the half-precision files come
  * last, as most CPU kernels only convert them. CUDA wants half precision, and has no kernels for dynamic int8.
+ * bnb4 has no fast kernel anywhere.
  */
 const AUTO_ORDER: Readonly<Record<DeviceChoice["provider"], readonly Dtype[]>> = {
-  cpu: ["q4", "fp32", "int8", "q4f16", "fp16"],
-  cuda: ["q4f16", "fp16", "q4", "fp32", "int8"],
+  cpu: ["q4", "fp32", "int8", "uint8", "q4f16", "fp16", "bnb4"],
+  cuda: ["q4f16", "fp16", "q4", "fp32", "bnb4", "int8", "uint8"],
 };
 
 /**
@@ -38,7 +48,9 @@ const AUTO_ORDER: Readonly<Record<DeviceChoice["provider"], readonly Dtype[]>> =
 export function findGraphFile(directory: string, dtype: Dtype | "auto", provider: DeviceChoice["provider"]): GraphFile {
   const wanted = dtype === "auto" ? AUTO_ORDER[provider] : [dtype];
   for (const candidate of wanted) {
-    const path = FILE_NAMES[candidate].map((name) => locate(directory, name)).find((found) => found !== undefined);
+    const path = fileNames(candidate)
+      .map((name) => locate(directory, name))
+      .find((found) => found !== undefined);
     if (path !== undefined) return { path, dtype: candidate, weightBytes: checkedSize(path) };
   }
   throw nothingFound(directory, dtype);
@@ -52,17 +64,18 @@ function nothingFound(directory: string, dtype: Dtype | "auto"): VitrineError {
   const graphs = [join(directory, "onnx"), directory].flatMap((folder) =>
     listFiles(folder).filter((name) => name.endsWith(".onnx")),
   );
-  const legacy = graphs.find((name) => name.startsWith("decoder_model") || name.startsWith("encoder_model"));
-  if (legacy !== undefined) {
+  const split = graphs.find((name) => /^decoder_(with_past_)?model/.test(name));
+  if (split !== undefined && !graphs.some((name) => /^(decoder_model_merged|model)/.test(name))) {
     return new VitrineError(
       "model_unsupported",
-      `${directory} has the layout of transformers.js 2 (${legacy}); take a repository with onnx/model*.onnx, ` +
-        "such as those of onnx-community, or export the model again.",
+      `${directory} has prompt and past in two graphs (${split}): export the model again with a current Optimum, which ` +
+        "writes one model.onnx, or take a repository of onnx-community.",
     );
   }
-  const known = (Object.keys(FILE_NAMES) as Dtype[]).filter((name) => FILE_NAMES[name].some((f) => graphs.includes(f)));
+  const known = (Object.keys(ENDINGS) as Dtype[]).filter((name) => fileNames(name).some((f) => graphs.includes(f)));
   const there = known.length > 0 ? `It has: ${known.join(", ")}.` : "It has no graph in onnx/ that vitrine knows.";
-  const wanted = dtype === "auto" ? "no model*.onnx" : `no ${FILE_NAMES[dtype].join(" or ")}`;
+  const wanted =
+    dtype === "auto" ? "no model*.onnx" : `no ${ENDINGS[dtype].map((ending) => `model${ending}.onnx`).join(" or ")}`;
   return new VitrineError("model_missing", `${directory} has ${wanted}. ${there}`, { param: "dtype" });
 }
 

@@ -113,7 +113,7 @@ class NodeRunner implements ModelRunner {
   }
 
   private feeds(row: RunnerRow, past: readonly Tensor[]): Record<string, OnnxValue> {
-    const { inputIds, attentionMask, positionIds, logitsToKeep, cache } = this.signature;
+    const { inputIds, attentionMask, positionIds, logitsToKeep, useCacheBranch, cache } = this.signature;
     const length = row.tokens.length;
     const feeds: Record<string, OnnxValue> = {};
     feeds[inputIds.name] = this.ids(inputIds.type, [1, length], (i) => row.tokens[i] as number);
@@ -122,6 +122,7 @@ class NodeRunner implements ModelRunner {
     if (logitsToKeep) {
       feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, new Array<number>(logitsToKeep.rank).fill(1), () => 1);
     }
+    if (useCacheBranch) feeds[useCacheBranch.name] = new this.Tensor("bool", [row.past > 0], [1]);
     for (const [index, entry] of cache.entries()) feeds[entry.past] = past[index] as Tensor;
     return feeds;
   }
@@ -136,9 +137,9 @@ class NodeRunner implements ModelRunner {
 
   private emptyCache(): Tensor[] {
     const { cacheType, cache } = this.signature;
-    return cache.map(({ heads, headDim }) => {
+    return cache.map(({ empty }) => {
       const data = cacheType === "float16" ? new Uint16Array(0) : new Float32Array(0);
-      return new this.Tensor(cacheType, data, [1, heads, 0, headDim]);
+      return new this.Tensor(cacheType, data, empty);
     });
   }
 

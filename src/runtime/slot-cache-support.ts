@@ -30,6 +30,8 @@ export function whyNoSlotCache(
   inputs: readonly GraphValue[],
   nodes: readonly GraphNode[],
 ): string | undefined {
+  if (signature.useCacheBranch !== undefined)
+    return "the graph is a merged decoder, with a branch of its own for no past";
   if (signature.attentionMask === undefined) return "the graph has no attention_mask, which tells each row's length";
   const fixed = inputs.find(({ shape }) => shape.length > 1 && typeof shape[0] === "number");
   if (fixed !== undefined) return `the graph's batch is fixed: "${fixed.name}" is [${fixed.shape.join(", ")}]`;

@@ -13,11 +13,13 @@ export interface SlotCacheLimits {
 const FIRST_ROWS = 1;
 const FIRST_TOKENS = 256;
 
+type CacheEntry = Pick<CacheTensor, "heads" | "headDim">;
+
 export interface SlotCacheOptions {
   readonly memory: OrtMemory;
   readonly copy: CopyElements;
   readonly type: FloatType;
-  readonly entries: readonly CacheTensor[];
+  readonly entries: readonly CacheEntry[];
   readonly limits: SlotCacheLimits;
 }
 
@@ -155,7 +157,7 @@ export class SlotCache {
   #copyRows(
     source: OrtTensor<FloatType>,
     target: OrtTensor<FloatType>,
-    { heads, headDim }: CacheTensor,
+    { heads, headDim }: CacheEntry,
     capacity: number,
   ): void {
     for (const [row, length] of this.#lengths.entries()) {

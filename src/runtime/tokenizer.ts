@@ -2,9 +2,11 @@ import { join } from "node:path";
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { VitrineError } from "../errors.js";
+import type { ChatMessage } from "./chat-template.js";
 import { readJson, reasonOf } from "./json-file.js";
 import { readModelConfig } from "./model-config.js";
 import { WindowDecoder } from "./stream-decoder.js";
+import { type LeastTokens, leastTokensOf } from "./token-bound.js";
 import { readTokenizerConfig, specialToken, type TokenizerConfig } from "./tokenizer-config.js";
 
 /** Text to token ids and back. */
@@ -14,6 +16,8 @@ export interface Tokenizer {
   readonly eosTokenIds: readonly number[];
   /** A rendered chat template already holds its special tokens: pass `addSpecialTokens: false`. */
   encode(text: string, options: { readonly addSpecialTokens: boolean }): Int32Array;
+  /** At least how many tokens the text has, told without encoding it; 0 where nothing can be said. */
+  leastTokens(text: string): number;
   /** Text of ids, special tokens left out. */
   decode(ids: readonly number[]): string;
   /**
@@ -21,6 +25,32 @@ export interface Tokenizer {
    * text: SentencePiece-style tokenizers drop the leading space of what they take for the start of a text.
    */
   stream(prompt?: ArrayLike<number>): StreamDecoder;
+}
+
+/** What is to be encoded: a text, or messages that the model's chat template makes one. */
+export type EncodeInput =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "messages"; readonly messages: readonly ChatMessage[] };
+
+/** Encodes long input beside the calling thread, in the order asked. */
+export interface LongInputEncoder {
+  /**
+   * The ids of `tokenizer.encode`. Rejects with `context_length_exceeded` as soon as it is clear that there are more
+   * than `mostTokens`, with `queue_full` when too many inputs wait, with `internal` when the thread dies, and with the
+   * signal's reason once that aborts.
+   */
+  encode(input: EncodeInput, mostTokens: number, signal: AbortSignal): Promise<Int32Array>;
+  close(): Promise<void>;
+}
+
+/** The refusal of a prompt that nobody has counted to its end. `mostTokens` leaves room for an answer of one. */
+export function tooLong(kind: EncodeInput["kind"], mostTokens: number): VitrineError {
+  const param = kind === "messages" ? "messages" : "prompt";
+  return new VitrineError(
+    "context_length_exceeded",
+    `\`${param}\` is far longer than the ${mostTokens} tokens that fit the context beside an answer: shorten it.`,
+    { param },
+  );
 }
 
 export interface StreamDecoder {
@@ -53,7 +83,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
       cause,
     });
   }
-  return new ModelTokenizer(hub, config, modelEos);
+  return new ModelTokenizer(hub, config, modelEos, leastTokensOf(file));
 }
 
 class ModelTokenizer implements Tokenizer {
@@ -65,6 +95,7 @@ class ModelTokenizer implements Tokenizer {
     private readonly hub: HubTokenizer,
     config: TokenizerConfig,
     modelEos: readonly number[],
+    readonly leastTokens: LeastTokens,
   ) {
     const added = [...hub.get_added_tokens_decoder()];
     this.vocabSize = hub.model?.vocab.length ?? 0;

@@ -19,8 +19,10 @@ export function createContext(options: ServerOptions): ServerContext {
   return {
     ...options,
     clock,
+    longInputs: options.longInputs,
     wallClock: options.wallClock ?? Date.now,
     newId: options.newId ?? (() => randomUUID().replaceAll("-", "")),
+    samplingDefaults: options.samplingDefaults ?? {},
     randomSeed: options.randomSeed ?? (() => randomInt(2 ** 48 - 1)),
     admission,
     metrics: new Metrics(options.engine, options.tracing),

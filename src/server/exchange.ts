@@ -21,7 +21,7 @@ export interface ExchangeStart {
   readonly socket: Socket;
 }
 
-/** The engine's side of an exchange. */
+/** What works for an exchange: the engine, or the tokenizer. */
 export interface Abortable {
   abort(cause: CancelCause): void;
 }
@@ -85,7 +85,7 @@ export class Exchange {
     return response.headersSent ? response.statusCode : (this.error?.status ?? response.statusCode);
   }
 
-  /** The engine works for this exchange until the returned function is called. */
+  /** `work` is on for this exchange until the returned function is called. */
   hold(work: Abortable): () => void {
     this.#work = work;
     this.#held = true;
@@ -95,8 +95,9 @@ export class Exchange {
     };
   }
 
-  /** Ends the engine's work when time is up; a client that does not read its answer then loses its connection. */
+  /** Ends the work when time is up; a client that does not read its answer then loses its connection. */
   endWithin(timeoutMs: number): void {
+    clearTimeout(this.#deadline);
     const left = Math.max(0, timeoutMs - (this.clock() - this.request.start) / 1000);
     this.#deadline = setTimeout(() => {
       this.#work?.abort("timeout");

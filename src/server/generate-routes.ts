@@ -1,13 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { VitrineError } from "../errors.js";
+import type { ModelDescription } from "../protocol.js";
 import { chatFormat, completionFormat } from "./answer-format.js";
 import { StreamedAnswer, WholeAnswer } from "./answers.js";
 import type { ServerContext } from "./context.js";
-import { clientClosed } from "./error-response.js";
+import { clientClosed, ID_BODY_BYTES } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
 import { Generation } from "./generation.js";
-import { prepare } from "./prepare.js";
+import { prepare, unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 import { type GenerationRequest, type Operation, parseRequest } from "./schema.js";
+import { tokenize } from "./tokenize.js";
 
 /** `POST /v1/completions` and `POST /v1/chat/completions`. */
 export function addGenerateRoutes(app: FastifyInstance, context: ServerContext): void {
@@ -24,19 +27,41 @@ async function generate(
   reply: FastifyReply,
 ): Promise<unknown> {
   const { exchange } = request;
-  const refusal = context.admission.refusal();
-  if (refusal) throw refusal;
-  const { state } = context.engine;
-  if (state.kind !== "ready") throw new Error("admitted without an engine");
-  const wanted = parseRequest(operation, typeof request.body === "string" ? request.body : "");
+  const model = admit(context);
+  const body = typeof request.body === "string" ? request.body : "";
+  refuseManyIds(body);
+  const wanted = parseRequest(operation, body, context.samplingDefaults);
   logIgnored(context, exchange, wanted);
   const id = `${operation === "chat" ? "chatcmpl" : "cmpl"}-${context.newId()}`;
-  const engineRequest = prepare(context, exchange, wanted, state.model, id);
+  if (wanted.model !== context.modelId) throw unknownModel(context.modelId);
+  const tokenizing = tokenize(context, exchange, wanted, model.contextLength);
+  const prompt = tokenizing instanceof Int32Array ? tokenizing : await tokenizing;
+  const engineRequest = prepare(context, exchange, wanted, model, id, prompt);
   // Nothing was heard of the connection while this thread was busy.
   if (exchange.gone) throw clientClosed();
+  // Others may have taken the last place while this one was tokenized.
+  if (prompt !== tokenizing) admit(context);
   const answer = answerOf(context, wanted, exchange, reply, id);
   new Generation(context, exchange, engineRequest, wanted, answer).start();
   return answer.reply;
+}
+
+/** Looks before parsing. Inside a string of JSON the quote before the colon would be escaped. */
+function refuseManyIds(body: string): void {
+  if (body.length <= ID_BODY_BYTES || !/"prompt"\s*:\s*\[[\s[]*\d/.test(body)) return;
+  throw new VitrineError(
+    "request_too_large",
+    `A body with token ids may have ${ID_BODY_BYTES} bytes: send fewer of them.`,
+    { param: "prompt" },
+  );
+}
+
+/** The model that would serve a request now; throws why none would. */
+function admit({ admission, engine }: ServerContext): ModelDescription {
+  const refusal = admission.refusal();
+  if (refusal) throw refusal;
+  if (engine.state.kind !== "ready") throw new Error("admitted without an engine");
+  return engine.state.model;
 }
 
 function answerOf(

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { VitrineError } from "../errors.js";
+import type { ModelDescription } from "../protocol.js";
 import type { ExportCounters } from "../tracing/contract.js";
 import type { ServerContext } from "./context.js";
 import { errorBody, retryAfter } from "./error-response.js";
@@ -83,9 +84,10 @@ const countersOf = ({ sendsOk, sendsFailed, ...spans }: ExportCounters): object 
   sends_failed: sendsFailed,
 });
 
-const modelOf = (model: { readonly dtype: string; readonly contextLength: number }): object => ({
-  dtype: model.dtype,
-  context_length: model.contextLength,
+const modelOf = ({ dtype, contextLength, rewrites }: ModelDescription): object => ({
+  dtype,
+  context_length: contextLength,
+  ...(rewrites === undefined ? {} : { rewrites }),
 });
 
 function pathAfter(url: string, prefix: string): string | undefined {

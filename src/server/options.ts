@@ -2,8 +2,9 @@ import type { Logger } from "pino";
 import type { EngineClient } from "../engine/client.js";
 import type { Micros } from "../protocol.js";
 import type { ChatTemplate } from "../runtime/chat-template.js";
-import type { Tokenizer } from "../runtime/tokenizer.js";
+import type { LongInputEncoder, Tokenizer } from "../runtime/tokenizer.js";
 import type { Tracing } from "../tracing/contract.js";
+import type { SamplingDefaults } from "./schema.js";
 
 export interface ServerLimits {
   /** Requests running and waiting; one more is refused with `queue_full`. */
@@ -18,12 +19,16 @@ export interface ServerOptions {
   readonly tokenizer: Tokenizer;
   /** Undefined for a base model; chat is then refused. */
   readonly chatTemplate: ChatTemplate | undefined;
+  /** Takes prompts whose encoding would hold up other requests; without one, everything is encoded at once. */
+  readonly longInputs?: LongInputEncoder | undefined;
   readonly tracing: Tracing;
   readonly logger: Logger;
   /** The one id `model` may have. */
   readonly modelId: string;
   readonly version: string;
   readonly limits: ServerLimits;
+  /** What a request's sampling fields are where it leaves them out; OpenAI's defaults where this has none. */
+  readonly samplingDefaults?: SamplingDefaults;
   /** Ask the engine for each decode step by itself. */
   readonly recordSteps: boolean;
   /** Keyed hash of a caller's identifier. */

@@ -1,13 +1,13 @@
 import { VitrineError } from "../errors.js";
 import type { EngineRequest, ModelDescription } from "../protocol.js";
+import type { GenerateAttributes } from "../tracing/contract.js";
 import type { ServerContext } from "./context.js";
 import type { Exchange } from "./exchange.js";
-import type { Prompt } from "./fields.js";
 import { badField, type GenerationRequest, type MaxTokens } from "./schema.js";
 
 /**
- * From a validated request to what the engine takes: template, tokens, limits. Opens `model.generate`.
- * Throws VitrineError `model_not_found`, `invalid_request`, `context_length_exceeded`.
+ * From a validated request and its tokens to what the engine takes, within the limits. Opens `model.generate`.
+ * Throws VitrineError `invalid_request`, `context_length_exceeded`.
  */
 export function prepare(
   context: ServerContext,
@@ -15,25 +15,15 @@ export function prepare(
   request: GenerationRequest,
   model: ModelDescription,
   id: string,
+  prompt: Int32Array,
 ): EngineRequest {
-  if (request.model !== context.modelId) throw unknownModel(context.modelId);
-  const prompt = encode(context, request.prompt);
   const end = context.clock();
   const room = model.contextLength - prompt.length;
   const maxTokens = request.maxTokens.asked ?? Math.max(0, Math.min(room, request.maxTokens.otherwise));
   const sampling = { ...request.sampling, seed: request.seed ?? context.randomSeed() };
-  const { state } = context.engine;
   const { trace } = exchange.request;
   exchange.tokens = { prompt: prompt.length, completion: 0 };
-  trace?.generating(exchange.bodyReceived, {
-    model: request.model,
-    operation: request.operation,
-    stream: request.stream,
-    maxTokens,
-    sampling,
-    ...(request.user === undefined ? {} : { userIdHash: context.hashUser(request.user) }),
-    ...(state.kind === "ready" ? { device: state.device } : {}),
-  });
+  trace?.generating(exchange.bodyReceived, { ...attributesOf(context, request), maxTokens, sampling });
   trace?.tokenized(exchange.bodyReceived, end, prompt.length);
   checkLength(prompt.length, request, model.contextLength);
   return {
@@ -48,29 +38,36 @@ export function prepare(
   };
 }
 
+/** The trace of a request whose tokenizing ended with `error`. */
+export function traceUntokenized(
+  context: ServerContext,
+  exchange: Exchange,
+  request: GenerationRequest,
+  error: VitrineError,
+): void {
+  const { trace } = exchange.request;
+  const maxTokens = request.maxTokens.asked;
+  const sampling = { ...request.sampling, seed: request.seed };
+  trace?.generating(exchange.bodyReceived, { ...attributesOf(context, request), maxTokens, sampling });
+  trace?.tokenized(exchange.bodyReceived, context.clock(), undefined, error.toWire());
+}
+
+function attributesOf(
+  context: ServerContext,
+  request: GenerationRequest,
+): Omit<GenerateAttributes, "maxTokens" | "sampling"> {
+  const { state } = context.engine;
+  return {
+    model: request.model,
+    operation: request.operation,
+    stream: request.stream,
+    ...(request.user === undefined ? {} : { userIdHash: context.hashUser(request.user) }),
+    ...(state.kind === "ready" ? { device: state.device } : {}),
+  };
+}
+
 export const unknownModel = (modelId: string): VitrineError =>
   new VitrineError("model_not_found", `The model does not exist: this server has \`${modelId}\`.`, { param: "model" });
-
-function encode(context: ServerContext, prompt: Prompt): Int32Array {
-  const { tokenizer, chatTemplate } = context;
-  switch (prompt.kind) {
-    case "text":
-      return tokenizer.encode(prompt.text, { addSpecialTokens: true });
-    case "tokens": {
-      const bad = prompt.ids.findIndex((id) => id >= tokenizer.vocabSize);
-      if (bad < 0) return Int32Array.from(prompt.ids);
-      throw badField(`prompt[${bad}]`, `is not a token of this model: ids go from 0 to ${tokenizer.vocabSize - 1}`);
-    }
-    case "messages":
-      if (chatTemplate === undefined) {
-        throw badField(
-          "messages",
-          "cannot be used, as this model has no chat template: send a prompt to /v1/completions",
-        );
-      }
-      return tokenizer.encode(chatTemplate.render(prompt.messages), { addSpecialTokens: false });
-  }
-}
 
 function checkLength(promptTokens: number, request: GenerationRequest, contextLength: number): void {
   const param = request.prompt.kind === "messages" ? "messages" : "prompt";

@@ -43,12 +43,20 @@ const chatSchema = z.object({
   messages: messagesField,
 });
 
+/** Sampling fields under the names of requests. */
+export type SamplingDefaults = Readonly<
+  Partial<Record<"temperature" | "top_p" | "top_k" | "min_p" | "repetition_penalty", number>>
+>;
+
 type Fields = Readonly<Record<string, unknown>>;
 type SharedData = Pick<z.output<typeof completionSchema>, keyof typeof SHARED_FIELDS>;
 
-/** The request a body asks for. Throws VitrineError `invalid_request` that names the field at fault. */
-export function parseRequest(operation: Operation, body: string): GenerationRequest {
-  const fields = withoutNulls(parseJson(body));
+/**
+ * The request a body asks for; `defaults` stand in for sampling fields that it leaves out, instead of OpenAI's.
+ * Throws VitrineError `invalid_request` that names the field at fault.
+ */
+export function parseRequest(operation: Operation, body: string, defaults: SamplingDefaults = {}): GenerationRequest {
+  const fields = { ...defaults, ...withoutNulls(parseJson(body)) };
   return operation === "chat" ? parseChat(fields) : parseCompletion(fields);
 }
 

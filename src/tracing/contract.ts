@@ -64,8 +64,10 @@ export interface GenerateAttributes {
   readonly model: string;
   readonly operation: "chat" | "text_completion";
   readonly stream: boolean;
-  readonly maxTokens: number;
-  readonly sampling: SamplingParams;
+  /** Undefined where it would have come from the prompt's length, which never got known. */
+  readonly maxTokens: number | undefined;
+  /** Without a seed where none was asked for and none was drawn. */
+  readonly sampling: Omit<SamplingParams, "seed"> & { readonly seed: number | undefined };
   /** Keyed hash of the caller, never the identifier. */
   readonly userIdHash?: string;
   readonly device?: DeviceChoice;
@@ -84,7 +86,8 @@ export interface RequestTrace {
   responseHeaders(): Record<string, string>;
   /** Opens `model.generate`, from `start`. */
   generating(start: Micros, attributes: GenerateAttributes): void;
-  tokenized(start: Micros, end: Micros, promptTokens: number): void;
+  /** `promptTokens` is undefined where tokenizing was given up, for the `error` told. */
+  tokenized(start: Micros, end: Micros, promptTokens: number | undefined, error?: WireError): void;
   /** Turns the engine's events into `queue`, `kv_cache.allocate`, `inference.forward` and the `first_token` annotation. */
   observe(event: RequestEvent): void;
   /** The `stream` span (or `detokenize` when the answer is sent whole): writing to the client. */

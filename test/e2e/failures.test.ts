@@ -33,6 +33,33 @@ describe("a server's end", function () {
     assert.deepEqual(await vitrine.exited, { code: 0, signal: null });
   });
 
+  it("cancels what runs at a second signal, and says so to its client", async () => {
+    const vitrine = await VitrineProcess.start();
+    const stream = await openaiClient(vitrine.url).completions.create({ ...ENDLESS, max_tokens: 1500, stream: true });
+    let signalled = false;
+    await assert.rejects(async () => {
+      for await (const _chunk of stream) {
+        if (signalled) continue;
+        signalled = true;
+        vitrine.signal("SIGTERM");
+        await vitrine.until("it drains", async () => (await fetch(`${vitrine.url}/ready`)).status === 503);
+        vitrine.signal("SIGTERM");
+      }
+    }, OpenAI.APIError);
+    assert.deepEqual(await vitrine.exited, { code: 0, signal: null });
+    assert.ok(
+      vitrine.output.some((line) => line.includes('"outcome":"draining"')),
+      vitrine.output.join("\n"),
+    );
+  });
+
+  it("goes on serving when nobody reads its output any more", async () => {
+    const vitrine = await VitrineProcess.start();
+    vitrine.closeOutput();
+    await openaiClient(vitrine.url).completions.create(STORY);
+    assert.deepEqual(await vitrine.stop(), { code: 0, signal: null });
+  });
+
   it("takes its engine with it, even when killed", async () => {
     const vitrine = await VitrineProcess.start();
     const { enginePid } = vitrine;

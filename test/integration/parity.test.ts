@@ -7,6 +7,7 @@ import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { openModelDirectory } from "../../src/runtime/model-directory.js";
+import { createNativeRunner } from "../../src/runtime/native-runner.js";
 import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node-runner.js";
 import { type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
@@ -18,14 +19,14 @@ interface Candidate {
 }
 
 const CANDIDATES: readonly Candidate[] = [
+  { name: "node", create: createNodeRunner, refuses: [] },
   {
-    name: "node",
-    create: createNodeRunner,
+    name: "native",
+    create: createNativeRunner,
+    // There `auto` takes the node runner.
     refuses: [
-      {
-        graph: /decoder_model_merged/,
-        error: { code: "model_unsupported", message: /inputs that vitrine does not know: use_cache_branch/ },
-      },
+      { graph: /optimum/, error: { code: "model_unsupported", message: /has no GroupQueryAttention/ } },
+      { graph: /phi3-longrope/, error: { code: "model_unsupported", message: /more of attention_mask than/ } },
     ],
   },
 ];
@@ -78,7 +79,7 @@ function load(candidate: Candidate, graph: ParityGraph, maxSequences: number): P
 }
 
 function dtypeOf(file: string): Dtype {
-  const suffix = /_(fp16|q4|q4f16|int8)\.onnx$/.exec(file)?.[1];
+  const suffix = /_(fp16|q4|q4f16|int8|uint8|bnb4)\.onnx$/.exec(file)?.[1];
   return (suffix as Dtype | undefined) ?? "fp32";
 }
 

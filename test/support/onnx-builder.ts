@@ -85,12 +85,16 @@ export interface DecoderSpec {
   readonly symbolicShapes?: boolean;
   /** Puts the embeddings into a file of this name beside the graph. */
   readonly externalData?: string;
+  /** Puts the output head into another one. */
+  readonly externalHead?: string;
 }
 
 export interface BuiltModel {
   readonly graph: Uint8Array;
-  /** The external file's content, when asked for. */
+  /** The embeddings' external file, when asked for. */
   readonly external: Uint8Array;
+  /** External files by name. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
 }
 
 /** Builds a decoder with past and present that ONNX Runtime's CPU provider runs. */
@@ -106,7 +110,7 @@ class DecoderBuilder {
   private readonly inputs: ValueSpec[] = [];
   private readonly outputs: ValueSpec[] = [];
   private readonly random = seeded(7);
-  private external: Uint8Array = new Uint8Array(0);
+  private readonly files: Record<string, Uint8Array> = {};
   private readonly vocab: number;
   private readonly heads: number;
   private readonly headDim: number;
@@ -134,7 +138,11 @@ class DecoderBuilder {
     });
     this.head(x, width);
     this.inputs.push(...(spec.extraInputs ?? []));
-    return { graph: this.model(), external: this.external };
+    return {
+      graph: this.model(),
+      external: this.files[spec.externalData ?? ""] ?? new Uint8Array(0),
+      files: this.files,
+    };
   }
 
   private addPositions(x: string, width: number, ids: "int64" | "int32"): string {
@@ -221,7 +229,7 @@ class DecoderBuilder {
       this.op("Slice", [x, "from", "to", "axis1"], "kept");
       hidden = "kept";
     }
-    this.weights("w_head", [width, this.vocab]);
+    this.weights("w_head", [width, this.vocab], this.spec.externalHead);
     this.op("MatMul", [hidden, "w_head"], "scores");
     this.op("Cast", ["scores"], "logits", [{ name: "to", int: ELEMENT[type] }]);
     const vocab = this.spec.symbolicShapes ? "vocab_size" : this.vocab;
@@ -248,7 +256,7 @@ class DecoderBuilder {
       this.tensors.push(message(...head, [9, data]));
       return;
     }
-    this.external = data;
+    this.files[file] = data;
     const entries = { location: file, offset: "0", length: String(data.length) };
     const external = Object.entries(entries).map(([key, value]): Field => [13, message([1, key], [2, value])]);
     this.tensors.push(message(...head, ...external, [14, 1]));

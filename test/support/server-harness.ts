@@ -16,6 +16,7 @@ export const byteTokenizer: Tokenizer = {
   vocabSize: 257,
   eosTokenIds: [256],
   encode: (text) => Int32Array.from(Buffer.from(text)),
+  leastTokens: () => 0,
   decode: (ids) => Buffer.from(ids).toString(),
   stream(): StreamDecoder {
     const decoder = new TextDecoder();

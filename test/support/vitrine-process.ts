@@ -121,6 +121,12 @@ export class VitrineProcess {
     }
   }
 
+  /** Closes the pipes it writes to, as `| head -1` does. */
+  closeOutput(): void {
+    this.child.stdout?.destroy();
+    this.child.stderr?.destroy();
+  }
+
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
   }

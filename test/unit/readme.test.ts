@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { OPTIONS } from "../../src/config.js";
+import { OPTIONS } from "../../src/options.js";
 
 const inCell = (text: string): string => text.replaceAll("|", "\\|");
 
 describe("README.md", () => {
   it("has exactly the options there are, in their order", () => {
     const rows = Object.values(OPTIONS).map((option) => {
-      const flag = "flag" in option ? `\`--${option.flag} ${inCell(option.value)}\`` : "(environment only)";
+      const flag =
+        "flag" in option ? `\`--${[option.flag, inCell(option.value)].join(" ").trim()}\`` : "(environment only)";
       const fallback = "fallback" in option ? `\`${option.fallback}\`` : "";
       const names = option.env.map((name) => `\`${name}\``).join(", ");
       return `| ${flag} | ${names} | ${fallback} | ${option.help} |`;

@@ -78,13 +78,14 @@ export class Exporter implements TraceStoreReader {
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
     this.#worker = worker;
-    worker.unref();
     let failure = "it ended";
     worker.on("error", (error) => {
       failure = error instanceof Error ? error.message : String(error);
     });
     worker.on("message", (message: FromThread) => this.#receive(message));
     worker.on("exit", () => this.#exited(failure));
+    // After the listeners: adding one for messages keeps the process alive again.
+    worker.unref();
   }
 
   #receive(message: FromThread): void {

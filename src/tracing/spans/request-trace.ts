@@ -46,12 +46,13 @@ export class RecordedRequest implements RequestTrace {
     this.#phases = new EnginePhases(this.maker, this.#generate, deviceName(attributes.device));
   }
 
-  tokenized(start: Micros, end: Micros, promptTokens: number): void {
+  tokenized(start: Micros, end: Micros, promptTokens: number | undefined, error?: WireError): void {
     if (this.#finished) return;
     const parent = this.#generate ?? this.server;
-    this.maker.add("tokenize", start, end, parent, { "ai.prompt.length": promptTokens });
+    const failure = error === undefined ? undefined : endingOf(error, false).error;
+    this.maker.add("tokenize", start, end, parent, { "ai.prompt.length": promptTokens }, failure);
     setAttributes(parent, { "ai.prompt.length": promptTokens, "gen_ai.usage.input_tokens": promptTokens });
-    this.#phases?.submitted(end);
+    if (error === undefined) this.#phases?.submitted(end);
   }
 
   observe(event: RequestEvent): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Command } from "commander";
 import { addOptions, configOf, normalizeArguments } from "../../../src/cli/arguments.js";
-import { OPTIONS } from "../../../src/config.js";
+import { OPTIONS } from "../../../src/options.js";
 
 const parse = (...argv: string[]): Record<string, unknown> => {
   const command = addOptions(new Command()).exitOverride();
@@ -29,7 +29,7 @@ describe("addOptions", () => {
   it("gives every option with a flag its flag, and secrets none", () => {
     const help = addOptions(new Command()).helpInformation();
     for (const row of Object.values(OPTIONS)) {
-      if ("flag" in row) assert.ok(help.includes(`--${row.flag} <`), row.flag);
+      if ("flag" in row) assert.ok(help.includes(`--${row.flag} `), row.flag);
       for (const name of row.env) assert.equal(help.replace(/\s+/g, "").includes(name), "flag" in row, name);
     }
   });
@@ -39,5 +39,8 @@ describe("addOptions", () => {
     assert.equal(config.port, 0);
     assert.equal(config.zipkinEndpoint, "http://z:1/api/v2/spans");
     assert.equal(config.maxSequences, 4);
+    assert.equal(config.fastInt4, "on");
+    assert.equal(configOf(parse("--no-fast-int4"), {}).fastInt4, "off");
+    assert.equal(configOf(parse(), { VITRINE_FAST_INT4: "off" }).fastInt4, "off");
   });
 });

@@ -15,6 +15,8 @@ describe("findGraphFile", () => {
     ["q4", "model_q4.onnx"],
     ["q4f16", "model_q4f16.onnx"],
     ["int8", "model_int8.onnx"],
+    ["uint8", "model_uint8.onnx"],
+    ["bnb4", "model_bnb4.onnx"],
   ];
   const all = withFiles(...names.map(([, name]) => `onnx/${name}`), "onnx/model_quantized.onnx");
   for (const [dtype, name] of names) {
@@ -37,8 +39,8 @@ describe("findGraphFile", () => {
   });
 
   const orders = {
-    cpu: ["q4", "fp32", "int8", "q4f16", "fp16"],
-    cuda: ["q4f16", "fp16", "q4", "fp32", "int8"],
+    cpu: ["q4", "fp32", "int8", "uint8", "q4f16", "fp16", "bnb4"],
+    cuda: ["q4f16", "fp16", "q4", "fp32", "bnb4", "int8", "uint8"],
   } as const;
   for (const provider of ["cpu", "cuda"] as const) {
     it(`chooses in the documented order on ${provider}`, () => {
@@ -71,10 +73,24 @@ describe("findGraphFile", () => {
     assert.throws(() => findGraphFile(folder(), "auto", "cpu"), { code: "model_missing", message: /no model\*\.onnx/ });
   });
 
-  it("names the legacy layout", () => {
-    assert.throws(() => findGraphFile(withFiles("onnx/decoder_model_merged.onnx"), "auto", "cpu"), {
+  it("takes the merged decoders of older repositories, after today's names", () => {
+    const old = withFiles("onnx/decoder_model_merged.onnx", "onnx/decoder_model_merged_quantized.onnx");
+    const path = (name: string) => join(old, "onnx", name);
+    assert.equal(findGraphFile(old, "auto", "cpu").path, path("decoder_model_merged.onnx"));
+    assert.equal(findGraphFile(old, "int8", "cpu").path, path("decoder_model_merged_quantized.onnx"));
+    const both = withFiles("onnx/decoder_model_merged.onnx", "model.onnx");
+    assert.equal(findGraphFile(both, "fp32", "cpu").path, join(both, "model.onnx"));
+  });
+
+  it("names the layout of two graphs, and does not for a type that is missing", () => {
+    const split = ["onnx/decoder_model.onnx", "onnx/decoder_with_past_model.onnx"];
+    assert.throws(() => findGraphFile(withFiles(...split), "auto", "cpu"), {
       code: "model_unsupported",
-      message: /transformers\.js 2 \(decoder_model_merged\.onnx\)/,
+      message: /prompt and past in two graphs \(decoder_model\.onnx\)/,
+    });
+    assert.throws(() => findGraphFile(withFiles(...split, "onnx/decoder_model_merged.onnx"), "q4", "cpu"), {
+      code: "model_missing",
+      message: /has no model_q4\.onnx\. It has: fp32\./,
     });
   });
 

@@ -94,14 +94,59 @@ describe("readGraphSignature", () => {
     });
   }
 
+  it("knows the branch of merged decoders", () => {
+    const branch: GraphValue = { name: "use_cache_branch", type: "bool", shape: [1] };
+    const signature = readGraphSignature([...base.inputs, branch], base.outputs, config);
+    assert.deepEqual(signature.useCacheBranch, { name: "use_cache_branch" });
+    assert.equal(readGraphSignature(base.inputs, base.outputs, config).useCacheBranch, undefined);
+  });
+
+  it("knows the cache of Bloom, GPT-BigCode and ONNX Runtime's GPT-2", () => {
+    const read = (inputs: GraphValue[], outputs: GraphValue[]) =>
+      readGraphSignature([ids("input_ids"), ...inputs], [logits(), ...outputs], { ...config, kvHeads: 4 });
+    const bloom = read(
+      [
+        kv("past_key_values.0.key", ["batch_size x num_heads", 64, "past_sequence_length"]),
+        kv("past_key_values.0.value", ["batch_size x num_heads", "past_sequence_length", 64]),
+      ],
+      present(0),
+    );
+    assert.deepEqual(
+      bloom.cache.map(({ empty, heads, headDim }) => [empty, heads * headDim]),
+      [
+        [[4, 64, 0], 256],
+        [[4, 0, 64], 256],
+      ],
+    );
+    const bigCode = read(
+      [0, 1].map((layer) => kv(`past_key_values.${layer}.key_value`, ["batch_size", "past_sequence_length", 128])),
+      [0, 1].map((layer) => kv(`present.${layer}.key_value`)),
+    );
+    assert.deepEqual([bigCode.layers, bigCode.cache[0]?.empty], [2, [1, 0, 128]]);
+    assert.equal(bigCode.cache[1]?.present, "present.1.key_value");
+    const gpt2 = read([kv("past_0", [2, "batch_size", 12, "past_seq_len", 64])], [kv("present_0")]);
+    assert.deepEqual(
+      [gpt2.layers, gpt2.cache[0]?.present, gpt2.cache[0]?.empty, gpt2.cache[0]?.headDim],
+      [1, "present_0", [2, 1, 12, 0, 64], 1536],
+    );
+  });
+
   const refusals: [string, readonly GraphValue[], readonly GraphValue[], RegExp][] = [
-    ["no input_ids", [ids("pixel_values")], base.outputs, /no input "input_ids" \(it has pixel_values\)/],
+    ["no input_ids", [ids("tokens")], base.outputs, /no input "input_ids" \(it has tokens\)/],
+    ["images", [ids("pixel_values")], base.outputs, /images or audio/],
+    [
+      "embeddings for ids",
+      [ids("inputs_embeds", "float32"), ...past(0)],
+      base.outputs,
+      /decoder of a multimodal model/,
+    ],
+    ["a recurrent state", [...base.inputs, kv("past_conv.0")], base.outputs, /recurrent state/],
     ["no cache, as an encoder", [ids("input_ids")], [logits()], /no past_key_values\.N\.key/],
     [
       "unknown inputs",
-      [...base.inputs, ids("cache_position"), ids("use_cache_branch")],
+      [...base.inputs, ids("cache_position"), ids("cache_indirection")],
       base.outputs,
-      /does not know: cache_position, use_cache_branch/,
+      /does not know: cache_position, cache_indirection/,
     ],
     ["encoder states", [...base.inputs, kv("encoder_hidden_states")], base.outputs, /encoder_hidden_states/],
     [
@@ -118,11 +163,12 @@ describe("readGraphSignature", () => {
       [{ name: "logits", type: "float32", shape: ["batch", 10] }, ...present(0)],
       /"logits" has 2 dim/,
     ],
+    ["a branch that is no bool", [...base.inputs, ids("use_cache_branch")], base.outputs, /is int64, not bool/],
     [
-      "Bloom's cache",
-      [ids("input_ids"), ...past(0, ["batch_x_heads", 64, "past"])],
+      "a cache of two open dimensions",
+      [ids("input_ids"), ...past(0, ["batch", "positions", "width"])],
       base.outputs,
-      /has the shape \[batch_x_heads, 64, past\]/,
+      /has the shape \[batch, positions, width\]/,
     ],
     [
       "a static cache",

@@ -23,6 +23,7 @@ describe("slot cache support", () => {
       present: `present.${layer}.${kind}`,
       heads: 1,
       headDim: 8,
+      empty: [1, 1, 0, 8],
     })),
   );
   const signature: GraphSignature = {
@@ -30,6 +31,7 @@ describe("slot cache support", () => {
     attentionMask: { name: "attention_mask", type: "int64" },
     positionIds: undefined,
     logitsToKeep: undefined,
+    useCacheBranch: undefined,
     logits: { name: "logits", type: "float32" },
     vocabSize: 32,
     cacheType: "float32",

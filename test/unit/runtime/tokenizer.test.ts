@@ -72,6 +72,71 @@ for (const { style, build, firstByte } of STYLES) {
       assert.deepEqual(streamed(tokenizer, bytesOf("a😀").slice(0, -1)), ["a", "", "", "", "\uFFFD"]);
     });
 
+    it("gives nothing for tokens that end within a character, then all of it", () => {
+      const pieces = streamed(tokenizer, [...bytesOf("a中"), ...bytesOf("😀").slice(0, 3), ...bytesOf("b")]);
+      assert.deepEqual(pieces.slice(0, 4), ["a", "", "", "中"]);
+      // Three bytes of four are no character, once another one follows.
+      assert.deepEqual(pieces.slice(4, 7), ["", "", ""]);
+      assert.match(pieces.slice(7).join(""), /^\uFFFD+b$/);
+    });
+
+    it("does not let a special token cut a character in two", () => {
+      const special = firstByte === 2 ? 1 : 2;
+      const ids = bytesOf("x😀中").flatMap((id) => [id, special]);
+      assert.equal(streamed(tokenizer, ids).join(""), "x😀中");
+    });
+
+    it("streams CJK, emoji of several characters and flags as they are", () => {
+      for (const text of ["你好，世界。今日は", "👩‍👩‍👧👍🏽🇩🇪", "한국어 텍스트", "ਪੰਜਾਬੀ", "\u0301combining e\u0301"]) {
+        const pieces = streamed(tokenizer, encode(text));
+        assert.equal(pieces.join(""), text);
+        for (const piece of pieces) assert.ok(!piece.includes("\uFFFD"), `${text}: ${JSON.stringify(piece)}`);
+      }
+    });
+
+    it("writes added tokens that are not special, between words and within characters", async () => {
+      const file = build() as { added_tokens: object[] };
+      const id = tokenizer.vocabSize;
+      const added = {
+        id,
+        content: "<tool>",
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: false,
+      };
+      const other = await load({ ...file, added_tokens: [...file.added_tokens, added] });
+      const parts = [
+        encode("hello"),
+        [id],
+        encode(" world"),
+        [id, id],
+        bytesOf("😀"),
+        [id],
+        bytesOf("é").slice(0, 1),
+        [id],
+        bytesOf("z"),
+      ];
+      const ids = parts.flatMap((part) => [...part]);
+      assert.equal(streamed(other, ids).join(""), other.decode(ids));
+      assert.equal(other.decode(ids).split("<tool>").length, 6);
+      assert.ok(other.decode(ids).includes("<tool><tool>😀<tool>"));
+      assert.deepEqual(
+        [...other.encode("hello<tool>hello", { addSpecialTokens: false })].filter((one) => one === id),
+        [id],
+      );
+    });
+
+    it("keeps every space between words, and drops the first of a text at most", () => {
+      const text = "hello   world  hello ";
+      const prompt = encode("hello");
+      assert.equal(streamed(tokenizer, encode(text)).join(""), text);
+      const continued = streamed(tokenizer, encode(" world  hello"), prompt).join("");
+      assert.equal(continued.trimStart(), "world  hello");
+      assert.ok(continued.startsWith(" "));
+    });
+
     it("keeps going after bytes that are no text", () => {
       const ids = [...Array<number>(40).fill(firstByte + 0xff), ...bytesOf("ok")];
       assert.equal(streamed(tokenizer, ids).join(""), tokenizer.decode(ids));

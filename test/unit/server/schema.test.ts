@@ -241,3 +241,31 @@ describe("request schema", () => {
     assert.deepEqual(parseRequest("text_completion", body).ignoredFields, ["foo", "service_tier"]);
   });
 });
+
+describe("parseRequest with a model's defaults", () => {
+  const defaults = { temperature: 0.6, top_p: 0.9, top_k: 20, min_p: 0.05, repetition_penalty: 1.1 };
+  const sampling = (fields: object, operation: Operation = "text_completion") =>
+    parseRequest(operation, operation === "chat" ? chat(fields) : completion(fields), defaults).sampling;
+
+  it("takes them for what the request leaves out or says null to, on both routes", () => {
+    const expected = { temperature: 0.6, topP: 0.9, topK: 20, minP: 0.05, repetitionPenalty: 1.1 };
+    for (const operation of ["chat", "text_completion"] as const) {
+      const { presencePenalty: _, frequencyPenalty: __, ...used } = sampling({ temperature: null }, operation);
+      assert.deepEqual(used, expected);
+    }
+  });
+
+  it("takes the request's own values first, 0 among them", () => {
+    const { temperature, topP, topK } = sampling({ temperature: 0, top_p: 1, top_k: 0 });
+    assert.deepEqual([temperature, topP, topK], [0, 1, 0]);
+  });
+
+  it("has OpenAI's without them", () => {
+    const { temperature, topP, topK, repetitionPenalty } = parseRequest("chat", chat()).sampling;
+    assert.deepEqual([temperature, topP, topK, repetitionPenalty], [1, 1, 0, 1]);
+  });
+
+  it("does not report them as fields without effect", () => {
+    assert.deepEqual(parseRequest("chat", chat(), defaults).ignoredFields, []);
+  });
+});

@@ -120,6 +120,38 @@ describe("request outcomes", () => {
     assert.equal(harness.span("post /v1/chat/completions").tags?.["http.status_code"], "404");
   });
 
+  it("ends tokenizing that was given up, and waits for nothing after it", () => {
+    for (const [error, tree] of [
+      [
+        { code: "request_timeout", message: "it took too long" },
+        [
+          "post /v1/chat/completions !request_timeout: it took too long",
+          "  model.generate !request_timeout: it took too long",
+          "    tokenize !request_timeout: it took too long",
+        ],
+      ],
+      [
+        { code: "context_length_exceeded", message: "too long" },
+        [
+          "post /v1/chat/completions !context_length_exceeded",
+          "  model.generate !context_length_exceeded",
+          "    tokenize !context_length_exceeded",
+        ],
+      ],
+      [{ code: "client_closed", message: "gone" }, ["post /v1/chat/completions", "  model.generate", "    tokenize"]],
+    ] as const) {
+      const harness = new Harness();
+      const trace = harness.requests.start(INCOMING);
+      trace.generating(600, { ...GENERATE, maxTokens: undefined });
+      trace.tokenized(600, 9_000, undefined, error);
+      trace.finish({ status: 504, at: 9_100, error });
+      assert.deepEqual(harness.tree(), tree);
+      const { tags, duration } = harness.span("tokenize");
+      assert.deepEqual([duration, tags?.["ai.prompt.length"]], [8_400, undefined]);
+      assert.equal(harness.span("model.generate").tags?.["ai.max_tokens"], undefined);
+    }
+  });
+
   it("marks an error status that came without an error", () => {
     const harness = new Harness();
     harness.requests.start(INCOMING).finish({ status: 500, at: 300 });

@@ -1,0 +1,215 @@
+/**
+ * The one table of options: a row is a command-line flag, its environment names, its default and its check.
+ * `vitrine --help`, the README's table and `loadConfig` come from it.
+ */
+import { z } from "zod";
+
+export interface OptionRow {
+  /** Long flag without dashes; absent for secrets, which do not belong on a command line. */
+  readonly flag?: string;
+  /** Placeholder of the value in help texts; empty for a switch, `--no-…`, whose value is then `off`. */
+  readonly value: string;
+  /** Environment names; the first that is set wins. */
+  readonly env: readonly string[];
+  readonly fallback?: string;
+  readonly help: string;
+  readonly schema: z.ZodType;
+}
+
+const text = z.string().min(1, "must not be empty");
+const integer = (least: number, most: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d+$/, `expected ${what}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `expected ${what}`);
+
+const duration = z
+  .string()
+  .regex(/^\d+(\.\d+)?(ms|s|m)$/, "expected a duration with its unit, such as 500ms, 30s or 2m")
+  .transform((value) => Number.parseFloat(value) * (value.endsWith("ms") ? 1 : value.endsWith("s") ? 1000 : 60_000))
+  // Node's timers hold 31 bits of milliseconds.
+  .refine((value) => value < 2 ** 31, "expected at most 24 days");
+
+const device = z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
+  error: "expected one of auto, cpu, cuda, cuda:N",
+});
+
+export const zipkinUrl = z
+  .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })
+  .transform((value) => {
+    const url = new URL(value);
+    // A bare collector address means its v2 endpoint.
+    if (url.pathname === "/") url.pathname = "/api/v2/spans";
+    return url.href;
+  });
+
+const positiveDuration = duration.refine((value) => value > 0, "expected more than 0");
+
+const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
+  z.enum(values, { error: `expected one of ${values.join(", ")}` });
+
+export const OPTIONS = {
+  model: {
+    flag: "model",
+    value: "DIR|NAME",
+    env: ["VITRINE_MODEL"],
+    fallback: "tiny",
+    schema: text,
+    help: "model directory, or the name of one under models/",
+  },
+  host: {
+    flag: "host",
+    value: "ADDRESS",
+    env: ["VITRINE_HOST"],
+    fallback: "127.0.0.1",
+    schema: text,
+    help: "address to listen on",
+  },
+  port: {
+    flag: "port",
+    value: "PORT",
+    env: ["VITRINE_PORT"],
+    fallback: "8080",
+    schema: integer(0, 65535, "a port from 0 to 65535"),
+    help: "port to listen on; 0 takes a free one",
+  },
+  device: {
+    flag: "device",
+    value: "DEVICE",
+    env: ["VITRINE_DEVICE"],
+    fallback: "auto",
+    schema: device,
+    help: "auto, cpu, cuda or cuda:N; auto takes CUDA where it works",
+  },
+  dtype: {
+    flag: "dtype",
+    value: "TYPE",
+    env: ["VITRINE_DTYPE"],
+    fallback: "auto",
+    schema: oneOf("auto", "fp32", "fp16", "q4", "q4f16", "int8", "uint8", "bnb4"),
+    help: "which of the model's files: auto, fp32, fp16, q4, q4f16, int8, uint8 or bnb4",
+  },
+  runtime: {
+    flag: "runtime",
+    value: "RUNTIME",
+    env: ["VITRINE_RUNTIME"],
+    fallback: "auto",
+    schema: oneOf("auto", "native", "node"),
+    help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph",
+  },
+  fastInt4: {
+    flag: "no-fast-int4",
+    value: "",
+    env: ["VITRINE_FAST_INT4"],
+    fallback: "on",
+    schema: oneOf("on", "off"),
+    help: "multiply 4-bit weights as the file says, not with 8-bit activations (in the environment: off)",
+  },
+  threads: {
+    flag: "threads",
+    value: "N",
+    env: ["VITRINE_THREADS"],
+    fallback: "0",
+    schema: integer(0, 1024, "a number of threads from 0 to 1024"),
+    help: "threads of one forward pass; 0 lets ONNX Runtime choose",
+  },
+  maxSequences: {
+    flag: "max-sequences",
+    value: "N",
+    env: ["VITRINE_MAX_SEQUENCES"],
+    fallback: "32",
+    schema: integer(1, 1024, "a number from 1 to 1024"),
+    help: "most requests that generate at once",
+  },
+  maxQueue: {
+    flag: "max-queue",
+    value: "N",
+    env: ["VITRINE_MAX_QUEUE"],
+    fallback: "256",
+    schema: integer(0, 1_000_000, "a number from 0 to 1000000"),
+    help: "most requests that wait; one more is refused with 429",
+  },
+  requestTimeout: {
+    flag: "request-timeout",
+    value: "DURATION",
+    env: ["VITRINE_REQUEST_TIMEOUT"],
+    fallback: "5m",
+    schema: positiveDuration,
+    help: "longest time one request may take",
+  },
+  shutdownTimeout: {
+    flag: "shutdown-timeout",
+    value: "DURATION",
+    env: ["VITRINE_SHUTDOWN_TIMEOUT"],
+    fallback: "30s",
+    schema: duration,
+    help: "how long running requests may go on after SIGTERM",
+  },
+  zipkinEndpoint: {
+    flag: "zipkin-endpoint",
+    value: "URL",
+    env: ["VITRINE_ZIPKIN_ENDPOINT", "ZIPKIN_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT"],
+    schema: zipkinUrl,
+    help: "Zipkin collector; http://host:9411 means its /api/v2/spans",
+  },
+  propagation: {
+    flag: "propagation",
+    value: "FORMAT",
+    env: ["VITRINE_PROPAGATION"],
+    fallback: "b3multi",
+    schema: oneOf("b3multi", "b3", "w3c"),
+    help: "trace headers to send: b3multi, b3 or w3c; all are accepted",
+  },
+  sampleRate: {
+    flag: "sample-rate",
+    value: "SHARE",
+    env: ["VITRINE_SAMPLE_RATE"],
+    fallback: "1",
+    schema: z
+      .string()
+      .regex(/^(0|1|0?\.\d+|1\.0+|0\.\d+)$/, "expected a share from 0 to 1")
+      .transform(Number),
+    help: "share of traces kept, 0 to 1, where the caller did not decide",
+  },
+  traceStore: {
+    flag: "trace-store",
+    value: "on|off",
+    env: ["VITRINE_TRACE_STORE"],
+    fallback: "on",
+    schema: oneOf("on", "off"),
+    help: "keep the last traces in memory, served under /zipkin",
+  },
+  traceDetail: {
+    flag: "trace-detail",
+    value: "phase|step",
+    env: ["VITRINE_TRACE_DETAIL"],
+    fallback: "phase",
+    schema: oneOf("phase", "step"),
+    help: "one span for all decode steps, or one for each",
+  },
+  serviceName: {
+    flag: "service-name",
+    value: "NAME",
+    env: ["VITRINE_SERVICE_NAME", "OTEL_SERVICE_NAME"],
+    fallback: "vitrine",
+    schema: text,
+    help: "this service's name in traces",
+  },
+  logLevel: {
+    flag: "log-level",
+    value: "LEVEL",
+    env: ["VITRINE_LOG_LEVEL", "LOG_LEVEL"],
+    fallback: "info",
+    schema: oneOf("fatal", "error", "warn", "info", "debug", "trace", "silent"),
+    help: "fatal, error, warn, info, debug, trace or silent",
+  },
+  userHashKey: {
+    value: "SECRET",
+    env: ["VITRINE_USER_HASH_KEY"],
+    schema: text.optional(),
+    help: "key of user_id_hash in spans; without it a new random one at each start",
+  },
+} as const satisfies Record<string, OptionRow>;
+
+export type OptionName = keyof typeof OPTIONS;
