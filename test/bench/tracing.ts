@@ -7,9 +7,9 @@ import { type AddressInfo, createServer as createTcpServer, type Server as TcpSe
 import { type VitrineOptions, VitrineProcess } from "../support/vitrine-process.js";
 import { compare, interleave, report } from "./report.js";
 
-const ROUNDS = 15;
-const STREAMS = 4;
-const TOKENS = 128;
+const ROUNDS = 60;
+const STREAMS = 8;
+const TOKENS = 400;
 
 async function listening(server: Server | TcpServer): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -69,7 +69,7 @@ try {
   const costs = await interleave(variants, ROUNDS);
   const [peer, ...traced] = servers.map(({ name }) => name);
   const rows = traced.map((name) => ({
-    name: `${STREAMS} streams of ${TOKENS} tokens, ${name}`,
+    name: `${STREAMS} stories at once, ${name}`,
     against: peer ?? "",
     ...compare(costs.get(name) ?? [], costs.get(peer ?? "") ?? []),
     target: 0.98,
