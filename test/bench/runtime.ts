@@ -47,7 +47,7 @@ const LEVEL_4: readonly Work[] = [
   decode(128, 16, 10, { [TRANSFORMERS]: 1.35 }),
   decode(1500, 16, 8, { [TRANSFORMERS]: 2.3 }),
 ];
-const TINY: readonly Work[] = [decode(128, 64, 10), decode(1500, 64, 10), prefill(512, 10)];
+const TINY: readonly Work[] = [decode(128, 64, 10), decode(1500, 32, 10), prefill(512, 10)];
 
 const EVERYONE: readonly PeerName[] = [NATIVE, NODE, TRANSFORMERS, LLAMA, GENAI];
 const CONTEXT = 2048;
