@@ -1,4 +1,5 @@
 import { ERRORS, type OpenAiErrorType, VitrineError, type WireError } from "../errors.js";
+import type { CancelCause } from "../protocol.js";
 
 /** OpenAI's error object. */
 export interface ErrorBody {
@@ -46,6 +47,18 @@ export const requestTimedOut = (timeoutMs: number): VitrineError =>
 
 export const serverDraining = (): VitrineError =>
   new VitrineError("draining", "The server is shutting down: send the request to another one, or try again soon.");
+
+/** What a request that was cancelled tells its client. */
+export function cancelError(cause: CancelCause, requestTimeoutMs: number): VitrineError {
+  switch (cause) {
+    case "client_gone":
+      return clientClosed();
+    case "timeout":
+      return requestTimedOut(requestTimeoutMs);
+    case "drain":
+      return serverDraining();
+  }
+}
 
 /** What a handler, Fastify or Node threw, as a row of the table. Messages not written by us never get out. */
 export function toVitrineError(thrown: unknown): VitrineError {

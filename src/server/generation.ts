@@ -3,7 +3,7 @@ import type { CancelCause, EngineRequest, FinishReason, Micros, Outcome, Request
 import type { StreamDecoder } from "../runtime/tokenizer.js";
 import type { TokenCounts } from "./answer-format.js";
 import type { ServerContext } from "./context.js";
-import { clientClosed, framesOf, requestTimedOut, serverDraining, toVitrineError } from "./error-response.js";
+import { cancelError, framesOf, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";
 import type { GenerationRequest } from "./schema.js";
 import { StopMatcher } from "./stop-matcher.js";
@@ -50,7 +50,7 @@ export class Generation implements Abortable {
 
   abort(cause: CancelCause): void {
     if (this.#settled) return;
-    this.#fail(this.#cancelled(cause));
+    this.#fail(cancelError(cause, this.context.limits.requestTimeoutMs));
     this.context.engine.cancel(this.request.id, cause);
   }
 
@@ -91,7 +91,7 @@ export class Generation implements Abortable {
         break;
       }
       case "cancelled":
-        this.#fail(this.#cancelled(outcome.cause));
+        this.#fail(cancelError(outcome.cause, this.context.limits.requestTimeoutMs));
         break;
       case "failed":
         this.#fail(VitrineError.fromWire(outcome.error));
@@ -133,16 +133,5 @@ export class Generation implements Abortable {
 
   #tokens(): TokenCounts {
     return { prompt: this.request.prompt.length, completion: this.#completionTokens };
-  }
-
-  #cancelled(cause: CancelCause): VitrineError {
-    switch (cause) {
-      case "client_gone":
-        return clientClosed();
-      case "timeout":
-        return requestTimedOut(this.context.limits.requestTimeoutMs);
-      case "drain":
-        return serverDraining();
-    }
   }
 }

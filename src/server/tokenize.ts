@@ -1,8 +1,7 @@
-import type { VitrineError } from "../errors.js";
 import type { CancelCause } from "../protocol.js";
 import { type EncodeInput, type LongInputEncoder, tooLong } from "../runtime/tokenizer.js";
 import type { ServerContext } from "./context.js";
-import { clientClosed, requestTimedOut, serverDraining, toVitrineError } from "./error-response.js";
+import { cancelError, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";
 import type { Prompt } from "./fields.js";
 import { traceUntokenized } from "./prepare.js";
@@ -64,18 +63,7 @@ class LongTokenizing implements Abortable {
   }
 
   abort(cause: CancelCause): void {
-    this.#controller.abort(this.#reason(cause));
-  }
-
-  #reason(cause: CancelCause): VitrineError {
-    switch (cause) {
-      case "client_gone":
-        return clientClosed();
-      case "timeout":
-        return requestTimedOut(this.context.limits.requestTimeoutMs);
-      case "drain":
-        return serverDraining();
-    }
+    this.#controller.abort(cancelError(cause, this.context.limits.requestTimeoutMs));
   }
 }
 
