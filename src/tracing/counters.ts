@@ -23,8 +23,6 @@ export const DROP_CAUSES = [
   "shutdown",
 ] as const;
 
-export type DropCause = (typeof DROP_CAUSES)[number];
-
 const SLOTS = ["read", "queued", "delivered", "sendsOk", "sendsFailed", ...DROP_CAUSES] as const;
 export type Slot = (typeof SLOTS)[number];
 const INDEX = Object.fromEntries(SLOTS.map((name, index) => [name, index])) as Record<Slot, number>;

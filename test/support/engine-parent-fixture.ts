@@ -1,5 +1,6 @@
 /** A parent of an engine process that prints the child's log lines and waits for its own end. */
 import { createEngineClient } from "../../src/engine/client.js";
+import { GREEDY } from "./engine-requests.js";
 
 const client = createEngineClient({
   entry: new URL("./engine-fixture.js", import.meta.url),
@@ -8,16 +9,6 @@ const client = createEngineClient({
 });
 client.onState(({ kind }) => {
   if (kind !== "ready") return;
-  const sampling = {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    seed: 0,
-  };
-  const endless = { id: "endless", prompt: Int32Array.of(1), maxTokens: 90_000, stopTokenIds: [], sampling };
+  const endless = { id: "endless", prompt: Int32Array.of(1), maxTokens: 90_000, stopTokenIds: [], sampling: GREEDY };
   client.submit({ ...endless, submittedAt: 0, recordSteps: false }, ({ type }) => process.stdout.write(`${type}\n`));
 });
