@@ -24,6 +24,12 @@ export interface SamplingParams {
   readonly topK: number;
   /** Keep tokens at least this fraction as likely as the likeliest; 0 keeps all. */
   readonly minP: number;
+  /** Locally typical mass in (0, 1] (arXiv:2202.00666); 1 keeps all. */
+  readonly typicalP: number;
+  /** Added to the logits of these token ids before anything else (OpenAI's `logit_bias`). */
+  readonly logitBias: readonly (readonly [token: number, bias: number])[];
+  /** No id that ends the sequence is chosen before this many tokens of output. */
+  readonly minTokens: number;
   /** Multiplicative penalty on tokens of prompt and output (CTRL, arXiv:1909.05858); 1 is none. */
   readonly repetitionPenalty: number;
   /** OpenAI's additive penalties on tokens of the output; 0 is none. */
@@ -48,6 +54,37 @@ export interface EngineRequest {
   readonly submittedAt: Micros;
   /** Record every decode step by itself (`--trace-detail step`). */
   readonly recordSteps: boolean;
+  /** Higher goes first; requests of one priority are served first in, first out. -10 to 10. */
+  readonly priority: number;
+  /** Cached prompts are shared only among requests with the same salt, so that timing tells a caller nothing of others'. */
+  readonly cacheSalt: string;
+  /** Report log probabilities of each chosen token and this many likeliest alternatives, 0 to 20. Absent: none. */
+  readonly logprobs?: number;
+  /** Report those of the prompt's own tokens too (`echo` with `logprobs`). */
+  readonly promptLogprobs?: boolean;
+  /** What the output must be; absent: anything. */
+  readonly grammar?: Grammar;
+}
+
+/** A language that the output is held to, token by token. */
+export type Grammar =
+  /** Any JSON object. */
+  | { readonly kind: "json_object" }
+  /** JSON that validates against this schema (JSON Schema, as text). */
+  | { readonly kind: "json_schema"; readonly schema: string }
+  /** Text of a grammar in the notation of `src/runtime/grammar/`. */
+  | { readonly kind: "ebnf"; readonly text: string };
+
+/** Log probability of a token, natural logarithm, of the model's own distribution before any sampling parameter. */
+export interface TokenLogprob {
+  readonly token: number;
+  readonly logprob: number;
+}
+
+/** What `logprobs` asks for, for one position. */
+export interface PositionLogprobs extends TokenLogprob {
+  /** The likeliest tokens, best first. */
+  readonly top: readonly TokenLogprob[];
 }
 
 export type DeviceRequest = "auto" | "cpu" | `cuda` | `cuda:${number}`;
@@ -182,7 +219,10 @@ export type Outcome =
   | { readonly kind: "cancelled"; readonly cause: CancelCause }
   | { readonly kind: "failed"; readonly error: WireError };
 
-/** Events of one request, in order: admitted, prefilled, token…, ended. `ended` comes exactly once, whatever happened. */
+/**
+ * Events of one request, in order: admitted, prefilled, token…, ended; between two tokens it may be preempted, and then
+ * admitted and prefilled again. `ended` comes exactly once, whatever happened.
+ */
 export type RequestEvent =
   | {
       readonly type: "admitted";
@@ -191,7 +231,17 @@ export type RequestEvent =
       readonly allocation: AllocationStats;
     }
   | { readonly type: "prefilled"; readonly id: RequestId; readonly forward: ForwardStats }
-  | { readonly type: "token"; readonly id: RequestId; readonly token: number; readonly at: Micros }
+  /** For each token of the prompt but the first, which nothing precedes. */
+  | { readonly type: "prompt_logprobs"; readonly id: RequestId; readonly positions: readonly PositionLogprobs[] }
+  | {
+      readonly type: "token";
+      readonly id: RequestId;
+      readonly token: number;
+      readonly at: Micros;
+      readonly logprobs?: PositionLogprobs;
+    }
+  /** It gave up its cache to older requests and waits again; `admitted` and `prefilled` follow once more. */
+  | { readonly type: "preempted"; readonly id: RequestId; readonly at: Micros; readonly decode?: ForwardStats }
   | {
       readonly type: "ended";
       readonly id: RequestId;

@@ -35,6 +35,8 @@ export function prepare(
     // Waiting begins where tokenizing ended, so that no part of the request's life is outside its spans.
     submittedAt: end,
     recordSteps: context.recordSteps,
+    priority: 0,
+    cacheSalt: "",
   };
 }
 

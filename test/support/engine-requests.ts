@@ -5,6 +5,9 @@ export const GREEDY: SamplingParams = {
   topP: 1,
   topK: 0,
   minP: 0,
+  typicalP: 1,
+  logitBias: [],
+  minTokens: 0,
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
@@ -20,6 +23,8 @@ export function engineRequest(fields: Partial<EngineRequest> & { readonly id: Re
     sampling: GREEDY,
     submittedAt: 0,
     recordSteps: false,
+    priority: 0,
+    cacheSalt: "",
     ...fields,
   };
 }

@@ -45,7 +45,8 @@ export class EnginePhases {
     if (event.type === "admitted") this.#admitted(event);
     else if (event.type === "prefilled") this.#prefilled(event.forward);
     else if (event.type === "token") this.#token(event.at);
-    else {
+    else if (event.type === "preempted") this.#preempted(event.at, event.decode);
+    else if (event.type === "ended") {
       this.outcome = event.outcome;
       if (event.decode !== undefined) this.#decoded(event.decode);
       this.close(event.at, failureOf(event.outcome));
@@ -58,7 +59,7 @@ export class EnginePhases {
   }
 
   #admitted({ queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
-    this.#queuedMicros = queue.end - queue.start;
+    this.#queuedMicros = (this.#queuedMicros ?? 0) + queue.end - queue.start;
     this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
     this.#child("kv_cache.allocate", allocation.start, allocation.end, {
       "ai.kv.tokens": allocation.tokens,
@@ -71,8 +72,8 @@ export class EnginePhases {
   }
 
   #prefilled(forward: ForwardStats): void {
-    this.#prefillMicros = forward.end - forward.start;
-    this.#inferenceStart = forward.start;
+    this.#prefillMicros = (this.#prefillMicros ?? 0) + forward.end - forward.start;
+    this.#inferenceStart ??= forward.start;
     this.#forward(forward, { "ai.batch.size": rounded(forward.meanBatchSize, 2) });
     this.#enter("decode", forward.end);
   }
@@ -85,8 +86,15 @@ export class EnginePhases {
     this.maker.annotate(this.parent, "first_token", at);
   }
 
+  /** It waits again: what follows is a second queue, allocation and prefill. */
+  #preempted(at: Micros, decode: ForwardStats | undefined): void {
+    if (decode !== undefined) this.#decoded(decode);
+    this.maker.annotate(this.parent, "preempted", at);
+    this.#enter("queue", at);
+  }
+
   #decoded(forward: ForwardStats): void {
-    this.#decodeMicros = forward.end - forward.start;
+    this.#decodeMicros = (this.#decodeMicros ?? 0) + forward.end - forward.start;
     this.#forward(forward, { "ai.batch.mean_size": rounded(forward.meanBatchSize, 2) });
     this.#phase = "none";
   }
@@ -119,7 +127,7 @@ export class EnginePhases {
   close(at: Micros, error: WireError | undefined): void {
     const start = this.#phaseStart;
     if (this.#phase === "queue") {
-      this.#queuedMicros = at - start;
+      this.#queuedMicros = (this.#queuedMicros ?? 0) + at - start;
       this.#child("queue", start, at, {}, error);
     }
     if (this.#phase === "prefill") {
