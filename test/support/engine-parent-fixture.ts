@@ -10,5 +10,7 @@ const client = createEngineClient({
 client.onState(({ kind }) => {
   if (kind !== "ready") return;
   const endless = { id: "endless", prompt: Int32Array.of(1), maxTokens: 90_000, stopTokenIds: [], sampling: GREEDY };
-  client.submit({ ...endless, submittedAt: 0, recordSteps: false }, ({ type }) => process.stdout.write(`${type}\n`));
+  client.submit({ ...endless, submittedAt: 0, recordSteps: false, priority: 0, cacheSalt: "" }, ({ type }) =>
+    process.stdout.write(`${type}\n`),
+  );
 });
