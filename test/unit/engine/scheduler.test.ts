@@ -424,7 +424,7 @@ describe("Scheduler", () => {
 
   describe("guesses", () => {
     /** How many tokens are before the one that follows a row's logits at this position. */
-    const before = ({ past, tokens, logits = 1 }: RunnerRow, position: number): number =>
+    const tokensBefore = ({ past, tokens, logits = 1 }: RunnerRow, position: number): number =>
       past + tokens.length - logits + position + 1;
     /** A text that repeats itself: 1 2 3 4 5 1 2 3 4 5 … */
     const cycle = (length: number): number => 1 + (length % 5);
@@ -435,7 +435,7 @@ describe("Scheduler", () => {
       const { scheduler, events, step } = makeScheduler({ slots: 2 });
       scheduler.submit(repeating());
       let steps = 0;
-      while (step((_, row, position) => cycle(before(row, position))) !== undefined) steps++;
+      while (step((_, row, position) => cycle(tokensBefore(row, position))) !== undefined) steps++;
       assert.deepEqual(
         tokensOf(events, "a"),
         Array.from({ length: 30 }, (_, i) => cycle(7 + i)),
@@ -447,7 +447,7 @@ describe("Scheduler", () => {
       const { scheduler, events, step } = makeScheduler({ slots: 2 });
       scheduler.submit(repeating({ prompt: Int32Array.of(7, 8, 9, 7, 8, 9, 7, 8), maxTokens: 40 }));
       const text = (length: number): number => (length % 7 === 0 ? 60 : 7 + (length % 3));
-      while (step((_, row, position) => text(before(row, position))) !== undefined);
+      while (step((_, row, position) => text(tokensBefore(row, position))) !== undefined);
       assert.deepEqual(
         tokensOf(events, "a"),
         Array.from({ length: 40 }, (_, i) => text(8 + i)),
@@ -465,7 +465,7 @@ describe("Scheduler", () => {
         let widest = 0;
         const choose = (_: string, row: RunnerRow, position: number): Choice => {
           if (row.past > 0) widest = Math.max(widest, row.tokens.length);
-          return cycle(before(row, position));
+          return cycle(tokensBefore(row, position));
         };
         for (let i = 0; i < 20; i++) step(choose);
         assert.equal(widest, 1);
@@ -480,7 +480,7 @@ describe("Scheduler", () => {
       while (
         step((_, row, position) => {
           if (row.past > 0 && position === 0 && row.tokens.length > 1) guessed++;
-          return cycle(before(row, position));
+          return cycle(tokensBefore(row, position));
         }) !== undefined
       );
       assert.equal(guessed, 8, "one trial");
