@@ -56,10 +56,13 @@ export function distribution(logits: Float32Array, params: SamplingParams): Cand
 function typical(candidates: readonly Candidate[], mass: number): Candidate[] {
   const entropy = candidates.reduce((sum, { probability: p }) => sum - (p === 0 ? 0 : p * Math.log(p)), 0);
   const distance = ({ probability }: Candidate): number => Math.abs(-Math.log(probability) - entropy);
-  const nearest = [...candidates].sort((a, b) => distance(a) - distance(b));
   let reached = 0;
-  const last = nearest.find(({ probability }) => (reached += probability) >= mass) ?? nearest.at(-1);
-  const farthest = last === undefined ? 0 : distance(last);
+  let farthest = 0;
+  for (const candidate of [...candidates].sort((a, b) => distance(a) - distance(b))) {
+    if (reached >= mass) break;
+    reached += candidate.probability;
+    farthest = distance(candidate);
+  }
   return normalized(candidates.filter((candidate) => distance(candidate) <= farthest + 1e-12));
 }
 
