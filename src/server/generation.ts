@@ -68,7 +68,7 @@ export class Generation implements Abortable {
       this.context.logger.error({ request_id: this.exchange.request.id, stack: framesOf(thrown) }, "decoding failed");
       this.#giveUp(toVitrineError(thrown));
     } finally {
-      if (event.type === "ended") this.#leftEngine(choice, event.at);
+      if (event.type === "ended") this.#leftEngine(choice);
     }
   }
 
@@ -108,9 +108,9 @@ export class Generation implements Abortable {
     }
   }
 
-  #leftEngine(choice: Choice, at: Micros): void {
+  #leftEngine(choice: Choice): void {
     this.#atEngine.delete(choice);
-    this.context.admission.ended(at);
+    this.context.admission.ended();
     if (this.#atEngine.size === 0) this.#release();
   }
 
