@@ -2,9 +2,11 @@ import { VitrineError } from "../errors.js";
 import type { EngineCommand, EngineEvent, Micros } from "../protocol.js";
 import type { StepTiming } from "./forward-timings.js";
 import { KvCache } from "./kv-cache.js";
+import type { Plan } from "./plan.js";
 import type { ModelRunner } from "./runner.js";
 import { Sampler } from "./sampler.js";
-import { type Plan, Scheduler } from "./scheduler.js";
+import { Scheduler, type StepResults } from "./scheduler.js";
+import type { Sequence } from "./sequence.js";
 import { StatsPublisher } from "./stats-publisher.js";
 import { systemTimers, type Timers } from "./timers.js";
 
@@ -12,6 +14,11 @@ export interface EngineOptions {
   readonly runner: ModelRunner;
   /** Most sequences that run at once: the runner's slots. */
   readonly maxSequences: number;
+  /** Most tokens of KV cache; as many as all sequences could need when absent. */
+  readonly kvTokens?: number;
+  /** Most prompt tokens in one step. */
+  readonly prefillChunk?: number;
+  readonly targetTpotMs?: number;
   readonly clock: () => Micros;
   /** Takes the events of one step, never an empty array. */
   readonly emit: (events: readonly EngineEvent[]) => void;
@@ -19,6 +26,9 @@ export interface EngineOptions {
   readonly turn?: () => Promise<void>;
   readonly timers?: Timers;
 }
+
+/** More is no faster a token, and streams wait longer for their next one. */
+const PREFILL_CHUNK = 256;
 
 /** A command to a loaded engine. */
 export type RunningCommand = Exclude<EngineCommand, { readonly type: "load" }>;
@@ -40,18 +50,22 @@ export class Engine {
   #state: "running" | "stopping" | "stopped" = "running";
 
   constructor(options: EngineOptions) {
-    const { runner, maxSequences, clock } = options;
-    const cache = new KvCache(maxSequences, runner.model.contextLength);
+    const { runner, maxSequences, clock, targetTpotMs } = options;
+    const { contextLength, kvBytesPerToken, vocabSize } = runner.model;
+    const cells = options.kvTokens ?? Number.POSITIVE_INFINITY;
+    const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner });
     this.#options = options;
     this.#turn = options.turn ?? nextTurn;
     this.#timers = options.timers ?? systemTimers;
-    this.#sampler = new Sampler(runner.model.vocabSize);
+    this.#sampler = new Sampler(vocabSize);
     this.#scheduler = new Scheduler({
       cache,
       clock,
-      kvBytesPerToken: runner.model.kvBytesPerToken,
+      kvBytesPerToken,
+      rewinds: runner.rewinds,
+      prefillChunk: options.prefillChunk ?? PREFILL_CHUNK,
+      ...(targetTpotMs === undefined ? {} : { targetTpotMs }),
       emit: (event) => this.#events.push(event),
-      onRelease: (slot) => runner.release(slot),
     });
     this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, clock });
   }
@@ -109,20 +123,28 @@ export class Engine {
         `The runner returned ${logits.length} rows of logits for ${plan.rows.length}.`,
       );
     }
-    if (failure === undefined) this.#scheduler.commit(plan, step, this.#choose(plan, logits));
+    if (failure === undefined) this.#scheduler.commit(plan, step, this.#results(plan, logits));
     else this.#scheduler.fail(plan, step, failure.toWire());
     this.#flush();
   }
 
-  /** A token for each row; a row without one fails alone. */
-  #choose(plan: Plan, logits: readonly Float32Array[]): (number | VitrineError)[] {
-    return plan.sequences.map((sequence, row) => {
-      try {
-        return this.#sampler.sample(logits[row] as Float32Array, sequence);
-      } catch (thrown) {
-        return VitrineError.from(thrown, "inference_failed");
-      }
-    });
+  /** Reads the step's logits; a row without a token fails alone. */
+  #results(plan: Plan, logits: readonly Float32Array[]): StepResults {
+    const { vocabSize } = this.#options.runner.model;
+    const at = (row: number, position: number): Float32Array =>
+      (logits[row] as Float32Array).subarray(position * vocabSize, (position + 1) * vocabSize);
+    return {
+      choose: (row, position) => {
+        try {
+          return { token: this.#sampler.sample(at(row, position), plan.sequences[row] as Sequence) };
+        } catch (thrown) {
+          return VitrineError.from(thrown, "inference_failed");
+        }
+      },
+      score: () => {
+        throw new Error("not yet");
+      },
+    };
   }
 
   async #idle(): Promise<void> {

@@ -26,6 +26,15 @@ export class Fifo<T> {
     this.#nodes.set(item, node);
   }
 
+  /** Ahead of all others. */
+  unshift(item: T): void {
+    const node: Node<T> = { item, previous: undefined, next: this.#first };
+    if (this.#first === undefined) this.#last = node;
+    else this.#first.previous = node;
+    this.#first = node;
+    this.#nodes.set(item, node);
+  }
+
   /** True when the item was there. */
   delete(item: T): boolean {
     const node = this.#nodes.get(item);

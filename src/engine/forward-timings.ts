@@ -20,7 +20,7 @@ export class ForwardTimings {
   readonly #passes: { start: Micros; end: Micros; batchSize: number }[] | undefined;
 
   constructor(
-    private readonly phase: ForwardStats["phase"],
+    readonly phase: ForwardStats["phase"],
     recordSteps: boolean,
   ) {
     this.#passes = recordSteps ? [] : undefined;

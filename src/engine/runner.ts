@@ -8,6 +8,8 @@ export interface RunnerRow {
   readonly tokens: Int32Array;
   /** Tokens of this sequence already in the slot; 0 starts it afresh, whatever the slot held. */
   readonly past: number;
+  /** Logits wanted: those after each of this many last tokens; 1 when absent, 0 for a chunk of a prompt that goes on. */
+  readonly logits?: number;
 }
 
 /**
@@ -17,12 +19,21 @@ export interface RunnerRow {
 export interface ModelRunner {
   readonly model: ModelDescription;
   readonly device: DeviceChoice;
+  /** A row may go back: `past` below what its slot holds drops the rest. Otherwise it can only go on. */
+  readonly rewinds: boolean;
   /**
-   * Feeds every row's tokens and returns the logits after each row's last token: one `Float32Array` of
+   * Feeds every row's tokens and returns the logits that each row asked for: one `Float32Array` of `logits` times
    * `vocabSize` a row, in row order, which the caller owns only until the next `run`.
    * Throws VitrineError `inference_failed`; then none of the rows may be assumed to have advanced.
    */
   run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]>;
+  /**
+   * Makes room for `rows` slots in use with `tokens` tokens each; what slots hold stays. Throws VitrineError
+   * `inference_failed` when there is no memory for it, and nothing has changed then.
+   */
+  reserve(rows: number, tokens: number): void;
+  /** Slot `to` starts as the first `tokens` tokens of slot `from`. Only where `rewinds`. */
+  copy(from: number, to: number, tokens: number): void;
   /** Forgets what the slot holds. */
   release(slot: number): void;
   /** Frees everything; the runner is unusable afterwards. */

@@ -1,238 +1,250 @@
-import { VitrineError, type WireError } from "../errors.js";
-import type {
-  AllocationStats,
-  CancelCause,
-  EngineRequest,
-  Micros,
-  Outcome,
-  RequestEvent,
-  RequestId,
-} from "../protocol.js";
-import { Fifo } from "./fifo.js";
+import type { VitrineError, WireError } from "../errors.js";
+import type { CancelCause, EngineRequest, Micros, Outcome, PositionLogprobs, RequestId } from "../protocol.js";
 import type { StepTiming } from "./forward-timings.js";
-import type { KvCache } from "./kv-cache.js";
+import { decodeRow, makePlan, type Plan, prefillRow } from "./plan.js";
+import { commonPrefix } from "./prefix.js";
 import type { RunnerRow } from "./runner.js";
-import { Sequence } from "./sequence.js";
+import type { Sequence } from "./sequence.js";
+import { type Choice, SequencePool, type SequencePoolOptions } from "./sequence-pool.js";
+import { Speculation } from "./speculation.js";
+import { StepCosts } from "./step-costs.js";
+import { type StepLimits, StepPlanner } from "./step-planner.js";
 
-/** What one step runs: `rows[i]` feeds `sequences[i]`. */
-export interface Plan {
-  readonly phase: "prefill" | "decode";
-  readonly sequences: readonly Sequence[];
-  readonly rows: readonly RunnerRow[];
+/** What a step's logits say: `row` is the plan's, `position` counts the logits that the row asked for. */
+export interface StepResults {
+  choose(row: number, position: number): Choice | VitrineError;
+  /** Log probabilities of `token`, which follows the position. */
+  score(row: number, position: number, token: number): PositionLogprobs;
 }
 
-export interface SchedulerOptions {
-  readonly cache: KvCache;
-  readonly kvBytesPerToken: number;
-  readonly clock: () => Micros;
-  /** Takes every event, in order. */
-  readonly emit: (event: RequestEvent) => void;
-  /** Hears of each slot that became free. */
-  readonly onRelease: (slot: number) => void;
+export interface SchedulerOptions extends StepLimits, SequencePoolOptions {
+  /** The runner can go back, as guesses and prefixes shared with a running request need it. */
+  readonly rewinds: boolean;
+}
+
+/** A prefix this much longer, which another request is computing right now, is worth waiting for. */
+const WORTH_WAITING = 16;
+
+const NO_GUESSES = new Int32Array(0);
+
+/** One sequence's part of a step that ran. */
+interface StepPart {
+  readonly index: number;
+  readonly row: RunnerRow;
+  readonly sequence: Sequence;
+  readonly results: StepResults;
+  readonly at: Micros;
 }
 
 /**
- * Decides what runs next. Requests wait first in, first out; while one waits and a slot is free, prefills and decode
- * steps alternate, so that an arrival starts after at most one decode step per request ahead of it, and a running
- * stream waits for at most one prompt between two of its tokens. A decode step feeds every running sequence.
- * A request is admitted only when its prefill is next: all its waiting is queueing, none of it holds cache.
+ * Decides what runs next. Prefills and decode steps alternate: a step of prompts, at most a chunk of tokens, goes to
+ * running prefills first and then to those who wait, by priority and arrival; a decode step feeds every stream that
+ * generates. So a stream waits for one chunk between two tokens at most, however many arrive or how long they are.
+ * A request is admitted when there is cache for its prompt. When streams grow beyond the cache, the youngest of the
+ * lowest priority gives its own up and waits again; nobody is admitted then until somebody ends.
  *
  * `plan` opens a step, `commit` or `fail` closes it; in between nothing else may be called.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
-  readonly #cache: KvCache;
-  readonly #live = new Map<RequestId, Sequence>();
-  readonly #waiting = new Fifo<Sequence>();
-  /** Sequences that hold a slot, oldest first. */
-  readonly #running: Sequence[] = [];
+  readonly #pool: SequencePool;
+  readonly #costs = new StepCosts();
+  readonly #planner: StepPlanner;
+  readonly #speculation: Speculation | undefined;
   #lastPhase: Plan["phase"] = "decode";
   #open: Plan | undefined;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#cache = options.cache;
+    this.#pool = new SequencePool(options);
+    this.#planner = new StepPlanner(options, this.#costs);
+    this.#speculation = options.rewinds ? new Speculation() : undefined;
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#pool.waiting.size;
   }
 
   get running(): number {
-    return this.#running.length;
+    return this.#pool.running.size;
+  }
+
+  /** Times that a request had to give up its cache. */
+  get preemptions(): number {
+    return this.#pool.preemptions;
+  }
+
+  /** What a decode step of all streams should take, in milliseconds. */
+  get expectedDecodeMs(): number | undefined {
+    return this.#planner.decodeMs(this.#pool.running.load);
   }
 
   submit(request: EngineRequest): void {
-    const refusal = this.#refusal(request);
-    if (refusal !== undefined) {
-      const at = this.#options.clock();
-      this.#options.emit({ type: "ended", id: request.id, outcome: { kind: "failed", error: refusal.toWire() }, at });
-      return;
-    }
-    const sequence = new Sequence(request, this.#waiting.size);
-    this.#live.set(request.id, sequence);
-    this.#waiting.push(sequence);
+    this.#assertClosed();
+    this.#pool.arrive(request);
   }
 
   /** Ends the request as finished with reason `stop`; unknown ids are ignored. */
   stop(id: RequestId): void {
-    this.#endById(id, { kind: "finished", reason: "stop" });
+    this.#end(id, { kind: "finished", reason: "stop" });
   }
 
   /** Ends the request as cancelled; unknown ids are ignored. */
   cancel(id: RequestId, cause: CancelCause): void {
-    this.#endById(id, { kind: "cancelled", cause });
+    this.#end(id, { kind: "cancelled", cause });
   }
 
   cancelAll(cause: CancelCause): void {
-    for (const id of [...this.#live.keys()]) this.cancel(id, cause);
+    for (const id of this.#pool.ids) this.cancel(id, cause);
   }
 
   /** The next step, or undefined when there is nothing to do. */
   plan(): Plan | undefined {
     this.#assertClosed();
-    const decoding = this.#running.length > 0;
-    const admitted = decoding && this.#lastPhase === "prefill" ? undefined : this.#admit();
-    if (admitted !== undefined) this.#open = makePlan("prefill", [admitted]);
-    else if (decoding) this.#open = makePlan("decode", [...this.#running]);
+    if (this.#lastPhase === "prefill") this.#open = this.#planDecode() ?? this.#planPrefill();
+    else this.#open = this.#planPrefill() ?? this.#planDecode();
     if (this.#open !== undefined) this.#lastPhase = this.#open.phase;
     return this.#open;
   }
 
-  /** Closes a step that ran. `choices[i]` is the token chosen for `plan.sequences[i]`, or why none could be. */
-  commit(plan: Plan, step: StepTiming, choices: readonly (number | VitrineError)[]): void {
+  /** Closes a step that ran. */
+  commit(plan: Plan, step: StepTiming, results: StepResults): void {
     this.#close(plan);
     const at = this.#options.clock();
-    plan.sequences.forEach((sequence, row) => {
-      sequence.recordStep(step);
-      sequence.advance(step);
-      if (plan.phase === "prefill") {
-        const forward = sequence.prefill.stats();
-        if (forward !== undefined) this.#options.emit({ type: "prefilled", id: sequence.id, forward });
-      }
-      const choice = choices[row] ?? new VitrineError("internal", "The engine chose no token for a row of its step.");
-      this.#take(sequence, choice, at);
-    });
+    this.#costs.observe(plan.work, millisOf(step));
+    for (const [index, sequence] of plan.sequences.entries()) {
+      const row = plan.rows[index] as RunnerRow;
+      sequence.recordStep(step, row.tokens.length);
+      const part = { index, row, sequence, results, at };
+      if (plan.phase === "prefill") this.#commitPrefill(part, step);
+      else this.#commitDecode(part, step);
+    }
   }
 
   /** Closes a step whose run failed: every request in it fails, and what it reserved is free again. */
   fail(plan: Plan, step: StepTiming, error: WireError): void {
     this.#close(plan);
     const at = this.#options.clock();
-    for (const sequence of plan.sequences) {
-      sequence.recordStep(step);
-      this.#end(sequence, { kind: "failed", error }, at);
+    for (const [index, sequence] of plan.sequences.entries()) {
+      sequence.recordStep(step, (plan.rows[index] as RunnerRow).tokens.length);
+      this.#pool.end(sequence, { kind: "failed", error }, at);
     }
   }
 
   /** Throws unless queue, running set and cache agree. For tests, between steps or while one runs. */
   checkInvariants(): void {
-    this.#cache.checkInvariants();
-    const problems: string[] = [];
-    const waiting = [...this.#waiting];
-    const held = this.#running.filter((sequence) => this.#cache.ownerOf(sequence.slot ?? -1) === sequence.id);
-    const owned = Array.from({ length: this.#cache.slots }, (_, slot) => this.#cache.ownerOf(slot));
-    const tokens = this.#running.reduce((sum, sequence) => sum + sequence.tokensNeeded, 0);
-    const overfull = this.#running.some((sequence) => sequence.cached + sequence.feed.length > sequence.tokensNeeded);
-    const prefilling = this.#running.filter((sequence) => sequence.state !== "decode");
-    if (waiting.some((sequence) => sequence.state !== "waiting" || sequence.slot !== undefined))
-      problems.push("a waiting sequence is not waiting or holds a slot");
-    if (held.length !== this.#running.length) problems.push("a running sequence does not own its slot");
-    if (owned.filter((owner) => owner !== undefined).length !== this.#running.length)
-      problems.push("a slot is held by a sequence that does not run");
-    if (tokens !== this.#cache.tokensReserved) problems.push("reserved tokens are not those of the running sequences");
-    if (overfull) problems.push("a sequence outgrows its reservation");
-    if (prefilling.some((sequence) => !this.#open?.sequences.includes(sequence)))
-      problems.push("a sequence was admitted without its prefill running");
-    if (this.#live.size !== waiting.length + this.#running.length) problems.push("live is not waiting + running");
-    if (problems.length > 0) throw new Error(`Scheduler: ${problems.join("; ")}`);
+    this.#pool.checkInvariants();
   }
 
-  /** Guards the invariants; the HTTP edge has checked the same with a message for the caller. */
-  #refusal({ id, prompt, maxTokens }: EngineRequest): VitrineError | undefined {
-    if (this.#live.has(id)) {
-      return new VitrineError("internal", "A request with the same id is still running; ids must be unique.");
-    }
-    if (prompt.length < 1 || maxTokens < 1) {
-      return new VitrineError(
-        "invalid_request",
-        "A request needs at least one prompt token and max_tokens of at least 1.",
-      );
-    }
-    if (!this.#cache.fits(prompt.length + maxTokens)) {
-      return new VitrineError(
-        "context_length_exceeded",
-        `The prompt has ${prompt.length} tokens and max_tokens is ${maxTokens}, together more than the model's context of ` +
-          `${this.#cache.tokensPerSlot}; shorten the prompt or lower max_tokens.`,
-      );
-    }
-    return undefined;
-  }
-
-  /** Gives the first in the queue a slot, if one is free. */
-  #admit(): Sequence | undefined {
-    const sequence = this.#waiting.first;
-    if (sequence === undefined) return undefined;
-    const start = this.#options.clock();
-    const slot = this.#cache.reserve(sequence.id, sequence.tokensNeeded);
-    if (slot === undefined) return undefined;
-    this.#waiting.delete(sequence);
-    this.#running.push(sequence);
-    const allocation = this.#allocation(sequence, start);
-    sequence.admit(slot, allocation.end);
-    this.#options.emit({
-      type: "admitted",
-      id: sequence.id,
-      queue: { start: sequence.request.submittedAt, end: start, depth: sequence.depth },
-      allocation,
-    });
-    return sequence;
-  }
-
-  #allocation({ tokensNeeded }: Sequence, start: Micros): AllocationStats {
-    return {
-      start,
-      end: this.#options.clock(),
-      tokens: tokensNeeded,
-      bytes: tokensNeeded * this.#options.kvBytesPerToken,
-      reusedTokens: 0,
-      evictedTokens: 0,
-      poolUtilization: this.#cache.utilization,
+  #planPrefill(): Plan | undefined {
+    const { prefilling, load } = this.#pool.running;
+    const sequences: Sequence[] = [];
+    const rows: RunnerRow[] = [];
+    let left = this.#planner.chunk(load, prefilling[0]?.cached ?? 0);
+    const add = (sequence: Sequence): void => {
+      const row = prefillRow(sequence, left);
+      sequences.push(sequence);
+      rows.push(row);
+      left -= row.tokens.length;
     };
+    for (const sequence of [...prefilling]) if (left > 0) add(sequence);
+    while (left > 0) {
+      const sequence = this.#admitNext();
+      if (sequence === undefined) break;
+      add(sequence);
+    }
+    return rows.length === 0 ? undefined : makePlan("prefill", sequences, rows, this.#costs);
   }
 
-  #take(sequence: Sequence, choice: number | VitrineError, at: Micros): void {
-    const { id, request } = sequence;
-    if (typeof choice !== "number") {
-      this.#end(sequence, { kind: "failed", error: choice.toWire() }, at);
-    } else if (request.stopTokenIds.includes(choice)) {
-      this.#end(sequence, { kind: "finished", reason: "stop" }, at);
-    } else {
-      sequence.accept(choice);
-      this.#options.emit({ type: "token", id, token: choice, at });
-      // The context's end is an end by length too: no request may ask for more than fits (see #refusal).
-      if (sequence.generated >= request.maxTokens) this.#end(sequence, { kind: "finished", reason: "length" }, at);
+  #planDecode(): Plan | undefined {
+    const { running } = this.#pool;
+    const alone = this.#pool.size === 1;
+    for (const sequence of [...running.decoding]) {
+      // One before it may have taken its cache.
+      if (sequence.state !== "decode") continue;
+      sequence.draft = alone ? this.#guess(sequence) : NO_GUESSES;
+      this.#makeRoom(sequence);
+    }
+    const sequences = [...running.decoding];
+    return sequences.length === 0 ? undefined : makePlan("decode", sequences, sequences.map(decodeRow), this.#costs);
+  }
+
+  #guess({ tokens, mostTokens }: Sequence): Int32Array {
+    // The step itself gives one token more than what it guesses.
+    return this.#speculation?.propose(tokens.view(), mostTokens - tokens.length - 1) ?? NO_GUESSES;
+  }
+
+  /** Room for what the sequence is fed next; without any it waits again, or fails when it is the only one. */
+  #makeRoom(sequence: Sequence): void {
+    const { running } = this.#pool;
+    const slot = sequence.slot as number;
+    while (!this.#options.cache.extend(slot, sequence.tokens.length + sequence.draft.length)) {
+      sequence.draft = NO_GUESSES;
+      const victim = running.size > 1 ? running.youngest() : undefined;
+      if (victim === undefined) this.#pool.failForMemory(sequence);
+      else this.#pool.preempt(victim);
+      if (sequence.state !== "decode") return;
     }
   }
 
-  #endById(id: RequestId, outcome: Outcome): void {
+  /** Gives the first in the queue a slot, if there is cache for it. */
+  #admitNext(): Sequence | undefined {
+    const { waiting, running } = this.#pool;
+    for (;;) {
+      const sequence = waiting.first;
+      if (sequence === undefined || !this.#mayAdmit(sequence)) return undefined;
+      if (this.#pool.admit(sequence)) return sequence;
+      if (running.size > 0) return undefined;
+      this.#pool.failForMemory(sequence);
+    }
+  }
+
+  #mayAdmit(sequence: Sequence): boolean {
+    if (this.#pool.short || !this.#planner.admits(this.#pool.running.load)) return false;
+    return !this.#options.rewinds || !this.#prefixIsComing(sequence);
+  }
+
+  /** Another request is computing what this one could share. */
+  #prefixIsComing(sequence: Sequence): boolean {
+    const wanted = sequence.tokens.view(0, sequence.tokens.length - 1);
+    let coming = 0;
+    for (const other of this.#pool.running.prefilling) {
+      if (other.salt === sequence.salt) coming = Math.max(coming, commonPrefix(other.tokens.view(), wanted));
+    }
+    return coming > WORTH_WAITING && coming > this.#options.cache.reusable(sequence) + WORTH_WAITING;
+  }
+
+  #commitPrefill({ index, row, sequence, results, at }: StepPart, step: StepTiming): void {
+    const { tokens, cached } = sequence;
+    if (sequence.scores) {
+      const known = Math.min(row.tokens.length, tokens.length - 1 - cached);
+      const score = (_: unknown, i: number) => results.score(index, i, tokens.at(cached + i + 1));
+      this.#pool.scored(sequence, Array.from({ length: known }, score));
+    }
+    sequence.cached += row.tokens.length;
+    if (sequence.uncached > 0) return;
+    this.#pool.prefilled(sequence, step.end);
+    this.#pool.take(sequence, results.choose(index, (row.logits ?? 1) - 1), at);
+  }
+
+  /** Takes the guesses that the sampler agrees with, and its own token after them. */
+  #commitDecode({ index, sequence, results, at }: StepPart, step: StepTiming): void {
+    const { draft, generated } = sequence;
+    for (let position = 0; position <= draft.length; position++) {
+      sequence.cached++;
+      const choice = results.choose(index, position);
+      this.#pool.take(sequence, choice, at);
+      if (sequence.state !== "decode" || !("token" in choice) || choice.token !== draft[position]) break;
+    }
+    if (sequence.state === "decode" && this.#pool.size === 1) {
+      this.#speculation?.observe(draft.length, sequence.generated - generated, millisOf(step));
+    }
+  }
+
+  #end(id: RequestId, outcome: Outcome): void {
     this.#assertClosed();
-    const sequence = this.#live.get(id);
-    if (sequence !== undefined) this.#end(sequence, outcome, this.#options.clock());
-  }
-
-  #end(sequence: Sequence, outcome: Outcome, at: Micros): void {
-    this.#live.delete(sequence.id);
-    if (sequence.slot === undefined) this.#waiting.delete(sequence);
-    else {
-      this.#running.splice(this.#running.indexOf(sequence), 1);
-      this.#cache.release(sequence.slot);
-      this.#options.onRelease(sequence.slot);
-    }
-    sequence.slot = undefined;
-    sequence.state = "ended";
-    const decode = sequence.decode.stats();
-    this.#options.emit({ type: "ended", id: sequence.id, outcome, at, ...(decode === undefined ? {} : { decode }) });
+    const sequence = this.#pool.find(id);
+    if (sequence !== undefined) this.#pool.end(sequence, outcome);
   }
 
   #close(plan: Plan): void {
@@ -245,10 +257,4 @@ export class Scheduler {
   }
 }
 
-function makePlan(phase: Plan["phase"], sequences: readonly Sequence[]): Plan {
-  const rows = sequences.map(({ slot, feed, cached }) => {
-    if (slot === undefined) throw new Error("A sequence without a slot was planned");
-    return { slot, tokens: feed, past: cached };
-  });
-  return { phase, sequences, rows };
-}
+const millisOf = ({ start, end }: StepTiming): number => (end - start) / 1e3;

@@ -1,39 +1,46 @@
-import type { EngineRequest, Micros, RequestId, SamplingParams } from "../protocol.js";
+import type { EngineRequest, ForwardStats, Micros, RequestId, SamplingParams } from "../protocol.js";
 import { ForwardTimings, type StepTiming } from "./forward-timings.js";
+import type { CacheHolder } from "./kv-cache.js";
 import { Random } from "./random.js";
 import type { SamplingState } from "./sampler.js";
 import { TokenCounts } from "./token-counts.js";
+import { TokenList } from "./token-list.js";
 
-/** waiting: in the queue. prefill: holds a slot, its prompt is not in it yet. decode: feeds its last token. */
+/** waiting: in the queue. prefill: its slot lacks tokens that are known. decode: it lacks the last one only. */
 export type SequenceState = "waiting" | "prefill" | "decode" | "ended";
 
+const NO_TOKENS = new Int32Array(0);
+
 /** One request on its way through the engine. The scheduler alone changes it. */
-export class Sequence implements SamplingState {
+export class Sequence implements SamplingState, CacheHolder {
   state: SequenceState = "waiting";
   /** The KV slot it holds; undefined while waiting and once ended. */
   slot: number | undefined;
-  /** Tokens of it that its slot holds. */
+  /** Its first tokens that its slot holds. */
   cached = 0;
-  /** Tokens to feed in its next step: the prompt, then the last token chosen. */
-  feed: Int32Array;
-  /** Tokens chosen so far. */
-  generated = 0;
+  /** Since when it has been waiting, and how many were ahead of it then. */
+  waitingSince: Micros;
+  /** Guesses at the next tokens, fed along in this step to be verified. */
+  draft: Int32Array = NO_TOKENS;
+  readonly tokens: TokenList;
   readonly random: Random;
   readonly counts: TokenCounts | undefined;
-  readonly prefill: ForwardTimings;
-  readonly decode: ForwardTimings;
-  readonly #lastToken = new Int32Array(1);
+  #forward: ForwardTimings;
 
-  /** @param depth requests that were waiting ahead when this one arrived */
+  /**
+   * @param arrival its place in the order of arrivals
+   * @param depth requests that were waiting ahead when this one arrived
+   */
   constructor(
     readonly request: EngineRequest,
-    readonly depth: number,
+    readonly arrival: number,
+    public depth: number,
   ) {
-    this.feed = request.prompt;
+    this.tokens = new TokenList(request.prompt);
+    this.waitingSince = request.submittedAt;
     this.random = Random.seeded(request.sampling.seed);
     this.counts = TokenCounts.for(request.sampling, request.prompt);
-    this.prefill = new ForwardTimings("prefill", request.recordSteps);
-    this.decode = new ForwardTimings("decode", request.recordSteps);
+    this.#forward = new ForwardTimings("prefill", request.recordSteps);
   }
 
   get id(): RequestId {
@@ -44,35 +51,74 @@ export class Sequence implements SamplingState {
     return this.request.sampling;
   }
 
-  /** Cache it needs for its whole life: prompt and output. */
-  get tokensNeeded(): number {
+  get salt(): string {
+    // Logits of tokens that are cached already would be missing.
+    return this.request.promptLogprobs ? `\0${this.id}` : this.request.cacheSalt;
+  }
+
+  /** Its next tokens are of the prompt, and their log probabilities are wanted. */
+  get scores(): boolean {
+    return this.request.promptLogprobs === true && this.generated === 0;
+  }
+
+  /** Tokens chosen so far. */
+  get generated(): number {
+    return this.tokens.length - this.request.prompt.length;
+  }
+
+  /** Most tokens it can ever hold: prompt and output. */
+  get mostTokens(): number {
     return this.request.prompt.length + this.request.maxTokens;
   }
 
-  /** It holds this slot now, and its prefill is next. */
-  admit(slot: number, at: Micros): void {
+  /** Tokens that are known and not in its slot. */
+  get uncached(): number {
+    return this.tokens.length - this.cached;
+  }
+
+  /** It holds this slot now, which has its first `cached` tokens; its prefill is next. */
+  admit(slot: number, cached: number, at: Micros): void {
     this.slot = slot;
+    this.cached = cached;
     this.state = "prefill";
-    this.prefill.begin(at);
+    this.#begin("prefill", at);
   }
 
-  /** Its share of a finished step, good or bad. */
-  recordStep(step: StepTiming): void {
-    (this.state === "prefill" ? this.prefill : this.decode).add(step, this.feed.length);
+  /** It gave its slot up, and waits again. */
+  preempt(at: Micros, depth: number): void {
+    this.slot = undefined;
+    this.cached = 0;
+    this.state = "waiting";
+    this.waitingSince = at;
+    this.depth = depth;
   }
 
-  /** That step was good: its feed is in the cache. */
-  advance(step: StepTiming): void {
-    this.cached += this.feed.length;
-    if (this.state === "prefill") this.decode.begin(step.end);
+  /** Its share of a step that fed `fed` of its tokens, good or bad. */
+  recordStep(step: StepTiming, fed: number): void {
+    this.#forward.add(step, fed);
+  }
+
+  /** That step was good, and all known tokens are in the slot: from here on it decodes. Returns what the prefill took. */
+  beginDecode(at: Micros): ForwardStats | undefined {
+    const prefill = this.#forward.stats();
     this.state = "decode";
+    this.#begin("decode", at);
+    return prefill;
+  }
+
+  /** What its decoding took since `beginDecode`; undefined when no step ran. */
+  decodeStats(): ForwardStats | undefined {
+    return this.#forward.phase === "decode" ? this.#forward.stats() : undefined;
   }
 
   /** The next token is this one. */
   accept(token: number): void {
-    this.#lastToken[0] = token;
-    this.feed = this.#lastToken;
-    this.generated++;
+    this.tokens.push(token);
     this.counts?.add(token);
+  }
+
+  #begin(phase: ForwardStats["phase"], at: Micros): void {
+    this.#forward = new ForwardTimings(phase, this.request.recordSteps);
+    this.#forward.begin(at);
   }
 }

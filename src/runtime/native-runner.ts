@@ -15,8 +15,8 @@ import { StepTensors } from "./step-tensors.js";
 
 /** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
 const SYNC_BELOW_MS = 5;
-/** Idle rows that a decode step carries along rather than being two runs. */
-const MOST_BRIDGED_ROWS = 4;
+/** Room is made by so many tokens at once. */
+const SPARE_TOKENS = 256;
 
 /**
  * The default runner: ONNX Runtime's C API, tensors bound once, KV cache updated in place, all decoding sequences in
@@ -47,6 +47,7 @@ function refuseFor(obstacle: string | undefined, { path }: GraphFile): void {
 class NativeRunner implements ModelRunner {
   readonly model: ModelDescription;
   readonly device: DeviceChoice;
+  readonly rewinds = true;
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
   /** Logits come for the last position only: the graph was asked to, or declares one position. */
@@ -75,10 +76,9 @@ class NativeRunner implements ModelRunner {
     this.#slots = options.maxSequences;
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
-    const limits = { rows: options.maxSequences, tokens: this.model.contextLength };
     const { cacheType: type, cache: entries } = signature;
     this.#cacheMemory = cacheMemory;
-    this.#cache = new SlotCache({ ...cacheMemory, type, entries, limits });
+    this.#cache = new SlotCache({ ...cacheMemory, type, entries });
   }
 
   async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
@@ -93,6 +93,19 @@ class NativeRunner implements ModelRunner {
       this.#running = undefined;
       for (const slot of this.#released.splice(0)) this.#cache.release(slot);
     }
+  }
+
+  reserve(rows: number, tokens: number): void {
+    if (rows === this.#cache.rows && tokens === this.#cache.tokens) return;
+    try {
+      this.#resize(rows, tokens);
+    } catch (cause) {
+      throw VitrineError.from(cause, "inference_failed");
+    }
+  }
+
+  copy(from: number, to: number, tokens: number): void {
+    this.#cache.copy(from, to, tokens);
   }
 
   /** During a step it takes effect after it. */
@@ -122,9 +135,9 @@ class NativeRunner implements ModelRunner {
       // Going back is only this: what lies beyond the length is never read.
       this.#cache.setLength(slot, past);
     }
-    this.#reserve(Math.max(...rows.map(({ past, tokens }) => past + tokens.length)));
+    this.#makeRoom(Math.max(...rows.map(({ past, tokens }) => past + tokens.length)));
     const logits = new Map<RunnerRow, Float32Array>();
-    // Before the prompts: what it moves, or feeds to idle rows, goes by the lengths from before the step.
+    // Before the prompts: what it moves goes by the lengths from before the step.
     const decoding = rows.filter((row) => row.tokens.length === 1);
     if (decoding.length > 0) await this.#runDecode(decoding, logits);
     for (const row of rows) if (row.tokens.length > 1) logits.set(row, await this.#runPrompt(row));
@@ -132,60 +145,40 @@ class NativeRunner implements ModelRunner {
     return rows.map((row) => logits.get(row) as Float32Array);
   }
 
-  async #runPrompt({ slot, tokens, past }: RunnerRow): Promise<Float32Array> {
+  /** A prompt, in as many runs as it takes; the logits are copied, as those of the next prompt go to the same memory. */
+  async #runPrompt({ slot, tokens, past, logits = 1 }: RunnerRow): Promise<Float32Array> {
+    const { vocabSize } = this.model;
     const row = this.#cache.rowOf(slot) as number;
     const window = this.#window(row, 1);
     const step = this.#step as StepTensors;
-    for (let start = 0; start < tokens.length; start += step.promptTokens) {
-      const chunk = tokens.subarray(start, start + step.promptTokens);
+    const wanted = new Float32Array(logits * vocabSize);
+    const firstWanted = tokens.length - logits;
+    for (let start = 0, end = 0; start < tokens.length; start = end) {
+      end = Math.min(tokens.length, start + step.mostTokens(logits));
+      const chunk = tokens.subarray(start, end);
       for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index);
-      step.setMaskSum(row, past + start + chunk.length);
-      window.bind(chunk.length);
+      step.setMaskSum(row, past + end);
+      const count = Math.max(0, end - Math.max(start, firstWanted));
+      window.bind(chunk.length, Math.max(1, count));
       await this.#execute(window, this.#decodeMs * chunk.length);
+      if (count > 0) wanted.set(window.logitsOf(row), (end - count - firstWanted) * vocabSize);
     }
-    // The next prompt's logits go to the same memory.
-    return window.logitsOf(row).slice();
+    return wanted;
   }
 
   async #runDecode(decoding: readonly RunnerRow[], logits: Map<RunnerRow, Float32Array>): Promise<void> {
-    this.#cache.compact();
-    const byRow = new Map(decoding.map((row) => [this.#cache.rowOf(row.slot) as number, row]));
-    for (const { first, count } of this.#segments([...byRow.keys()])) {
-      const window = this.#window(first, count);
-      for (let row = first; row < first + count; row++) this.#feedDecode(row, row - first, byRow.get(row)?.tokens[0]);
-      window.bind(1);
-      const start = performance.now();
-      await this.#execute(window, this.#decodeMs);
-      this.#decodeMs = performance.now() - start;
-      for (let row = first; row < first + count; row++) {
-        const fed = byRow.get(row);
-        if (fed !== undefined) logits.set(fed, window.logitsOf(row));
-      }
+    this.#cache.arrange(decoding.map(({ slot }) => slot));
+    const window = this.#window(0, decoding.length);
+    for (const { slot, tokens, past } of decoding) {
+      const row = this.#cache.rowOf(slot) as number;
+      this.#step?.feed(row, tokens[0] as number, past);
+      this.#step?.setMaskSum(row, past + 1);
     }
-  }
-
-  /** An idle row is fed some token after its last: it writes beyond the row's length, where nothing is yet. */
-  #feedDecode(row: number, index: number, token = 0): void {
-    const length = this.#cache.lengthInRow(row);
-    this.#step?.feed(index, token, length);
-    this.#step?.setMaskSum(row, length + 1);
-  }
-
-  /** Rows to decode as few runs over neighbours, with idle rows between them where there are few. */
-  #segments(rows: number[]): { first: number; count: number }[] {
-    const segments: { first: number; count: number }[] = [];
-    for (const row of rows.sort((a, b) => a - b)) {
-      const last = segments.at(-1);
-      if (last !== undefined && this.#bridges(last.first + last.count, row)) last.count = row - last.first + 1;
-      else segments.push({ first: row, count: 1 });
-    }
-    return segments;
-  }
-
-  #bridges(from: number, to: number): boolean {
-    if (to - from > MOST_BRIDGED_ROWS) return false;
-    for (let row = from; row < to; row++) if (this.#cache.lengthInRow(row) >= this.#cache.tokens) return false;
-    return true;
+    window.bind(1);
+    const start = performance.now();
+    await this.#execute(window, this.#decodeMs);
+    this.#decodeMs = performance.now() - start;
+    for (const row of decoding) logits.set(row, window.logitsOf(this.#cache.rowOf(row.slot) as number));
   }
 
   async #execute(window: RowWindow, expectedMs: number): Promise<void> {
@@ -194,14 +187,19 @@ class NativeRunner implements ModelRunner {
     else await window.runAsync();
   }
 
-  #reserve(tokens: number): void {
-    if (this.#step !== undefined && this.#cache.fits(tokens)) return;
+  /** Whoever did not reserve gets what it needs, and a little more. */
+  #makeRoom(tokens: number): void {
+    const { span, rows, tokens: capacity } = this.#cache;
+    const needed = Math.min(this.model.contextLength, Math.ceil(tokens / SPARE_TOKENS) * SPARE_TOKENS);
+    if (span > rows || tokens > capacity) this.#resize(Math.max(span, rows), Math.max(needed, capacity));
+    else if (this.#step === undefined) this.#resize(rows, capacity);
+  }
+
+  #resize(rows: number, tokens: number): void {
     // They hold the old memory.
     this.#dropBindings();
-    this.#cache.reserve(tokens);
-    const { rows, tokens: capacity } = this.#cache;
-    const shape = { rows, tokens: capacity, lastLogits: this.#lastLogits };
-    this.#step = new StepTensors(this.#memory, this.#signature, shape);
+    this.#cache.reserve(rows, tokens);
+    this.#step = new StepTensors(this.#memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
   }
 
   #window(first: number, count: number): RowWindow {

@@ -46,6 +46,8 @@ interface Slot {
 class NodeRunner implements ModelRunner {
   readonly model: ModelDescription;
   readonly device: DeviceChoice;
+  /** Present comes out of a run as a whole: there is no going back in it. */
+  readonly rewinds = false;
   private readonly slots: (Slot | undefined)[];
   private readonly fetches: readonly string[];
 
@@ -65,6 +67,13 @@ class NodeRunner implements ModelRunner {
     const logits: Float32Array[] = [];
     for (const row of rows) logits.push(await this.runRow(row));
     return logits;
+  }
+
+  /** Each run allocates what it needs. */
+  reserve(): void {}
+
+  copy(): never {
+    throw failed("this runner cannot copy slots");
   }
 
   release(slot: number): void {
@@ -87,7 +96,7 @@ class NodeRunner implements ModelRunner {
     const present = this.signature.cache.map((entry) => outputTensor(outputs, entry.present));
     disposeAll(past);
     this.slots[row.slot] = { length: row.past + row.tokens.length, tensors: present };
-    return this.lastLogits(outputTensor(outputs, this.signature.logits.name));
+    return this.lastLogits(outputTensor(outputs, this.signature.logits.name), row.logits ?? 1);
   }
 
   /** The scheduler keeps these; breaking one would corrupt a sequence silently. */
@@ -120,7 +129,8 @@ class NodeRunner implements ModelRunner {
     if (attentionMask) feeds[attentionMask.name] = this.ids(attentionMask.type, [1, row.past + length], () => 1);
     if (positionIds) feeds[positionIds.name] = this.ids(positionIds.type, [1, length], (i) => row.past + i);
     if (logitsToKeep) {
-      feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, new Array<number>(logitsToKeep.rank).fill(1), () => 1);
+      const shape = new Array<number>(logitsToKeep.rank).fill(1);
+      feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, shape, () => Math.max(1, row.logits ?? 1));
     }
     if (useCacheBranch) feeds[useCacheBranch.name] = new this.Tensor("bool", [row.past > 0], [1]);
     for (const [index, entry] of cache.entries()) feeds[entry.past] = past[index] as Tensor;
@@ -143,14 +153,16 @@ class NodeRunner implements ModelRunner {
     });
   }
 
-  /** The last row of `[1, positions, vocabSize]`, in memory of its own: a prompt's logits can be hundreds of MB. */
-  private lastLogits(logits: Tensor): Float32Array {
-    const start = logits.size - this.model.vocabSize;
+  /** The last rows of `[1, positions, vocabSize]`, in memory of their own: a prompt's logits can be hundreds of MB. */
+  private lastLogits(logits: Tensor, count: number): Float32Array {
+    const size = count * this.model.vocabSize;
+    const start = logits.size - size;
+    if (start < 0) throw failed(`the graph gives fewer than ${count} rows of logits`);
     const { buffer, byteOffset } = logits.data as Float32Array;
     const last =
       this.signature.logits.type === "float16"
-        ? float16ToFloat32(new Uint16Array(buffer, byteOffset + start * 2, this.model.vocabSize))
-        : new Float32Array(buffer, byteOffset + start * 4, this.model.vocabSize).slice();
+        ? float16ToFloat32(new Uint16Array(buffer, byteOffset + start * 2, size))
+        : new Float32Array(buffer, byteOffset + start * 4, size).slice();
     logits.dispose();
     return last;
   }

@@ -21,8 +21,9 @@ export class RowWindow {
   readonly #first: number;
   readonly #count: number;
   readonly #binding: OrtBinding;
-  /** New tokens a row, as bound. */
+  /** New tokens a row, and logits of so many of them, as bound. */
   #fed = 0;
+  #kept = 0;
   #logits: OrtTensor<FloatType> | undefined;
 
   constructor(parts: WindowParts, first: number, count: number) {
@@ -33,16 +34,18 @@ export class RowWindow {
     this.#bindCache();
   }
 
-  /** Binds inputs and logits for `fed` new tokens a row; more than one needs a window of one row. */
-  bind(fed: number): void {
-    if (fed === this.#fed) return;
+  /** Binds inputs for `fed` new tokens a row and logits after the last `kept`; more than one need a window of one row. */
+  bind(fed: number, kept = 1): void {
     const { signature, step } = this.#parts;
+    step.keepLogits(kept);
+    if (fed === this.#fed && kept === this.#kept) return;
     this.#bindView(signature.inputIds.name, step.ids, 0, [this.#count, fed]);
     if (signature.positionIds && step.positions) {
       this.#bindView(signature.positionIds.name, step.positions, 0, [this.#count, fed]);
     }
-    this.#bindLogits(fed);
+    this.#bindLogits(step.lastLogits ? kept : fed);
     this.#fed = fed;
+    this.#kept = kept;
   }
 
   run(): void {
@@ -53,12 +56,12 @@ export class RowWindow {
     return this.#binding.runAsync(this.#parts.runOptions);
   }
 
-  /** Logits after the last token of a row of the cache; valid until the next run of any window. */
+  /** Logits after the last tokens of a row of the cache, as many as `bind` was told; valid until the next run of any window. */
   logitsOf(row: number): Float32Array {
     const { vocabSize } = this.#parts.signature;
     const { data, shape } = this.#logits as OrtTensor<FloatType>;
     const end = (row - this.#first + 1) * (shape[1] as number) * vocabSize;
-    const last = data.subarray(end - vocabSize, end);
+    const last = data.subarray(end - this.#kept * vocabSize, end);
     return last instanceof Float32Array ? last : float16ToFloat32(last);
   }
 
@@ -90,13 +93,13 @@ export class RowWindow {
     view.dispose();
   }
 
-  #bindLogits(fed: number): void {
+  #bindLogits(positions: number): void {
     const { signature, step } = this.#parts;
     const { vocabSize } = signature;
-    const every = fed > 1 && !step.lastLogits;
-    const next = every
-      ? step.promptLogits(fed)
-      : step.logits.view(this.#first * vocabSize, [this.#count, 1, vocabSize]);
+    const next =
+      positions > 1
+        ? step.promptLogits(positions)
+        : step.logits.view(this.#first * vocabSize, [this.#count, 1, vocabSize]);
     this.#binding.bindOutput(signature.logits.name, next);
     this.#logits?.dispose();
     this.#logits = next;

@@ -2,17 +2,6 @@ import { type OrtMemory, OrtTensor } from "../../native/ort.js";
 import type { CopyElements } from "./cache-memory.js";
 import type { CacheTensor, FloatType } from "./graph-signature.js";
 
-export interface SlotCacheLimits {
-  /** Most sequences at once. */
-  readonly rows: number;
-  /** Most tokens of one sequence. */
-  readonly tokens: number;
-}
-
-/** What a first allocation holds; from there both double up to the limits. */
-const FIRST_ROWS = 1;
-const FIRST_TOKENS = 256;
-
 type CacheEntry = Pick<CacheTensor, "heads" | "headDim">;
 
 export interface SlotCacheOptions {
@@ -20,13 +9,12 @@ export interface SlotCacheOptions {
   readonly copy: CopyElements;
   readonly type: FloatType;
   readonly entries: readonly CacheEntry[];
-  readonly limits: SlotCacheLimits;
 }
 
 /**
  * The KV cache of all sequences: for every layer's keys and values one tensor `[rows, heads, tokens, headDim]` that a
  * run updates in place. A sequence is one row. The engine's slots are names; rows of running sequences can be moved
- * together (`compact`), so that a decode step is one run over a view of the first rows.
+ * together (`arrange`), so that a decode step is one run over a view of the first rows.
  */
 export class SlotCache {
   readonly #options: SlotCacheOptions;
@@ -35,6 +23,7 @@ export class SlotCache {
   readonly #rowOfSlot = new Map<number, number>();
   readonly #lengths: number[] = [];
   #tensors: readonly OrtTensor<FloatType>[] = [];
+  #scratch: OrtTensor<FloatType> | undefined;
   #rows = 0;
   #tokens = 0;
 
@@ -100,44 +89,56 @@ export class SlotCache {
     this.#trim();
   }
 
-  /** True when all admitted sequences have room for `tokens` tokens each. */
-  fits(tokens: number): boolean {
-    return this.span <= this.#rows && tokens <= this.#tokens;
-  }
-
   /**
-   * Makes room for all admitted sequences with `tokens` tokens each, in other memory where they do not fit. Throws
-   * NativeError `out_of_memory`, and nothing has changed then.
+   * Memory for so many sequences of `tokens` tokens each, not less than there are and have. Throws NativeError
+   * `out_of_memory`, and nothing has changed then.
    */
-  reserve(tokens: number): void {
-    if (this.fits(tokens)) return;
-    const { limits, entries } = this.#options;
-    const rows = grown(this.#rows || FIRST_ROWS, this.span, limits.rows);
-    const capacity = grown(this.#tokens || FIRST_TOKENS, tokens, limits.tokens);
+  reserve(rows: number, tokens: number): void {
+    if (rows === this.#rows && tokens === this.#tokens) return;
+    this.#closeGaps();
+    const { entries } = this.#options;
     const old = this.#tensors;
-    const next = this.#allocate(rows, capacity);
+    const next = this.#allocate(rows, tokens);
     for (const [index, entry] of entries.entries()) {
       const source = old[index];
       if (source === undefined) continue;
-      this.#copyRows(source, next[index] as OrtTensor<FloatType>, entry, capacity);
+      this.#copyRows(source, next[index] as OrtTensor<FloatType>, entry, tokens);
       source.dispose();
     }
+    this.#scratch?.dispose();
+    this.#scratch = undefined;
     this.#tensors = next;
     this.#rows = rows;
-    this.#tokens = capacity;
+    this.#tokens = tokens;
   }
 
-  /** Moves sequences into free rows below them, so that they are in rows 0 to n - 1. */
-  compact(): void {
-    for (let hole = this.#slotOfRow.indexOf(undefined); hole >= 0; hole = this.#slotOfRow.indexOf(undefined)) {
-      this.#move(this.#slotOfRow.length - 1, hole);
-      this.#trim();
+  /** The sequence of slot `to` starts as the first `length` tokens of slot `from`. */
+  copy(from: number, to: number, length: number): void {
+    this.admit(to);
+    const [source, target] = [this.#rowOfSlot.get(from), this.#rowOfSlot.get(to)] as [number, number];
+    this.#forEachHead(source, target, (tensor, start, end, headDim) =>
+      this.#options.copy(tensor, start, tensor, end, length * headDim),
+    );
+    this.#lengths[target] = length;
+  }
+
+  /** Moves these sequences into the first rows, so that one run covers them and no other. */
+  arrange(slots: readonly number[]): void {
+    const outside = slots.filter((slot) => (this.#rowOfSlot.get(slot) as number) >= slots.length);
+    if (outside.length === 0) return;
+    const inside = new Set(slots);
+    for (let row = 0; row < slots.length; row++) {
+      const slot = this.#slotOfRow[row];
+      if (slot !== undefined && inside.has(slot)) continue;
+      this.#exchange(row, this.#rowOfSlot.get(outside.pop() as number) as number);
     }
+    this.#trim();
   }
 
   dispose(): void {
-    for (const tensor of this.#tensors) tensor.dispose();
+    for (const tensor of [...this.#tensors, this.#scratch]) tensor?.dispose();
     this.#tensors = [];
+    this.#scratch = undefined;
   }
 
   #allocate(rows: number, tokens: number): OrtTensor<FloatType>[] {
@@ -168,21 +169,61 @@ export class SlotCache {
     }
   }
 
-  #move(from: number, to: number): void {
-    const length = this.lengthInRow(from);
+  /** Rows in use become the first ones. */
+  #closeGaps(): void {
+    for (let hole = this.#slotOfRow.indexOf(undefined); hole >= 0; hole = this.#slotOfRow.indexOf(undefined)) {
+      this.#exchange(hole, this.#slotOfRow.length - 1);
+      this.#trim();
+    }
+  }
+
+  /** What is in the two rows changes places. */
+  #exchange(low: number, high: number): void {
+    const [lowLength, highLength] = [this.lengthInRow(low), this.lengthInRow(high)];
+    const { copy } = this.#options;
+    const scratch = lowLength > 0 ? this.#spareHead() : undefined;
+    this.#forEachHead(low, high, (tensor, lowStart, highStart, headDim) => {
+      if (scratch) copy(tensor, lowStart, scratch, 0, lowLength * headDim);
+      copy(tensor, highStart, tensor, lowStart, highLength * headDim);
+      if (scratch) copy(scratch, 0, tensor, highStart, lowLength * headDim);
+    });
+    const lowSlot = this.#slotOfRow[low];
+    this.#place(this.#slotOfRow[high], highLength, low);
+    this.#place(lowSlot, lowLength, high);
+  }
+
+  #place(slot: number | undefined, length: number, row: number): void {
+    this.#slotOfRow[row] = slot;
+    this.#lengths[row] = length;
+    if (slot !== undefined) this.#rowOfSlot.set(slot, row);
+  }
+
+  /** Memory for one head of a row on its way. */
+  #spareHead(): OrtTensor<FloatType> {
+    const { memory, type, entries } = this.#options;
+    this.#scratch ??= OrtTensor.allocate(memory, type, [
+      this.#tokens * Math.max(...entries.map(({ headDim }) => headDim)),
+    ]);
+    return this.#scratch;
+  }
+
+  /** Calls with the two starts of every head of the rows, for all layers' keys and values. */
+  #forEachHead(
+    a: number,
+    b: number,
+    call: (tensor: OrtTensor<FloatType>, a: number, b: number, headDim: number) => void,
+  ): void {
     for (const [index, { heads, headDim }] of this.#options.entries.entries()) {
-      const tensor = this.#tensors[index] as OrtTensor<FloatType>;
+      const size = this.#tokens * headDim;
       for (let head = 0; head < heads; head++) {
-        const start = (from * heads + head) * this.#tokens * headDim;
-        this.#options.copy(tensor, start, tensor, (to * heads + head) * this.#tokens * headDim, length * headDim);
+        call(
+          this.#tensors[index] as OrtTensor<FloatType>,
+          (a * heads + head) * size,
+          (b * heads + head) * size,
+          headDim,
+        );
       }
     }
-    const slot = this.#slotOfRow[from] as number;
-    this.#slotOfRow[from] = undefined;
-    this.#slotOfRow[to] = slot;
-    this.#lengths[to] = length;
-    this.#lengths[from] = 0;
-    this.#rowOfSlot.set(slot, to);
   }
 
   /** Free rows at the end are none. */
@@ -190,11 +231,4 @@ export class SlotCache {
     while (this.#slotOfRow.length > 0 && this.#slotOfRow.at(-1) === undefined) this.#slotOfRow.pop();
     this.#lengths.length = this.#slotOfRow.length;
   }
-}
-
-/** The capacity doubled until `needed` fits, at most the limit. */
-function grown(capacity: number, needed: number, limit: number): number {
-  let next = capacity;
-  while (next < needed) next *= 2;
-  return Math.min(next, limit);
 }

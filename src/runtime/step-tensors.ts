@@ -26,12 +26,11 @@ export class StepTensors {
   readonly mask: OrtTensor<IdType>;
   /** `[rows, vocabSize]`: after each row's last token. */
   readonly logits: OrtTensor<FloatType>;
-  /** The graph's `num_logits_to_keep`, 1. */
+  /** The graph's `num_logits_to_keep`. */
   readonly logitsToKeep: OrtTensor<IdType> | undefined;
   /** The graph gives logits for the last position only. */
   readonly lastLogits: boolean;
-  /** Most tokens of a prompt in one run. */
-  readonly promptTokens: number;
+  readonly #promptTokens: number;
   readonly #memory: OrtMemory;
   readonly #vocabSize: number;
   readonly #tokens: number;
@@ -43,12 +42,12 @@ export class StepTensors {
     this.lastLogits = lastLogits;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
-    this.promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
+    this.#promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
     this.#memory = memory;
     this.#vocabSize = vocabSize;
     this.#tokens = tokens;
     this.#maskSums = new Int32Array(rows);
-    const fed = Math.max(rows, this.promptTokens);
+    const fed = Math.max(rows, this.#promptTokens);
     this.ids = OrtTensor.allocate(memory, inputIds.type, [fed]);
     this.positions = positionIds && OrtTensor.allocate(memory, positionIds.type, [fed]);
     this.mask = OrtTensor.allocate(memory, attentionMask?.type ?? "int64", [rows * tokens]);
@@ -56,13 +55,24 @@ export class StepTensors {
     this.logits = OrtTensor.allocate(memory, logits.type, [rows * vocabSize]);
     this.logitsToKeep =
       logitsToKeep && OrtTensor.allocate(memory, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
-    if (this.logitsToKeep) fill(this.logitsToKeep, 1, 0, 1);
+    this.keepLogits(1);
   }
 
   /** The token that a run is fed in place `index`, `position` tokens into its sequence. */
   feed(index: number, token: number, position: number): void {
     fill(this.ids, token, index, index + 1);
     if (this.positions) fill(this.positions, position, index, index + 1);
+  }
+
+  /** Most tokens of a prompt in one run that is to give this many logits. */
+  mostTokens(logits: number): number {
+    const oneAtOnce = this.lastLogits && this.logitsToKeep === undefined;
+    return oneAtOnce && logits > 1 ? 1 : this.#promptTokens;
+  }
+
+  /** The graph is to give logits after this many last positions, where it can be told. */
+  keepLogits(count: number): void {
+    if (this.logitsToKeep) fill(this.logitsToKeep, count, 0, 1);
   }
 
   /** Makes a row's mask sum up to what it holds and is fed. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
+import { VitrineError } from "../../src/errors.js";
 import type { DeviceChoice, ModelDescription } from "../../src/protocol.js";
 
 export interface FakeRunnerOptions {
@@ -7,6 +8,9 @@ export interface FakeRunnerOptions {
   readonly contextLength?: number;
   /** Called before run number 1, 2, …; may throw, or hold the run back with a promise. */
   readonly beforeRun?: (run: number, rows: readonly RunnerRow[]) => Promise<void> | void;
+  /** Most rows times tokens of cache that can be had. */
+  readonly memory?: number;
+  readonly rewinds?: boolean;
   /** Logits after these tokens; by default they favour (last token + 1) mod vocabulary. */
   readonly logits?: (history: readonly number[], vocabSize: number) => Float32Array;
 }
@@ -20,13 +24,16 @@ export class FakeRunner implements ModelRunner {
   readonly device: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "a test" };
   /** Rows of every run, with their tokens copied. */
   readonly runs: { readonly slot: number; readonly tokens: readonly number[]; readonly past: number }[][] = [];
+  readonly rewinds: boolean;
   disposed = false;
   readonly #options: FakeRunnerOptions;
   readonly #slots = new Map<number, number[]>();
   #running = false;
+  #shape = { rows: 0, tokens: 0 };
 
   constructor(options: FakeRunnerOptions = {}) {
     this.#options = options;
+    this.rewinds = options.rewinds ?? true;
     this.model = {
       name: "fake",
       dtype: "fp32",
@@ -60,6 +67,27 @@ export class FakeRunner implements ModelRunner {
     }
   }
 
+  reserve(rows: number, tokens: number): void {
+    assert.equal(this.#running, false, "reserve was called during a run");
+    assert.ok(rows >= this.#slots.size, "reserve gives up a slot in use");
+    assert.ok(
+      [...this.#slots.values()].every(({ length }) => length <= tokens),
+      "reserve cuts a slot",
+    );
+    if (rows * tokens > (this.#options.memory ?? Number.POSITIVE_INFINITY)) {
+      throw new VitrineError("inference_failed", "out of memory");
+    }
+    this.#shape = { rows, tokens };
+  }
+
+  copy(from: number, to: number, tokens: number): void {
+    assert.ok(this.rewinds, "copy was called on a runner that cannot");
+    const source = this.#slots.get(from) ?? [];
+    assert.ok(tokens <= source.length, "copy of tokens that the slot does not hold");
+    assert.ok(!this.#slots.has(to), "copy to a slot in use");
+    this.#slots.set(to, source.slice(0, tokens));
+  }
+
   release(slot: number): void {
     assert.equal(this.#running, false, "release was called during a run");
     this.#slots.delete(slot);
@@ -69,14 +97,22 @@ export class FakeRunner implements ModelRunner {
     this.disposed = true;
   }
 
-  #runRow({ slot, tokens, past }: RunnerRow): Float32Array {
+  #runRow({ slot, tokens, past, logits = 1 }: RunnerRow): Float32Array {
+    const { contextLength, vocabSize } = this.model;
     assert.ok(tokens.length > 0, "a row without tokens");
+    assert.ok(logits <= tokens.length, "more logits than tokens");
     const held = past === 0 ? [] : (this.#slots.get(slot) ?? []);
-    assert.equal(past, held.length, `slot ${slot} holds ${held.length} tokens`);
-    const history = [...held, ...tokens];
-    assert.ok(history.length <= this.model.contextLength, "a slot overflows");
+    assert.ok(this.rewinds ? past <= held.length : past === held.length, `slot ${slot} holds ${held.length} tokens`);
+    const history = [...held.slice(0, past), ...tokens];
+    assert.ok(history.length <= Math.min(contextLength, this.#shape.tokens), "a slot overflows");
     this.#slots.set(slot, history);
-    return (this.#options.logits ?? favourNext)(history, this.model.vocabSize);
+    assert.ok(this.#slots.size <= this.#shape.rows, "more slots than memory for them");
+    const logitsOf = this.#options.logits ?? favourNext;
+    const rows = new Float32Array(logits * vocabSize);
+    for (let i = 0; i < logits; i++) {
+      rows.set(logitsOf(history.slice(0, history.length - logits + 1 + i), vocabSize), i * vocabSize);
+    }
+    return rows;
   }
 }
 

@@ -1,40 +1,63 @@
 import assert from "node:assert/strict";
 import { KvCache } from "../../../src/engine/kv-cache.js";
+import type { Plan } from "../../../src/engine/plan.js";
 import { Random } from "../../../src/engine/random.js";
-import { type Plan, Scheduler } from "../../../src/engine/scheduler.js";
+import type { RunnerRow } from "../../../src/engine/runner.js";
+import { Scheduler } from "../../../src/engine/scheduler.js";
 import { VitrineError } from "../../../src/errors.js";
 import type { EngineRequest, RequestEvent } from "../../../src/protocol.js";
 import { engineRequest, story, tokensOf } from "../../support/engine-requests.js";
 
 type Choice = number | VitrineError;
 
+interface Settings {
+  readonly slots: number;
+  readonly tokensPerSlot?: number;
+  /** Most cells of cache. */
+  readonly cells?: number;
+  readonly prefillChunk?: number;
+  readonly rewinds?: boolean;
+  readonly targetTpotMs?: number;
+  /** Microseconds that a step takes. */
+  readonly takes?: (plan: Plan) => number;
+}
+
 /** A scheduler with its cache, its events and a clock that advances by one at each reading. */
-function makeScheduler(slots: number, tokensPerSlot = 64) {
+function makeScheduler({ slots, tokensPerSlot = 64, prefillChunk = 256, rewinds = true, ...more }: Settings) {
   const events: RequestEvent[] = [];
   const released: number[] = [];
   let now = 0;
   const clock = (): number => now++;
-  const cache = new KvCache(slots, tokensPerSlot);
+  const memory = { rewinds, reserve: () => {}, copy: () => {}, release: (slot: number) => void released.push(slot) };
+  const cells = more.cells ?? slots * tokensPerSlot;
+  const cache = new KvCache({ rows: slots, tokens: tokensPerSlot, cells, memory });
   const scheduler = new Scheduler({
     cache,
     kvBytesPerToken: 10,
+    rewinds,
+    prefillChunk,
+    ...(more.targetTpotMs === undefined ? {} : { targetTpotMs: more.targetTpotMs }),
     clock,
     emit: (event) => events.push(event),
-    onRelease: (slot) => released.push(slot),
   });
-  const timing = ({ rows }: Plan) => ({
-    start: clock(),
-    end: clock(),
-    batchSize: rows.length,
-    tokensFed: rows.reduce((sum, { tokens }) => sum + tokens.length, 0),
-  });
+  const timing = (plan: Plan) => {
+    const start = clock();
+    now += (more.takes?.(plan) ?? 1) - 1;
+    return { start, end: clock(), batchSize: plan.rows.length, tokensFed: plan.work.tokens };
+  };
   /** Runs one step; every row's choice is `choose`'s. Tells what ran, e.g. `decode a b`. */
-  const step = (choose: (id: string) => Choice = () => 7): string | undefined => {
+  const step = (choose: (id: string, row: RunnerRow, position: number) => Choice = () => 7): string | undefined => {
     const plan = scheduler.plan();
     if (plan === undefined) return undefined;
     scheduler.checkInvariants();
     const ids = plan.sequences.map(({ id }) => id);
-    scheduler.commit(plan, timing(plan), ids.map(choose));
+    scheduler.commit(plan, timing(plan), {
+      choose: (row, position) => {
+        const choice = choose(ids[row] as string, plan.rows[row] as RunnerRow, position);
+        return choice instanceof VitrineError ? choice : { token: choice };
+      },
+      score: (_row, _position, token) => ({ token, logprob: -1, top: [] }),
+    });
     scheduler.checkInvariants();
     return [plan.phase, ...ids].join(" ");
   };
@@ -47,11 +70,16 @@ function makeScheduler(slots: number, tokensPerSlot = 64) {
   return { scheduler, cache, events, released, step, fail };
 }
 
+/** Three tokens that no other request begins with. */
+const ownPrompt = (id: string, maxTokens: number): EngineRequest =>
+  engineRequest({ id, maxTokens, prompt: Int32Array.of(id.charCodeAt(0), 2, 3) });
+
 describe("Scheduler", () => {
   describe("fairness", () => {
     interface Case {
       readonly name: string;
       readonly slots: number;
+      readonly prefillChunk?: number;
       /** Requests (id, tokens to generate) that arrive before the step of that number. */
       readonly arrivals: Readonly<Record<number, readonly (readonly [string, number])[]>>;
       readonly steps: readonly string[];
@@ -73,16 +101,7 @@ describe("Scheduler", () => {
             ["c", 2],
           ],
         },
-        steps: [
-          "prefill a",
-          "decode a",
-          "prefill b",
-          "decode a b",
-          "prefill c",
-          "decode a b c",
-          "decode a",
-          "decode a",
-        ],
+        steps: ["prefill a b c", "decode a b c", "decode a b", "decode a", "decode a", "decode a"],
       },
       {
         name: "an arrival gets in after the decode step that runs",
@@ -93,6 +112,7 @@ describe("Scheduler", () => {
       {
         name: "prefills that leave nothing to decode follow each other",
         slots: 2,
+        prefillChunk: 3,
         arrivals: {
           0: [
             ["a", 1],
@@ -115,8 +135,9 @@ describe("Scheduler", () => {
         steps: ["prefill a", "decode a", "decode a", "prefill b", "decode b", "prefill c"],
       },
       {
-        name: "a stream waits for one prompt at most between two tokens, however many arrive",
+        name: "a stream waits for one chunk at most between two tokens, however many arrive",
         slots: 8,
+        prefillChunk: 4,
         arrivals: {
           0: [["a", 5]],
           1: [
@@ -125,15 +146,15 @@ describe("Scheduler", () => {
             ["d", 1],
           ],
         },
-        steps: ["prefill a", "decode a", "prefill b", "decode a", "prefill c", "decode a", "prefill d", "decode a"],
+        steps: ["prefill a", "decode a", "prefill b c", "decode a", "prefill c d", "decode a", "prefill d", "decode a"],
       },
     ];
-    for (const { name, slots, arrivals, steps } of cases) {
+    for (const { name, slots, prefillChunk = 256, arrivals, steps } of cases) {
       it(name, () => {
-        const { scheduler, step } = makeScheduler(slots);
+        const { scheduler, step } = makeScheduler({ slots, prefillChunk });
         const seen: string[] = [];
         for (let number = 0; number <= steps.length; number++) {
-          for (const [id, maxTokens] of arrivals[number] ?? []) scheduler.submit(engineRequest({ id, maxTokens }));
+          for (const [id, maxTokens] of arrivals[number] ?? []) scheduler.submit(ownPrompt(id, maxTokens));
           const ran = step();
           if (ran !== undefined) seen.push(ran);
         }
@@ -144,7 +165,7 @@ describe("Scheduler", () => {
 
   describe("endings", () => {
     it("a stop token ends with reason stop and is no token of the output", () => {
-      const { scheduler, events, step } = makeScheduler(1);
+      const { scheduler, events, step } = makeScheduler({ slots: 1 });
       scheduler.submit(engineRequest({ id: "a", stopTokenIds: [9] }));
       const choices = [5, 6, 9];
       for (const choice of choices) step(() => choice);
@@ -153,7 +174,7 @@ describe("Scheduler", () => {
     });
 
     it("max_tokens ends with reason length, at the context's end too", () => {
-      const { scheduler, events, step } = makeScheduler(1, 5);
+      const { scheduler, events, step } = makeScheduler({ slots: 1, tokensPerSlot: 5 });
       scheduler.submit(engineRequest({ id: "a", prompt: Int32Array.of(1, 2, 3), maxTokens: 2 }));
       step();
       step();
@@ -170,14 +191,13 @@ describe("Scheduler", () => {
           ["stop", "finished stop"],
           ["cancel", "cancelled timeout"],
         ] as const) {
-          const { scheduler, cache, events, released, step } = makeScheduler(1);
+          const { scheduler, cache, events, step } = makeScheduler({ slots: 1 });
           scheduler.submit(engineRequest({ id: "a" }));
           for (let i = 0; i < steps; i++) step();
           if (act === "stop") scheduler.stop("a");
           else scheduler.cancel("a", "timeout");
           assert.deepEqual(story(events, "a"), [...before, last]);
           assert.equal(cache.tokensReserved, 0);
-          assert.deepEqual(released, steps === 0 ? [] : [0]);
           assert.equal(step(), undefined);
           scheduler.cancel("a", "timeout");
           assert.equal(story(events, "a").length, before.length + 1, "nothing after the end");
@@ -186,7 +206,7 @@ describe("Scheduler", () => {
     });
 
     it("a cancelled request in the queue lets the next one through", () => {
-      const { scheduler, step } = makeScheduler(1);
+      const { scheduler, step } = makeScheduler({ slots: 1 });
       for (const id of ["a", "b", "c"]) scheduler.submit(engineRequest({ id, maxTokens: 2 }));
       step();
       scheduler.cancel("b", "client_gone");
@@ -194,21 +214,20 @@ describe("Scheduler", () => {
     });
 
     it("a row without a token fails alone", () => {
-      const { scheduler, events, step } = makeScheduler(2);
+      const { scheduler, events, step } = makeScheduler({ slots: 2 });
       for (const id of ["a", "b"]) scheduler.submit(engineRequest({ id, maxTokens: 2 }));
       const broken = new VitrineError("inference_failed", "NaN");
-      step();
-      step();
       step((id) => (id === "b" ? broken : 7));
+      step();
       assert.deepEqual(story(events, "b"), ["admitted", "prefilled", "failed inference_failed"]);
       assert.equal(story(events, "a").at(-1), "finished length");
     });
 
     it("a failed run ends every request in it once, and no other", () => {
-      const { scheduler, cache, events, step, fail } = makeScheduler(3);
-      for (const id of ["a", "b"]) scheduler.submit(engineRequest({ id, maxTokens: 9 }));
+      const { scheduler, cache, events, step, fail } = makeScheduler({ slots: 3, prefillChunk: 3 });
+      for (const id of ["a", "b"]) scheduler.submit(ownPrompt(id, 9));
       assert.deepEqual([step(), step(), step()], ["prefill a", "decode a", "prefill b"]);
-      scheduler.submit(engineRequest({ id: "c", maxTokens: 1 }));
+      scheduler.submit(ownPrompt("c", 1));
       fail();
       assert.equal(story(events, "a").at(-1), "failed inference_failed");
       assert.equal(story(events, "b").at(-1), "failed inference_failed");
@@ -218,8 +237,8 @@ describe("Scheduler", () => {
     });
 
     it("a failed prefill ends only its own request", () => {
-      const { scheduler, events, step, fail } = makeScheduler(2);
-      for (const id of ["a", "b"]) scheduler.submit(engineRequest({ id, maxTokens: 3 }));
+      const { scheduler, events, step, fail } = makeScheduler({ slots: 2, prefillChunk: 3 });
+      for (const id of ["a", "b"]) scheduler.submit(ownPrompt(id, 3));
       step();
       step();
       fail();
@@ -230,7 +249,7 @@ describe("Scheduler", () => {
 
   describe("guards", () => {
     it("a second request with a live id fails, the first goes on", () => {
-      const { scheduler, events, step } = makeScheduler(1);
+      const { scheduler, events, step } = makeScheduler({ slots: 1 });
       scheduler.submit(engineRequest({ id: "a", maxTokens: 1 }));
       scheduler.submit(engineRequest({ id: "a", maxTokens: 1 }));
       assert.deepEqual(story(events, "a"), ["failed internal"]);
@@ -239,7 +258,7 @@ describe("Scheduler", () => {
     });
 
     it("what can never run fails at once, with the numbers that say why", () => {
-      const { scheduler, events } = makeScheduler(1, 10);
+      const { scheduler, events } = makeScheduler({ slots: 1, tokensPerSlot: 10 });
       scheduler.submit(engineRequest({ id: "long", prompt: new Int32Array(8), maxTokens: 3 }));
       scheduler.submit(engineRequest({ id: "empty", prompt: new Int32Array() }));
       scheduler.submit(engineRequest({ id: "none", maxTokens: 0 }));
@@ -248,25 +267,31 @@ describe("Scheduler", () => {
       assert.deepEqual(story(events, "none"), ["failed invalid_request"]);
       const [ended] = events;
       assert.ok(ended?.type === "ended" && ended.outcome.kind === "failed");
-      assert.match(ended.outcome.error.message, /8 tokens and max_tokens is 3.*context of 10/);
+      assert.match(
+        ended.outcome.error.message,
+        /8 tokens and max_tokens is 3, together more than the 10 that the model's context/,
+      );
     });
 
     it("refuses to be called in the middle of a step, or with another's plan", () => {
-      const { scheduler } = makeScheduler(1);
+      const { scheduler } = makeScheduler({ slots: 1 });
       scheduler.submit(engineRequest({ id: "a" }));
       const plan = scheduler.plan();
       assert.ok(plan !== undefined);
       assert.throws(() => scheduler.cancel("a", "drain"), /middle of a step/);
       assert.throws(() => scheduler.plan(), /middle of a step/);
       const step = { start: 0, end: 1, batchSize: 1, tokensFed: 3 };
-      assert.throws(() => scheduler.commit({ ...plan }, step, [1]), /not the open one/);
+      assert.throws(
+        () => scheduler.commit({ ...plan }, step, { choose: () => ({ token: 1 }), score: () => assert.fail() }),
+        /not the open one/,
+      );
     });
   });
 
   it("reports queue, reservation and forward passes", () => {
-    const { scheduler, events, step } = makeScheduler(2, 10);
-    scheduler.submit(engineRequest({ id: "a", maxTokens: 4, submittedAt: -5, recordSteps: true }));
-    scheduler.submit(engineRequest({ id: "b", maxTokens: 3, submittedAt: -4 }));
+    const { scheduler, events, step } = makeScheduler({ slots: 2, tokensPerSlot: 10, prefillChunk: 3 });
+    scheduler.submit({ ...ownPrompt("a", 4), submittedAt: -5, recordSteps: true });
+    scheduler.submit({ ...ownPrompt("b", 3), submittedAt: -4 });
     while (step() !== undefined);
     const [a, b] = ["a", "b"].map((id) => events.filter((event) => event.id === id));
     const admitted = b?.[0];
@@ -277,11 +302,11 @@ describe("Scheduler", () => {
     const { start, end, ...allocation } = admitted.allocation;
     assert.ok(end > start);
     assert.deepEqual(allocation, {
-      tokens: 6,
-      bytes: 60,
+      tokens: 4,
+      bytes: 40,
       reusedTokens: 0,
       evictedTokens: 0,
-      poolUtilization: 13 / 20,
+      poolUtilization: 8 / 20,
     });
     const prefilled = a?.[1];
     assert.ok(prefilled?.type === "prefilled");
@@ -304,6 +329,181 @@ describe("Scheduler", () => {
     assert.ok(other?.type === "ended" && other.decode?.passes === undefined);
   });
 
+  describe("long prompts", () => {
+    const long = (id: string, length: number, from = 100): EngineRequest =>
+      engineRequest({ id, maxTokens: 3, prompt: Int32Array.from({ length }, (_, i) => from + i) });
+
+    it("are fed in chunks with a decode step between any two, so that streams go on", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 3, prefillChunk: 10 });
+      scheduler.submit(ownPrompt("a", 9));
+      step();
+      scheduler.submit(long("b", 25));
+      const ran = Array.from({ length: 7 }, () => step());
+      assert.deepEqual(ran.slice(0, 3), ["decode a", "prefill b", "decode a"]);
+      assert.deepEqual(ran.slice(3), ["prefill b", "decode a", "prefill b", "decode a b"]);
+      const prefilled = events.find((event) => event.type === "prefilled" && event.id === "b");
+      assert.ok(prefilled?.type === "prefilled");
+      assert.deepEqual([prefilled.forward.steps, prefilled.forward.tokens], [3, 25]);
+    });
+
+    it("share a chunk with what is left of the one before", () => {
+      const { scheduler, step } = makeScheduler({ slots: 3, prefillChunk: 10 });
+      for (const [id, from] of Object.entries({ a: 100, b: 200, c: 300 })) scheduler.submit(long(id, 6, from));
+      assert.deepEqual([step(), step(), step()], ["prefill a b", "decode a", "prefill b c"]);
+    });
+
+    it("are reported to be scored position by position, but for the first token", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 1, prefillChunk: 4 });
+      scheduler.submit({ ...long("a", 10), promptLogprobs: true });
+      while (step() !== undefined);
+      const scored = events.flatMap((event) => (event.type === "prompt_logprobs" ? event.positions : []));
+      assert.deepEqual(
+        scored.map(({ token }) => token),
+        Array.from({ length: 9 }, (_, i) => 101 + i),
+      );
+      scheduler.submit({ ...long("again", 10), promptLogprobs: true });
+      step();
+      const admitted = events.find((event) => event.type === "admitted" && event.id === "again");
+      assert.ok(
+        admitted?.type === "admitted" && admitted.allocation.reusedTokens === 0,
+        "cached tokens have no logits",
+      );
+    });
+
+    it("wait for a request that is computing their beginning, and start with it", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 4 });
+      for (const id of ["a", "b", "c"]) scheduler.submit(long(id, 40));
+      assert.deepEqual([step(), step(), step()], ["prefill a", "decode a", "prefill b c"]);
+      const reused = events.flatMap((event) => (event.type === "admitted" ? [event.allocation.reusedTokens] : []));
+      assert.deepEqual(reused, [0, 39, 39]);
+    });
+  });
+
+  describe("short of cache", () => {
+    it("preempts the youngest, which resumes where it was", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 2, tokensPerSlot: 24, cells: 24 });
+      for (const id of ["a", "b"]) scheduler.submit(ownPrompt(id, 15));
+      let token = 10;
+      while (step(() => token++) !== undefined);
+      assert.equal(scheduler.preemptions, 1);
+      const [a, b] = [story(events, "a"), story(events, "b")];
+      assert.ok(!a.includes("preempted") && a.at(-1) === "finished length");
+      const at = b.indexOf("preempted");
+      assert.deepEqual(b.slice(at, at + 3), ["preempted", "admitted", "prefilled"]);
+      assert.deepEqual([tokensOf(events, "b").length, b.at(-1)], [15, "finished length"]);
+      // While it waits nobody is let in: it would be the next to go.
+      assert.ok(
+        events.findIndex((event) => event.type === "ended") < events.findLastIndex(({ type }) => type === "admitted"),
+      );
+    });
+
+    it("preempts a lower priority before a later arrival", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 2, tokensPerSlot: 24, cells: 24 });
+      scheduler.submit({ ...ownPrompt("low", 15), priority: -1 });
+      step();
+      scheduler.submit(ownPrompt("later", 15));
+      while (step() !== undefined);
+      assert.ok(story(events, "low").includes("preempted"));
+      assert.ok(!story(events, "later").includes("preempted"));
+    });
+
+    it("refuses what the memory can never hold", () => {
+      const { scheduler, events } = makeScheduler({ slots: 2, tokensPerSlot: 64, cells: 24 });
+      scheduler.submit(ownPrompt("a", 22));
+      assert.deepEqual(story(events, "a"), ["failed context_length_exceeded"]);
+    });
+  });
+
+  it("serves higher priorities first, and first come within one", () => {
+    const { scheduler, step } = makeScheduler({ slots: 1 });
+    for (const [id, priority] of Object.entries({ a: 0, b: -3, c: 10, d: 0 })) {
+      scheduler.submit({ ...ownPrompt(id, 1), priority });
+    }
+    assert.deepEqual([step(), step(), step(), step()], ["prefill c", "prefill a", "prefill d", "prefill b"]);
+  });
+
+  describe("guesses", () => {
+    /** How many tokens are before the one that follows a row's logits at this position. */
+    const tokensBefore = ({ past, tokens, logits = 1 }: RunnerRow, position: number): number =>
+      past + tokens.length - logits + position + 1;
+    /** A text that repeats itself: 1 2 3 4 5 1 2 3 4 5 … */
+    const cycle = (length: number): number => 1 + (length % 5);
+    const repeating = (fields: Partial<EngineRequest> = {}): EngineRequest =>
+      engineRequest({ id: "a", maxTokens: 30, prompt: Int32Array.of(1, 2, 3, 4, 5, 1, 2), ...fields });
+
+    it("are verified: right ones save steps, and the text is the same", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 2 });
+      scheduler.submit(repeating());
+      let steps = 0;
+      while (step((_, row, position) => cycle(tokensBefore(row, position))) !== undefined) steps++;
+      assert.deepEqual(
+        tokensOf(events, "a"),
+        Array.from({ length: 30 }, (_, i) => cycle(7 + i)),
+      );
+      assert.ok(steps < 20, `${steps} steps for 30 tokens`);
+    });
+
+    it("are dropped after the first wrong one", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 2 });
+      scheduler.submit(repeating({ prompt: Int32Array.of(7, 8, 9, 7, 8, 9, 7, 8), maxTokens: 40 }));
+      const text = (length: number): number => (length % 7 === 0 ? 60 : 7 + (length % 3));
+      while (step((_, row, position) => text(tokensBefore(row, position))) !== undefined);
+      assert.deepEqual(
+        tokensOf(events, "a"),
+        Array.from({ length: 40 }, (_, i) => text(8 + i)),
+      );
+    });
+
+    it("are made for a lone stream only, and never by a runner that cannot go back", () => {
+      for (const [rewinds, others] of [
+        [false, 0],
+        [true, 1],
+      ] as const) {
+        const { scheduler, step } = makeScheduler({ slots: 2, rewinds });
+        scheduler.submit(repeating());
+        for (let i = 0; i < others; i++) scheduler.submit(ownPrompt("other", 40));
+        let widest = 0;
+        const choose = (_: string, row: RunnerRow, position: number): Choice => {
+          if (row.past > 0) widest = Math.max(widest, row.tokens.length);
+          return cycle(tokensBefore(row, position));
+        };
+        for (let i = 0; i < 20; i++) step(choose);
+        assert.equal(widest, 1);
+      }
+    });
+
+    it("stop while they measure no faster", () => {
+      const slow = ({ work }: Plan): number => 100 * work.tokens;
+      const { scheduler, step } = makeScheduler({ slots: 1, tokensPerSlot: 256, takes: slow });
+      scheduler.submit(repeating({ maxTokens: 100 }));
+      let guessed = 0;
+      while (
+        step((_, row, position) => {
+          if (row.past > 0 && position === 0 && row.tokens.length > 1) guessed++;
+          return cycle(tokensBefore(row, position));
+        }) !== undefined
+      );
+      assert.equal(guessed, 8, "one trial");
+    });
+  });
+
+  it("holds a target by smaller chunks, and by fewer streams", () => {
+    // A token of a prompt takes 100 us, a decode step 1 ms and 1 ms a stream.
+    const takes = ({ phase, work }: Plan): number =>
+      phase === "prefill" ? 100 * work.tokens : 1000 + 1000 * work.rows;
+    const { scheduler, step, events } = makeScheduler({ slots: 16, tokensPerSlot: 512, takes, targetTpotMs: 6 });
+    const prompt = (from: number): Int32Array => Int32Array.from({ length: 120 }, (_, i) => from + i);
+    let most = 0;
+    for (let i = 0; i < 12; i++) {
+      scheduler.submit(engineRequest({ id: `r${i}`, prompt: prompt(1000 * i), maxTokens: 60 }));
+      for (let steps = 0; steps < 4; steps++) step();
+      most = Math.max(most, scheduler.running);
+    }
+    assert.ok(most >= 4 && most <= 6, `${most} streams at once`);
+    while (step() !== undefined);
+    assert.equal(events.filter(({ type }) => type === "ended").length, 12);
+  });
+
   it("keeps its invariants and its promises under thousands of random operations", () => {
     for (let seed = 1; seed <= 12; seed++) randomRun(seed);
   });
@@ -312,7 +512,11 @@ describe("Scheduler", () => {
   function randomRun(seed: number): void {
     const random = Random.seeded(seed);
     const below = (limit: number): number => Math.floor(random.nextFloat() * limit);
-    const { scheduler, cache, events, step, fail } = makeScheduler(1 + below(5), 24);
+    const slots = 1 + below(5);
+    // With few cells streams have to give theirs up.
+    const cells = below(2) === 0 ? slots * 24 : 30 + below(30);
+    const settings = { slots, tokensPerSlot: 24, cells, prefillChunk: 1 + below(24), rewinds: below(3) > 0 };
+    const { scheduler, cache, events, step, fail } = makeScheduler(settings);
     const requests: EngineRequest[] = [];
     const choose = (): Choice => (below(40) === 0 ? new VitrineError("inference_failed", "NaN") : below(12));
     const act = (): void => {
@@ -335,8 +539,9 @@ describe("Scheduler", () => {
       scheduler.checkInvariants();
     };
     for (let i = 0; i < 1500; i++) act();
-    // Nobody starves: each live request needs at most a prefill and ten decode steps, none of them wasted.
-    const bound = 11 * (scheduler.running + scheduler.waiting);
+    // Nobody starves: a request needs a step for each of its tokens at most, and starts again as often as another ends.
+    const live = scheduler.running + scheduler.waiting;
+    const bound = 24 * live * (1 + slots);
     let left = 0;
     while (step(choose) !== undefined) assert.ok(++left <= bound, "the queue does not drain");
     assert.equal(cache.tokensReserved, 0);
@@ -348,7 +553,9 @@ describe("Scheduler", () => {
       const words = story(own, id)
         .map((word) => word.replace(/ .*/, ""))
         .join(" ");
-      assert.match(words, /^(admitted (prefilled (token )*)?)?(finished|cancelled|failed)$/, `${id} of seed ${seed}`);
+      const life =
+        /^(admitted (prefilled (token )*)?preempted )*(admitted (prefilled (token )*)?)?(finished|cancelled|failed)$/;
+      assert.match(words, life, `${id} of seed ${seed}`);
       assert.ok(tokensOf(own, id).length <= maxTokens);
       assert.ok(!tokensOf(own, id).includes(11));
     }

@@ -29,8 +29,7 @@ describe("slot cache", () => {
   });
 
   function open(more: Partial<SlotCacheOptions> = {}): SlotCache {
-    const limits = { rows: 6, tokens: 2048 };
-    const cache = new SlotCache({ memory, copy: copyInHostMemory, type: "float32", entries: ENTRIES, limits, ...more });
+    const cache = new SlotCache({ memory, copy: copyInHostMemory, type: "float32", entries: ENTRIES, ...more });
     opened.push(cache);
     return cache;
   }
@@ -54,9 +53,19 @@ describe("slot cache", () => {
     }
   }
 
+  /** The first `length` tokens of each head of a slot. */
+  function headsOf(cache: SlotCache, slot: number, entry: number, length: number): number[][] {
+    const { heads, headDim } = ENTRIES[entry] as (typeof ENTRIES)[number];
+    const { data } = cache.tensors[entry] as Floats;
+    return Array.from({ length: heads }, (_, head) => {
+      const start = ((cache.rowOf(slot) as number) * heads + head) * cache.tokens * headDim;
+      return [...data.subarray(start, start + length * headDim)];
+    });
+  }
+
   function admit(cache: SlotCache, slot: number, length: number): void {
     cache.admit(slot);
-    cache.reserve(length);
+    cache.reserve(Math.max(cache.span, cache.rows), Math.max(length, cache.tokens));
     cache.setLength(slot, length);
     eachElement(cache, slot, (data, at, wanted) => {
       data[at] = wanted;
@@ -73,24 +82,18 @@ describe("slot cache", () => {
     assert.equal(seen, length * 10);
   }
 
-  it("grows in rows and tokens, by doubling up to the limits, and keeps what it holds", () => {
+  it("takes the shape it is told, larger or smaller, and keeps what it holds", () => {
     const cache = open();
-    admit(cache, 5, 7);
-    assert.deepEqual([cache.rows, cache.tokens], [1, 256]);
-    admit(cache, 2, 256);
-    assert.deepEqual([cache.rows, cache.tokens], [2, 256]);
+    for (const slot of [5, 2, 0]) admit(cache, slot, 7 + slot);
+    cache.reserve(8, 256);
     const [before] = cache.tensors;
-    cache.reserve(256);
-    assert.equal(cache.tensors[0], before);
-    assert.equal(cache.fits(257), false);
-    cache.reserve(257);
-    assert.deepEqual([cache.rows, cache.tokens], [2, 512]);
-    for (const slot of [0, 1, 3]) admit(cache, slot, 3);
-    cache.reserve(2048);
-    assert.deepEqual([cache.rows, cache.tokens], [6, 2048]);
-    assertHolds(cache, 5, 7);
-    assertHolds(cache, 2, 256);
-    for (const slot of [0, 1, 3]) assertHolds(cache, slot, 3);
+    cache.reserve(8, 256);
+    assert.equal(cache.tensors[0], before, "the same shape is the same memory");
+    cache.release(2);
+    cache.reserve(2, 300);
+    assert.deepEqual([cache.rows, cache.tokens, cache.span], [2, 300, 2]);
+    assertHolds(cache, 5, 12);
+    assertHolds(cache, 0, 7);
   });
 
   const copies = [
@@ -98,20 +101,27 @@ describe("slot cache", () => {
     ["by runs on a device", () => copier.copy.bind(copier) as typeof copyInHostMemory],
   ] as const;
   for (const [name, copy] of copies) {
-    it(`closes gaps with the last rows, ${name}`, () => {
+    it(`moves sequences into the first rows and others out of them, ${name}`, () => {
       const cache = open({ copy: copy() });
-      for (const slot of [0, 1, 2, 3, 4]) admit(cache, slot, 10 + slot);
-      for (const slot of [1, 3]) cache.release(slot);
-      assert.equal(cache.span, 5);
-      cache.compact();
-      assert.equal(cache.span, 3);
-      assert.deepEqual(
-        [0, 4, 2].map((slot) => cache.rowOf(slot)),
-        [0, 1, 2],
-      );
-      for (const slot of [0, 2, 4]) assertHolds(cache, slot, 10 + slot);
-      cache.reserve(1000);
-      for (const slot of [0, 2, 4]) assertHolds(cache, slot, 10 + slot);
+      for (const slot of [0, 1, 2, 3, 4, 5]) admit(cache, slot, 10 + slot);
+      cache.release(1);
+      cache.arrange([5, 2, 4]);
+      assert.deepEqual(new Set([5, 2, 4].map((slot) => cache.rowOf(slot))), new Set([0, 1, 2]));
+      assert.equal(cache.rowOf(2), 2, "what is in place stays");
+      for (const slot of [0, 2, 3, 4, 5]) assertHolds(cache, slot, 10 + slot);
+      cache.reserve(cache.rows, 1000);
+      for (const slot of [0, 2, 3, 4, 5]) assertHolds(cache, slot, 10 + slot);
+    });
+
+    it(`starts a sequence as another's first tokens, ${name}`, () => {
+      const cache = open({ copy: copy() });
+      admit(cache, 3, 12);
+      cache.reserve(2, 64);
+      cache.copy(3, 1, 5);
+      assert.equal(cache.lengthOf(1), 5);
+      assertHolds(cache, 3, 12);
+      const rowsOf = (slot: number) => ENTRIES.flatMap((_, entry) => headsOf(cache, slot, entry, 5));
+      assert.deepEqual(rowsOf(1), rowsOf(3));
     });
   }
 
@@ -135,15 +145,15 @@ describe("slot cache", () => {
     admit(cache, 0, 5);
     cache.release(0);
     assert.equal(cache.span, 0);
-    cache.compact();
+    cache.arrange([]);
     assert.equal(cache.span, 0);
   });
 
   it("is as it was when memory for more is refused", () => {
-    const cache = open({ limits: { rows: 2, tokens: 2 ** 44 } });
+    const cache = open();
     admit(cache, 0, 9);
-    assert.throws(() => cache.reserve(2 ** 43), { code: "out_of_memory" });
-    assert.deepEqual([cache.rows, cache.tokens], [1, 256]);
+    assert.throws(() => cache.reserve(1, 2 ** 43), { code: "out_of_memory" });
+    assert.deepEqual([cache.rows, cache.tokens], [1, 9]);
     assertHolds(cache, 0, 9);
   });
 });
