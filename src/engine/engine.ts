@@ -10,15 +10,19 @@ import type { Sequence } from "./sequence.js";
 import { StatsPublisher } from "./stats-publisher.js";
 import { systemTimers, type Timers } from "./timers.js";
 
-export interface EngineOptions {
-  readonly runner: ModelRunner;
+export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
   readonly maxSequences: number;
   /** Most tokens of KV cache; as many as all sequences could need when absent. */
   readonly kvTokens?: number;
   /** Most prompt tokens in one step. */
   readonly prefillChunk?: number;
+  /** Longest time between two tokens of a stream to aim at, in milliseconds. */
   readonly targetTpotMs?: number;
+}
+
+export interface EngineOptions extends EngineLimits {
+  readonly runner: ModelRunner;
   readonly clock: () => Micros;
   /** Takes the events of one step, never an empty array. */
   readonly emit: (events: readonly EngineEvent[]) => void;
@@ -202,8 +206,9 @@ export class Engine {
   }
 }
 
-function timing({ rows }: Plan, start: Micros, end: Micros): StepTiming {
-  return { start, end, batchSize: rows.length, tokensFed: rows.reduce((sum, { tokens }) => sum + tokens.length, 0) };
+function timing({ rows, work, expectedMs }: Plan, start: Micros, end: Micros): StepTiming {
+  const expected = expectedMs === undefined ? {} : { expectedMs };
+  return { start, end, batchSize: rows.length, tokensFed: work.tokens, ...expected };
 }
 
 function nextTurn(): Promise<void> {
