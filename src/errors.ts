@@ -29,6 +29,7 @@ export const ERRORS = {
   unsupported_media_type: invalid(415),
   // A request that could not be served now.
   queue_full: { status: 429, type: "rate_limit_error", retryable: true },
+  key_limit_reached: { status: 429, type: "rate_limit_error", retryable: true },
   client_closed: { status: 499, type: "invalid_request_error", retryable: false },
   draining: server(503, true),
   engine_not_ready: server(503, true),
@@ -62,7 +63,7 @@ export class VitrineError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
-    readonly details: { readonly param?: string; readonly cause?: unknown } = {},
+    readonly details: { readonly param?: string; readonly cause?: unknown; readonly retryAfterSeconds?: number } = {},
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
   }

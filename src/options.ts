@@ -167,6 +167,22 @@ export const OPTIONS = {
     schema: integer(0, 1_000_000, "a number from 0 to 1000000"),
     help: "most requests that wait; one more is refused with 429",
   },
+  maxPerKey: {
+    flag: "max-per-key",
+    value: "N",
+    env: ["VITRINE_MAX_PER_KEY"],
+    fallback: "0",
+    schema: integer(0, 1_000_000, "a number from 0 to 1000000"),
+    help: "most answers of one API key that run or wait; one more is refused with 429; 0 is no limit",
+  },
+  prefixSalt: {
+    flag: "prefix-salt",
+    value: "key|none",
+    env: ["VITRINE_PREFIX_SALT"],
+    fallback: "key",
+    schema: oneOf("key", "none"),
+    help: "who shares cached prompts: requests with the same API key, or all",
+  },
   requestTimeout: {
     flag: "request-timeout",
     value: "DURATION",

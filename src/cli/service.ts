@@ -147,7 +147,12 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       logger,
       modelId,
       version: VERSION,
-      limits: { maxInFlight: config.maxSequences + config.maxQueue, requestTimeoutMs: config.requestTimeout },
+      limits: {
+        maxInFlight: config.maxSequences + config.maxQueue,
+        maxPerKey: config.maxPerKey,
+        requestTimeoutMs: config.requestTimeout,
+      },
+      prefixSalt: config.prefixSalt,
       recordSteps: config.traceDetail === "step",
       hashUser: userHasher(config.userHashKey),
     });

@@ -1,8 +1,11 @@
 import { VitrineError } from "../errors.js";
-import type { SamplingParams } from "../protocol.js";
+import type { PositionLogprobs, SamplingParams } from "../protocol.js";
+import { brokenLogits } from "./broken-logits.js";
+import { positionLogprobs } from "./logprobs.js";
 import type { Random } from "./random.js";
 import { kthLargest, massThreshold } from "./select.js";
 import type { TokenCounts } from "./token-counts.js";
+import { TypicalCut } from "./typical-cut.js";
 
 /** What one sequence brings to the choice of its next token. */
 export interface SamplingState {
@@ -10,19 +13,25 @@ export interface SamplingState {
   readonly random: Pick<Random, "nextFloat">;
   /** Undefined when no penalty is set. */
   readonly counts: TokenCounts | undefined;
+  /** Ids that may not be chosen now: what ends the sequence, while it has fewer than `minTokens` tokens. */
+  readonly suppressed?: readonly number[] | undefined;
 }
 
 /**
- * Logits to a token id. The order is penalties, temperature, top_k, top_p, min_p, then one draw, as Hugging Face
- * transformers' logits processors and warpers do it; each cut sees the distribution renormalised over what the cut
- * before it left.
+ * Logits to a token id. The order is logit_bias, min_tokens, penalties, temperature, top_k, top_p, min_p, typical_p,
+ * then one draw, as Hugging Face transformers' logits processors and warpers do it; each cut sees the distribution
+ * renormalised over what the cut before it left.
  *
+ * - logit_bias adds to the logits of the tokens it names (OpenAI); min_tokens then rules out those that would end the
+ *   sequence.
  * - Repetition (CTRL, arXiv:1909.05858): logits of tokens in the prompt or the output are divided by the penalty when
  *   positive, else multiplied. Then frequency x count and presence are subtracted, counting the output only (OpenAI).
  * - Temperature 0 takes the likeliest token, of equals the lowest id, and draws nothing.
  * - top_k keeps the k likeliest and everything tied with the k-th.
  * - top_p (arXiv:1904.09751) keeps the fewest likeliest tokens whose mass reaches p, of equals the lowest ids.
  * - min_p (arXiv:2407.01082) keeps tokens at least min_p times as likely as the likeliest.
+ * - typical_p (arXiv:2202.00666) keeps the tokens whose information content is nearest to the entropy, the fewest whose
+ *   mass reaches p, and everything as near as the last of them; the likeliest may be cut.
  * - The draw walks the survivors by ascending id, with exactly one random number a token, so a rounding difference
  *   in the logits moves the borders of the walk and never reorders it.
  *
@@ -36,6 +45,8 @@ export class Sampler {
   readonly #heap: Float32Array;
   /** Candidates in `#ids` and `#weights`. */
   #count = 0;
+  #typical: TypicalCut | undefined;
+  #raw: Float32Array | undefined;
 
   constructor(vocabSize: number) {
     this.#vocabSize = vocabSize;
@@ -46,7 +57,18 @@ export class Sampler {
   }
 
   /**
-   * @param logits `vocabSize` numbers; penalties are written into it
+   * A token as `sample` chooses it, with its log probability and those of the `top` likeliest. They are the model's own:
+   * of the logits before bias, penalties and temperature (as OpenAI's, and vLLM's unless told otherwise).
+   */
+  sampleWithLogprobs(logits: Float32Array, state: SamplingState, top: number): PositionLogprobs {
+    this.#raw ??= new Float32Array(this.#vocabSize);
+    const raw = this.#raw;
+    if (logits.length === raw.length) raw.set(logits);
+    return positionLogprobs(raw, this.sample(logits, state), top);
+  }
+
+  /**
+   * @param logits `vocabSize` numbers; biases and penalties are written into it
    * @throws VitrineError `inference_failed` when a logit is NaN or none is a finite maximum
    */
   sample(logits: Float32Array, state: SamplingState): number {
@@ -57,13 +79,15 @@ export class Sampler {
       );
     }
     const { params, random } = state;
+    adjust(logits, params.logitBias, state.suppressed);
     state.counts?.penalize(logits, params);
     const likeliest = argMax(logits);
     if (params.temperature === 0) return likeliest;
     this.#gather(logits, logits[likeliest] as number, params);
     if (params.topP < 1) this.#keepNucleus(params.topP);
     if (params.minP > 0) this.#keepAtLeast(params.minP);
-    return this.#draw(random.nextFloat(), likeliest);
+    if (params.typicalP < 1) this.#keepTypical(params.typicalP);
+    return this.#draw(random.nextFloat());
   }
 
   /** Makes candidates of the top k, weighted by their probability relative to the likeliest token's. */
@@ -123,6 +147,11 @@ export class Sampler {
     this.#count = kept;
   }
 
+  #keepTypical(typicalP: number): void {
+    this.#typical ??= new TypicalCut(this.#vocabSize);
+    this.#count = this.#typical.apply(this.#ids, this.#weights, this.#count, typicalP);
+  }
+
   #keep(from: number, to: number): void {
     this.#ids[to] = this.#ids[from] as number;
     this.#weights[to] = this.#weights[from] as number;
@@ -135,15 +164,28 @@ export class Sampler {
   }
 
   /** @param uniform in [0, 1) */
-  #draw(uniform: number, likeliest: number): number {
+  #draw(uniform: number): number {
     let left = uniform * this.#total();
+    let last = 0;
     for (let i = 0; i < this.#count; i++) {
-      left -= this.#weights[i] as number;
+      const weight = this.#weights[i] as number;
+      left -= weight;
       if (left < 0) return this.#ids[i] as number;
+      if (weight > 0) last = i;
     }
     // The subtractions rounded differently from the sum: the draw fell off the end by a rounding error.
-    return likeliest;
+    return this.#ids[last] as number;
   }
+}
+
+function adjust(
+  logits: Float32Array,
+  bias: SamplingParams["logitBias"],
+  suppressed: readonly number[] | undefined,
+): void {
+  // Past the end of a typed array nothing is written.
+  for (const [token, value] of bias) logits[token] = (logits[token] as number) + value;
+  if (suppressed !== undefined) for (const token of suppressed) logits[token] = Number.NEGATIVE_INFINITY;
 }
 
 /** Index of the largest logit, the first of equals. */
@@ -162,11 +204,4 @@ function argMax(logits: Float32Array): number {
   if (index < 0) throw brokenLogits("are all minus infinity");
   if (max === Number.POSITIVE_INFINITY) throw brokenLogits("contain infinity");
   return index;
-}
-
-function brokenLogits(what: string): VitrineError {
-  return new VitrineError(
-    "inference_failed",
-    `The model's logits ${what}, so no token can be chosen; the weights overflow in this dtype or on this device: try --dtype fp32.`,
-  );
 }

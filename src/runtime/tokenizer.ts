@@ -7,6 +7,7 @@ import { readJson, reasonOf } from "./json-file.js";
 import { readModelConfig } from "./model-config.js";
 import { WindowDecoder } from "./stream-decoder.js";
 import { type LeastTokens, leastTokensOf } from "./token-bound.js";
+import { type PieceBytes, pieceBytesOf } from "./token-bytes.js";
 import { readTokenizerConfig, specialToken, type TokenizerConfig } from "./tokenizer-config.js";
 
 /** Text to token ids and back. */
@@ -20,6 +21,8 @@ export interface Tokenizer {
   leastTokens(text: string): number;
   /** Text of ids, special tokens left out. */
   decode(ids: readonly number[]): string;
+  /** What one token is, on its own: the bytes of its text, which need not be whole characters; none for an unknown id. */
+  bytesOf(id: number): Uint8Array;
   /**
    * A decoder of its own for each output. With the prompt's ids (their end is enough) the output continues that
    * text: SentencePiece-style tokenizers drop the leading space of what they take for the start of a text.
@@ -83,25 +86,29 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
       cause,
     });
   }
-  return new ModelTokenizer(hub, config, modelEos, leastTokensOf(file));
+  return new ModelTokenizer(hub, config, modelEos, leastTokensOf(file), pieceBytesOf(file));
 }
 
 class ModelTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly eosTokenIds: readonly number[];
   private readonly special: ReadonlySet<number>;
+  /** Texts of the tokens that are not pieces of the model's vocabulary. */
+  private readonly added: ReadonlyMap<number, string>;
 
   constructor(
     private readonly hub: HubTokenizer,
     config: TokenizerConfig,
     modelEos: readonly number[],
     readonly leastTokens: LeastTokens,
+    private readonly pieceBytes: PieceBytes,
   ) {
     const added = [...hub.get_added_tokens_decoder()];
     this.vocabSize = hub.model?.vocab.length ?? 0;
     const eos = specialToken(config.eos_token);
     const eosId = eos === undefined ? undefined : hub.token_to_id(eos);
     this.eosTokenIds = [...new Set(eosId === undefined ? modelEos : [...modelEos, eosId])];
+    this.added = new Map(added.map(([id, { content }]) => [id, content]));
     this.special = new Set(added.filter(([, token]) => token.special).map(([id]) => id));
   }
 
@@ -115,6 +122,11 @@ class ModelTokenizer implements Tokenizer {
 
   decode(ids: readonly number[]): string {
     return this.decodeText(ids.filter((id) => !this.special.has(id)));
+  }
+
+  bytesOf(id: number): Uint8Array {
+    const added = this.added.get(id);
+    return added === undefined ? this.pieceBytes(this.hub.id_to_token(id) ?? "") : Buffer.from(added);
   }
 
   stream(prompt: ArrayLike<number> = []): StreamDecoder {

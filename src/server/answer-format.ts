@@ -1,9 +1,24 @@
 import type { FinishReason } from "../protocol.js";
+import { chatLogprobs, completionLogprobs, type TokenEntry } from "./logprob-format.js";
 
-/** Tokens of one request. */
+/** Tokens of one request: each prompt counts once, however many answers it has. */
 export interface TokenCounts {
   readonly prompt: number;
+  /** Of those, the ones that were in the cache already. */
+  readonly cached: number;
   readonly completion: number;
+}
+
+/** A part of one choice. */
+export interface Piece {
+  readonly text: string;
+  /** The tokens that begin in it; undefined where no log probabilities are asked for. */
+  readonly tokens: readonly TokenEntry[] | undefined;
+}
+
+/** All of one choice. */
+export interface FinishedChoice extends Piece {
+  readonly reason: FinishReason;
 }
 
 /** What all objects of one answer share. */
@@ -14,14 +29,14 @@ export interface AnswerHead {
   readonly model: string;
 }
 
-/** The objects of one answer, as the OpenAI API reference gives them. */
+/** The objects of one answer, as the OpenAI API reference gives them. A choice is known by its index. */
 export interface AnswerFormat {
   /** The answer when it is sent whole. */
-  whole(text: string, reason: FinishReason, tokens: TokenCounts): object;
-  /** What a stream opens with, if anything. */
-  opening(): object | undefined;
-  chunk(text: string): object;
-  last(reason: FinishReason): object;
+  whole(choices: readonly FinishedChoice[], tokens: TokenCounts): object;
+  /** What a choice's stream opens with, if anything. */
+  opening(index: number): object | undefined;
+  chunk(index: number, piece: Piece): object;
+  last(index: number, reason: FinishReason): object;
   /** The chunk that `stream_options.include_usage` asks for. */
   usage(tokens: TokenCounts): object;
 }
@@ -33,15 +48,16 @@ export interface Usage {
   readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
-export const usageOf = ({ prompt, completion }: TokenCounts): Usage => ({
+export const usageOf = ({ prompt, cached, completion }: TokenCounts): Usage => ({
   prompt_tokens: prompt,
   completion_tokens: completion,
   total_tokens: prompt + completion,
-  prompt_tokens_details: { cached_tokens: 0 },
+  prompt_tokens_details: { cached_tokens: cached },
 });
 
 /** `POST /v1/chat/completions`. */
 export function chatFormat(head: AnswerHead, includeUsage: boolean): AnswerFormat {
+  const logprobs = ({ tokens }: Piece): object | null => (tokens === undefined ? null : chatLogprobs(tokens));
   const event = (choices: readonly object[], usage: Usage | null): object => ({
     id: head.id,
     object: "chat.completion.chunk",
@@ -50,27 +66,25 @@ export function chatFormat(head: AnswerHead, includeUsage: boolean): AnswerForma
     choices,
     ...(includeUsage ? { usage } : {}),
   });
-  const delta = (content: object, reason: FinishReason | null): object =>
-    event([{ index: 0, delta: content, logprobs: null, finish_reason: reason }], null);
+  const delta = (index: number, content: object, reason: FinishReason | null, logprobs: object | null): object =>
+    event([{ index, delta: content, logprobs, finish_reason: reason }], null);
   return {
-    whole: (content, reason, tokens) => ({
+    whole: (choices, tokens) => ({
       id: head.id,
       object: "chat.completion",
       created: head.created,
       model: head.model,
-      choices: [
-        {
-          index: 0,
-          message: { role: "assistant", content, refusal: null },
-          logprobs: null,
-          finish_reason: reason,
-        },
-      ],
+      choices: choices.map((choice, index) => ({
+        index,
+        message: { role: "assistant", content: choice.text, refusal: null },
+        logprobs: logprobs(choice),
+        finish_reason: choice.reason,
+      })),
       usage: usageOf(tokens),
     }),
-    opening: () => delta({ role: "assistant", content: "" }, null),
-    chunk: (content) => delta({ content }, null),
-    last: (reason) => delta({}, reason),
+    opening: (index) => delta(index, { role: "assistant", content: "" }, null, null),
+    chunk: (index, piece) => delta(index, { content: piece.text }, null, logprobs(piece)),
+    last: (index, reason) => delta(index, {}, reason, null),
     usage: (tokens) => event([], usageOf(tokens)),
   };
 }
@@ -85,15 +99,20 @@ export function completionFormat(head: AnswerHead, includeUsage: boolean): Answe
     choices,
     ...usage,
   });
-  const choice = (text: string, reason: FinishReason | null): readonly object[] => [
-    { text, index: 0, logprobs: null, finish_reason: reason },
-  ];
+  const choice = (index: number, { text, tokens }: Piece, reason: FinishReason | null): object => {
+    return { text, index, logprobs: tokens === undefined ? null : completionLogprobs(tokens), finish_reason: reason };
+  };
   const none = includeUsage ? { usage: null } : {};
+  const nothing: Piece = { text: "", tokens: undefined };
   return {
-    whole: (text, reason, tokens) => completion(choice(text, reason), { usage: usageOf(tokens) }),
+    whole: (choices, tokens) =>
+      completion(
+        choices.map((finished, index) => choice(index, finished, finished.reason)),
+        { usage: usageOf(tokens) },
+      ),
     opening: () => undefined,
-    chunk: (text) => completion(choice(text, null), none),
-    last: (reason) => completion(choice("", reason), none),
+    chunk: (index, piece) => completion([choice(index, piece, null)], none),
+    last: (index, reason) => completion([choice(index, nothing, reason)], none),
     usage: (tokens) => completion([], { usage: usageOf(tokens) }),
   };
 }

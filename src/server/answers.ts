@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
 import type { VitrineError } from "../errors.js";
 import type { FinishReason, Micros } from "../protocol.js";
-import type { AnswerFormat, TokenCounts } from "./answer-format.js";
+import type { AnswerFormat, FinishedChoice, Piece, TokenCounts } from "./answer-format.js";
 import { errorBody } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
 import type { Answer } from "./generation.js";
@@ -17,14 +17,45 @@ class Deferred<T> {
   });
 }
 
+/** Several pieces as one. */
+const joined = (pieces: readonly Piece[]): Piece => ({
+  text: pieces.map(({ text }) => text).join(""),
+  tokens: pieces[0]?.tokens === undefined ? undefined : pieces.flatMap(({ tokens }) => tokens ?? []),
+});
+
+/** Pieces of each choice that have not been sent. */
+class Waiting {
+  readonly #choices = new Map<number, Piece[]>();
+
+  add(choice: number, piece: Piece): void {
+    const pieces = this.#choices.get(choice);
+    if (pieces === undefined) this.#choices.set(choice, [piece]);
+    else pieces.push(piece);
+  }
+
+  /** All of one choice, which then has none; undefined when it has none. */
+  take(choice: number): Piece | undefined {
+    const pieces = this.#choices.get(choice);
+    this.#choices.delete(choice);
+    return pieces === undefined ? undefined : joined(pieces);
+  }
+
+  get choices(): readonly number[] {
+    return [...this.#choices.keys()];
+  }
+}
+
 /** An answer sent in one piece: `reply` resolves with the object to send, or rejects. */
 export class WholeAnswer implements Answer {
   readonly #reply = new Deferred<object>();
-  readonly #pieces: string[] = [];
+  readonly #waiting = new Waiting();
+  readonly #finished: FinishedChoice[] = [];
 
+  /** @param withTokens log probabilities are asked for */
   constructor(
     private readonly exchange: Exchange,
     private readonly format: AnswerFormat,
+    private readonly withTokens: boolean,
   ) {}
 
   get reply(): Promise<object> {
@@ -33,13 +64,18 @@ export class WholeAnswer implements Answer {
 
   begin(): void {}
 
-  text(piece: string): void {
-    this.#pieces.push(piece);
+  piece(choice: number, piece: Piece): void {
+    this.#waiting.add(choice, piece);
   }
 
-  finish(reason: FinishReason, tokens: TokenCounts, at: Micros): void {
+  end(choice: number, reason: FinishReason): void {
+    const nothing: Piece = { text: "", tokens: this.withTokens ? [] : undefined };
+    this.#finished[choice] = { ...(this.#waiting.take(choice) ?? nothing), reason };
+  }
+
+  finish(tokens: TokenCounts, at: Micros): void {
     this.exchange.writing = { name: "detokenize", start: at, chunks: 1 };
-    this.#reply.resolve(this.format.whole(this.#pieces.join(""), reason, tokens));
+    this.#reply.resolve(this.format.whole(this.#finished, tokens));
   }
 
   fail(error: VitrineError): void {
@@ -50,12 +86,12 @@ export class WholeAnswer implements Answer {
 /**
  * An answer sent as it comes. The response opens with the first token, so that whatever fails before has its own
  * status code: `reply` rejects then, and otherwise resolves when the reply has been taken over from Fastify.
- * While the client is slow, text collects into one chunk; it is at most the answer, whose length is bounded.
+ * While the client is slow, text collects into one chunk a choice; it is at most the answer, whose length is bounded.
  */
 export class StreamedAnswer implements Answer {
   readonly #reply = new Deferred<void>();
+  readonly #waiting = new Waiting();
   #stream: EventStream | undefined;
-  #waiting = "";
 
   constructor(
     private readonly exchange: Exchange,
@@ -69,20 +105,27 @@ export class StreamedAnswer implements Answer {
     return this.#reply.promise;
   }
 
-  begin(): void {
-    this.#open();
-  }
-
-  text(piece: string): void {
+  begin(choice: number): void {
     const stream = this.#open();
-    this.#waiting += piece;
-    if (!stream.blocked) this.#sendWaiting();
+    const opening = this.format.opening(choice);
+    if (opening !== undefined) stream.send(opening);
+    this.#count();
   }
 
-  finish(reason: FinishReason, tokens: TokenCounts): void {
+  piece(choice: number, piece: Piece): void {
+    this.#waiting.add(choice, piece);
+    if (!this.#open().blocked) this.#sendWaiting();
+  }
+
+  end(choice: number, reason: FinishReason): void {
     const stream = this.#open();
     this.#sendWaiting();
-    stream.send(this.format.last(reason));
+    stream.send(this.format.last(choice, reason));
+    this.#count();
+  }
+
+  finish(tokens: TokenCounts): void {
+    const stream = this.#open();
     if (this.includeUsage) stream.send(this.format.usage(tokens));
     stream.end(SSE_DONE);
     this.#count();
@@ -105,18 +148,15 @@ export class StreamedAnswer implements Answer {
     this.response.hijack();
     const stream = new EventStream(this.response.raw, this.response.getHeaders(), () => this.#sendWaiting());
     this.#stream = stream;
-    const opening = this.format.opening();
-    if (opening !== undefined) stream.send(opening);
-    this.#count();
     this.#reply.resolve();
     return stream;
   }
 
   #sendWaiting(): void {
-    if (this.#waiting === "") return;
-    const text = this.#waiting;
-    this.#waiting = "";
-    this.#stream?.send(this.format.chunk(text));
+    for (const choice of this.#waiting.choices) {
+      const piece = this.#waiting.take(choice);
+      if (piece !== undefined) this.#stream?.send(this.format.chunk(choice, piece));
+    }
     this.#count();
   }
 

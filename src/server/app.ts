@@ -11,6 +11,7 @@ import { addGenerateRoutes } from "./generate-routes.js";
 import { addInfoRoutes } from "./info-routes.js";
 import { logExchange, outcomeOf } from "./request-log.js";
 import { GENERATING_ROUTES } from "./routes.js";
+import { timeLimitOf } from "./time-limit.js";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -72,7 +73,16 @@ function openExchange(context: ServerContext, request: FastifyRequest, reply: Fa
   if (trace) reply.headers(trace.responseHeaders());
   if (context.admission.draining) reply.header("connection", "close");
   const exchange = new Exchange(
-    { id, method, route, start, trace, response: reply.raw, socket },
+    {
+      id,
+      method,
+      route,
+      start,
+      trace,
+      limit: timeLimitOf(headers, context.limits.requestTimeoutMs),
+      response: reply.raw,
+      socket,
+    },
     context.clock,
     (over, at) => record(context, over, at),
   );
@@ -81,6 +91,7 @@ function openExchange(context: ServerContext, request: FastifyRequest, reply: Fa
 }
 
 function record(context: ServerContext, exchange: Exchange, at: Micros): void {
+  exchange.leave?.();
   context.exchanges.delete(exchange);
   context.metrics.record({
     route: exchange.request.route,
@@ -88,6 +99,7 @@ function record(context: ServerContext, exchange: Exchange, at: Micros): void {
     outcome: outcomeOf(exchange),
     seconds: (at - exchange.request.start) / 1e6,
     promptTokens: exchange.tokens?.prompt ?? 0,
+    cachedTokens: exchange.tokens?.cached ?? 0,
     completionTokens: exchange.tokens?.completion ?? 0,
     generates: exchange.request.trace !== undefined,
   });

@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { monotonicMicros } from "../protocol.js";
 import { Admission } from "./admission.js";
+import { createKeyedHash, type KeyedHash } from "./caller.js";
 import { LiveExchanges } from "./live-exchanges.js";
 import { Metrics } from "./metrics.js";
 import type { ServerOptions } from "./options.js";
@@ -10,12 +11,14 @@ export interface ServerContext extends Required<ServerOptions> {
   readonly admission: Admission;
   readonly metrics: Metrics;
   readonly exchanges: LiveExchanges;
+  /** For API keys and cache salts. */
+  readonly hashKey: KeyedHash;
   readonly started: number;
 }
 
 export function createContext(options: ServerOptions): ServerContext {
   const clock = options.clock ?? monotonicMicros;
-  const admission = new Admission(options.engine, options.limits.maxInFlight);
+  const admission = new Admission(options.engine, options.limits, clock);
   return {
     ...options,
     clock,
@@ -27,6 +30,7 @@ export function createContext(options: ServerOptions): ServerContext {
     admission,
     metrics: new Metrics(options.engine, options.tracing),
     exchanges: new LiveExchanges(),
+    hashKey: createKeyedHash(),
     started: clock(),
   };
 }

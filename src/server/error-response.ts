@@ -1,5 +1,6 @@
 import { ERRORS, type OpenAiErrorType, VitrineError, type WireError } from "../errors.js";
 import type { CancelCause } from "../protocol.js";
+import { EXPECTED_TIMEOUT_HEADER, type TimeLimit } from "./time-limit.js";
 
 /** OpenAI's error object. */
 export interface ErrorBody {
@@ -33,28 +34,30 @@ export const ID_BODY_BYTES = 8 * 2 ** 20;
 
 /** Seconds after which a refused request is worth another try; undefined where waiting does not help. */
 export function retryAfter(error: VitrineError): number | undefined {
-  return error.status === 429 || error.status === 503 ? 1 : undefined;
+  return error.status === 429 || error.status === 503 ? (error.details.retryAfterSeconds ?? 1) : undefined;
 }
 
 export const clientClosed = (): VitrineError =>
   new VitrineError("client_closed", "The client closed the connection before the response was complete.");
 
-export const requestTimedOut = (timeoutMs: number): VitrineError =>
+export const requestTimedOut = ({ ms, setBy }: TimeLimit): VitrineError =>
   new VitrineError(
     "request_timeout",
-    `The request took longer than ${timeoutMs / 1000} s: ask for fewer tokens, or raise --request-timeout.`,
+    setBy === EXPECTED_TIMEOUT_HEADER
+      ? `The request took longer than the ${ms / 1000} s that its \`${setBy}\` gives: ask for fewer tokens, or raise the route's timeout.`
+      : `The request took longer than ${ms / 1000} s: ask for fewer tokens, or raise ${setBy}.`,
   );
 
 export const serverDraining = (): VitrineError =>
   new VitrineError("draining", "The server is shutting down: send the request to another one, or try again soon.");
 
 /** What a request that was cancelled tells its client. */
-export function cancelError(cause: CancelCause, requestTimeoutMs: number): VitrineError {
+export function cancelError(cause: CancelCause, limit: TimeLimit): VitrineError {
   switch (cause) {
     case "client_gone":
       return clientClosed();
     case "timeout":
-      return requestTimedOut(requestTimeoutMs);
+      return requestTimedOut(limit);
     case "drain":
       return serverDraining();
   }

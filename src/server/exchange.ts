@@ -5,6 +5,7 @@ import type { CancelCause, Micros } from "../protocol.js";
 import type { RequestTrace } from "../tracing/contract.js";
 import type { TokenCounts } from "./answer-format.js";
 import { clientClosed, requestTimedOut } from "./error-response.js";
+import type { TimeLimit } from "./time-limit.js";
 
 /** How long a response that is past its deadline may take to reach a client that does not read. */
 const FLUSH_GRACE_MS = 1000;
@@ -17,6 +18,7 @@ export interface ExchangeStart {
   readonly start: Micros;
   /** Only generating routes are traced. */
   readonly trace: RequestTrace | undefined;
+  readonly limit: TimeLimit;
   readonly response: ServerResponse;
   readonly socket: Socket;
 }
@@ -34,6 +36,8 @@ export class Exchange {
   /** Why the answer is not the one asked for. */
   error: VitrineError | undefined;
   tokens: TokenCounts | undefined;
+  /** Gives back what was taken for it at admission. */
+  leave: (() => void) | undefined;
   /** Writing the answer: the last child span of `model.generate`. */
   writing: { readonly name: "stream" | "detokenize"; readonly start: Micros; chunks: number } | undefined;
 
@@ -96,14 +100,15 @@ export class Exchange {
   }
 
   /** Ends the work when time is up; a client that does not read its answer then loses its connection. */
-  endWithin(timeoutMs: number): void {
+  startDeadline(): void {
     clearTimeout(this.#deadline);
-    const left = Math.max(0, timeoutMs - (this.clock() - this.request.start) / 1000);
+    const { limit } = this.request;
+    const left = Math.max(0, limit.ms - (this.clock() - this.request.start) / 1000);
     this.#deadline = setTimeout(() => {
       this.#work?.abort("timeout");
       if (this.#responseEnd !== undefined) return;
       this.#deadline = setTimeout(() => {
-        this.error ??= requestTimedOut(timeoutMs);
+        this.error ??= requestTimedOut(limit);
         this.request.socket.destroy();
       }, FLUSH_GRACE_MS);
     }, left);

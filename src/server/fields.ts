@@ -11,9 +11,14 @@ const numberIn = (low: number, high: number) => {
   return z.number({ error }).min(low, { error }).max(high, { error });
 };
 
-const positiveInt = () => {
-  const error = "must be a whole number of at least 1";
-  return z.int({ error }).min(1, { error });
+const intIn = (low: number, high: number) => {
+  const error = `must be a whole number from ${low} to ${high}`;
+  return z.int({ error }).min(low, { error }).max(high, { error });
+};
+
+const intFrom = (low: number, more = "") => {
+  const error = `must be a whole number of at least ${low}${more}`;
+  return z.int({ error }).min(low, { error });
 };
 
 const boolean = () => z.boolean({ error: "must be true or false" });
@@ -35,15 +40,39 @@ const seed = z
   .int({ error: "must be a whole number between -2^53 and 2^53" })
   .transform((value) => (value < 0 ? 2 ** 53 + value : value));
 
+/** A mass of 0 means the likeliest token alone, as any mass below its share does. */
+const mass = () =>
+  numberIn(0, 1)
+    .default(1)
+    .transform((share) => Math.max(share, Number.EPSILON));
+
+const BIASES = "must be an object of token ids and numbers from -100 to 100";
+
+/** Pairs of token id and bias, by id. */
+const logitBias = z.unknown().transform((value, context): readonly (readonly [number, number])[] => {
+  const biases =
+    typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
+  const pairs = biases?.map(
+    ([id, bias]: [string, unknown]) => [Number(id), bias, /^(0|[1-9]\d{0,9})$/.test(id)] as const,
+  );
+  const good = pairs?.every(([, bias, isId]) => isId && typeof bias === "number" && Math.abs(bias) <= 100);
+  if (pairs !== undefined && good) return pairs.map(([id, bias]) => [id, bias as number]);
+  context.addIssue(BIASES);
+  return z.NEVER;
+});
+
+/** Most answers to one prompt, as in OpenAI's API, and most answers to one request. */
+export const MOST_CHOICES = 128;
+/** Most alternatives of one position, as in OpenAI's API. */
+const MOST_LOGPROBS = 20;
+
 /** Fields that both routes share. */
 export const SHARED_FIELDS = {
   model: text(),
-  max_tokens: positiveInt().optional(),
+  max_tokens: intFrom(1).optional(),
+  n: intIn(1, MOST_CHOICES).default(1),
   temperature: numberIn(0, 2).default(1),
-  // A mass of 0 means the likeliest token alone, as any mass below its share does.
-  top_p: numberIn(0, 1)
-    .default(1)
-    .transform((mass) => Math.max(mass, Number.EPSILON)),
+  top_p: mass(),
   // -1 is what vLLM's clients send for "all".
   top_k: z
     .int({ error: "must be a whole number of at least 0 (0 keeps all)" })
@@ -51,8 +80,17 @@ export const SHARED_FIELDS = {
     .default(0)
     .transform((k) => Math.max(k, 0)),
   min_p: numberIn(0, 1).default(0),
+  typical_p: mass(),
+  logit_bias: logitBias.optional(),
+  min_tokens: intFrom(0).default(0),
+  ignore_eos: boolean().default(false),
   seed: seed.optional(),
   stop: stop.optional(),
+  stop_token_ids: z
+    .array(intFrom(0), { error: "must be an array of token ids" })
+    .max(64, { error: "must hold at most 64 token ids" })
+    .default([]),
+  include_stop_str_in_output: boolean().default(false),
   frequency_penalty: numberIn(-2, 2).default(0),
   presence_penalty: numberIn(-2, 2).default(0),
   repetition_penalty: numberIn(0.01, 10).default(1),
@@ -60,6 +98,8 @@ export const SHARED_FIELDS = {
   stream_options: z
     .object({ include_usage: boolean().nullish() }, { error: 'must be an object such as {"include_usage": true}' })
     .optional(),
+  priority: intIn(-10, 10).default(0),
+  cache_salt: text().min(1, { error: "must not be empty" }).optional(),
   user: text().optional(),
   // OpenAI's successor of `user`.
   safety_identifier: text().optional(),
@@ -71,29 +111,42 @@ export type Prompt =
   | { readonly kind: "tokens"; readonly ids: readonly number[] }
   | { readonly kind: "messages"; readonly messages: readonly ChatMessage[] };
 
-const PROMPT_SHAPE = "must be a string or an array of token ids";
-const ONE_PROMPT = "must be one prompt: send several prompts as several requests";
+const PROMPT_SHAPE = "must be a string, an array of token ids, or an array of such prompts";
 
-/** `prompt` of /v1/completions: a string, token ids, or an array of exactly one of them. */
-export const promptField = z
+/** `prompt` of /v1/completions: a string or token ids, or several of them. */
+const promptsField = z
   .unknown()
   .optional()
-  .transform((value, context): Prompt => {
-    const only: unknown = Array.isArray(value) && value.length === 1 && typeof value[0] !== "number" ? value[0] : value;
-    if (typeof only === "string") return { kind: "text", text: only };
-    if (Array.isArray(only)) {
-      const items: readonly unknown[] = only;
-      if (items.length > 0 && items.every((item) => Number.isSafeInteger(item) && (item as number) >= 0)) {
-        return { kind: "tokens", ids: items as readonly number[] };
-      }
-      if (items.length > 1 && items.every((item) => typeof item === "string" || Array.isArray(item))) {
-        context.addIssue(ONE_PROMPT);
-        return z.NEVER;
-      }
-    }
+  .transform((value, context): readonly Prompt[] => {
+    const one = promptOf(value);
+    if (one !== undefined) return [one];
+    const prompts = Array.isArray(value) ? value.map(promptOf) : [];
+    if (prompts.length > 0 && prompts.every((prompt) => prompt !== undefined)) return prompts;
     context.addIssue(PROMPT_SHAPE);
     return z.NEVER;
   });
+
+function promptOf(value: unknown): Prompt | undefined {
+  if (typeof value === "string") return { kind: "text", text: value };
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  const ids: readonly unknown[] = value;
+  const good = ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0);
+  return good ? { kind: "tokens", ids: ids as readonly number[] } : undefined;
+}
+
+/** Fields of /v1/completions alone. */
+export const COMPLETION_FIELDS = {
+  prompt: promptsField,
+  max_tokens: intFrom(0).optional(),
+  best_of: intIn(1, MOST_CHOICES).optional(),
+  echo: boolean().default(false),
+  // The chat route's switch, turned off.
+  logprobs: z
+    .unknown()
+    .transform((value) => (value === false ? undefined : value))
+    .pipe(intIn(0, MOST_LOGPROBS).optional())
+    .optional(),
+};
 
 const part = z.object(
   { type: text(), text: z.string({ error: "must be a string" }).optional() },
@@ -149,9 +202,17 @@ const message = z.object(
 );
 
 /** `messages` of /v1/chat/completions. */
-export const messagesField = z
+const messagesField = z
   .array(message, { error: "must be an array of messages, each with role and content" })
   .min(1, { error: "must hold at least one message" })
   .transform((messages): Prompt => {
     return { kind: "messages", messages: messages.map(({ role, content }) => ({ role, content })) };
   });
+
+/** Fields of /v1/chat/completions alone. */
+export const CHAT_FIELDS = {
+  messages: messagesField,
+  max_completion_tokens: SHARED_FIELDS.max_tokens,
+  logprobs: boolean().default(false),
+  top_logprobs: intIn(0, MOST_LOGPROBS).default(0),
+};

@@ -3,11 +3,12 @@ import { VitrineError } from "../errors.js";
 import type { ModelDescription } from "../protocol.js";
 import { chatFormat, completionFormat } from "./answer-format.js";
 import { StreamedAnswer, WholeAnswer } from "./answers.js";
+import { callerOf } from "./caller.js";
 import type { ServerContext } from "./context.js";
 import { clientClosed, ID_BODY_BYTES } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
 import { Generation } from "./generation.js";
-import { prepare, unknownModel } from "./prepare.js";
+import { checkTokenIds, paramOf, prepare, unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 import { type GenerationRequest, type Operation, parseRequest } from "./schema.js";
 import { tokenize } from "./tokenize.js";
@@ -27,22 +28,28 @@ async function generate(
   reply: FastifyReply,
 ): Promise<unknown> {
   const { exchange } = request;
-  const model = admit(context);
+  const caller = callerOf(request.headers, context.hashKey);
+  const model = admit(context, 1, caller);
   const body = typeof request.body === "string" ? request.body : "";
   refuseManyIds(body);
   const wanted = parseRequest(operation, body, context.samplingDefaults);
   logIgnored(context, exchange, wanted);
   const id = `${operation === "chat" ? "chatcmpl" : "cmpl"}-${context.newId()}`;
   if (wanted.model !== context.modelId) throw unknownModel(context.modelId);
+  checkTokenIds(wanted, model);
+  const places = wanted.prompts.length * wanted.n;
+  context.admission.checkSize(places, wanted.n > 1 ? "n" : paramOf(wanted, 0));
+  admit(context, places, caller);
+  exchange.leave = context.admission.enter(places, caller);
   const tokenizing = tokenize(context, exchange, wanted, model.contextLength);
-  const prompt = tokenizing instanceof Int32Array ? tokenizing : await tokenizing;
-  const engineRequest = prepare(context, exchange, wanted, model, id, prompt);
+  const prompts = tokenizing instanceof Promise ? await tokenizing : tokenizing;
+  const requests = prepare(context, exchange, { wanted, id, caller, model }, prompts);
   // Nothing was heard of the connection while this thread was busy.
   if (exchange.gone) throw clientClosed();
   // Others may have taken the last place while this one was tokenized.
-  if (prompt !== tokenizing) admit(context);
+  if (prompts !== tokenizing) admit(context, places);
   const answer = answerOf(context, wanted, exchange, reply, id);
-  new Generation(context, exchange, engineRequest, wanted, answer).start();
+  new Generation(context, exchange, requests, wanted, answer).start();
   return answer.reply;
 }
 
@@ -57,8 +64,8 @@ function refuseManyIds(body: string): void {
 }
 
 /** The model that would serve a request now; throws why none would. */
-function admit({ admission, engine }: ServerContext): ModelDescription {
-  const refusal = admission.refusal();
+function admit({ admission, engine }: ServerContext, places: number, caller?: string): ModelDescription {
+  const refusal = admission.refusal(places, caller);
   if (refusal) throw refusal;
   if (engine.state.kind !== "ready") throw new Error("admitted without an engine");
   return engine.state.model;
@@ -74,7 +81,7 @@ function answerOf(
   const head = { id, created: Math.floor(context.wallClock() / 1000), model: context.modelId };
   const formatOf = wanted.operation === "chat" ? chatFormat : completionFormat;
   const format = formatOf(head, wanted.includeUsage);
-  if (!wanted.stream) return new WholeAnswer(exchange, format);
+  if (!wanted.stream) return new WholeAnswer(exchange, format, wanted.logprobs !== undefined);
   return new StreamedAnswer(exchange, context.clock, reply, format, wanted.includeUsage);
 }
 

@@ -1,30 +1,31 @@
 import { VitrineError } from "../errors.js";
-import type { CancelCause, EngineRequest, FinishReason, Micros, Outcome, RequestEvent } from "../protocol.js";
-import type { StreamDecoder } from "../runtime/tokenizer.js";
-import type { TokenCounts } from "./answer-format.js";
+import type { CancelCause, FinishReason, Micros, Outcome, RequestEvent } from "../protocol.js";
+import type { Piece, TokenCounts } from "./answer-format.js";
+import { Choice, type ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import { cancelError, framesOf, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";
 import type { GenerationRequest } from "./schema.js";
-import { StopMatcher } from "./stop-matcher.js";
+import { TokenLatencies } from "./token-latencies.js";
 
-/** Takes one answer: text…, then exactly one of finish and fail. */
+/** Takes the choices of one answer: for each begin, piece…, end; then exactly one of finish and fail for all. */
 export interface Answer {
-  /** The first token has come, though its text may be held back. */
-  begin(): void;
-  text(piece: string): void;
+  /** Its first token has come, though its text may be held back. */
+  begin(choice: number): void;
+  piece(choice: number, piece: Piece): void;
+  end(choice: number, reason: FinishReason): void;
   /** `at` is when the last token was known. */
-  finish(reason: FinishReason, tokens: TokenCounts, at: Micros): void;
+  finish(tokens: TokenCounts, at: Micros): void;
   fail(error: VitrineError): void;
 }
 
-/** One request at the engine, from submission to its end: tokens to text, stop strings, cancelling. */
+/** One request at the engine, from submission to its end: its choices' tokens to text, cancelling, counting. */
 export class Generation implements Abortable {
-  readonly #decoder: StreamDecoder;
-  readonly #matcher: StopMatcher;
-  #completionTokens = 0;
-  #firstToken: Micros | undefined;
-  #lastToken: Micros = 0;
+  readonly #choices: readonly Choice[];
+  readonly #latencies: TokenLatencies;
+  /** Requests that the engine has not ended. */
+  readonly #atEngine = new Set<Choice>();
+  readonly #cached = new Map<Choice, number>();
   /** The answer is decided; what the engine still sends changes nothing. */
   #settled = false;
   #release: () => void = () => {};
@@ -32,91 +33,105 @@ export class Generation implements Abortable {
   constructor(
     private readonly context: ServerContext,
     private readonly exchange: Exchange,
-    private readonly request: EngineRequest,
-    { operation, stop }: GenerationRequest,
+    private readonly requests: readonly ChoiceRequest[],
+    private readonly wanted: GenerationRequest,
     private readonly answer: Answer,
   ) {
-    // A completion continues its prompt's text, down to the space between them; a chat answer starts a text of its own.
-    this.#decoder = context.tokenizer.stream(operation === "chat" ? [] : request.prompt);
-    this.#matcher = new StopMatcher(stop);
+    this.#choices = requests.map((request, index) => new Choice(context.tokenizer, wanted, index, request));
+    this.#latencies = new TokenLatencies(context.metrics, exchange.request.start);
   }
 
   start(): void {
-    const { context, exchange, request } = this;
+    const { context, exchange } = this;
     this.#release = exchange.hold(this);
-    exchange.endWithin(context.limits.requestTimeoutMs);
-    context.engine.submit(request, (event) => this.#observe(event));
+    exchange.startDeadline();
+    for (const choice of this.#choices) this.#atEngine.add(choice);
+    this.requests.forEach(({ request }, index) => {
+      const choice = this.#choices[index] as Choice;
+      context.engine.submit(request, (event) => this.#observe(choice, event));
+    });
   }
 
   abort(cause: CancelCause): void {
     if (this.#settled) return;
-    this.#fail(cancelError(cause, this.context.limits.requestTimeoutMs));
-    this.context.engine.cancel(this.request.id, cause);
+    this.#fail(cancelError(cause, this.exchange.request.limit));
+    for (const { id } of this.#atEngine) this.context.engine.cancel(id, cause);
   }
 
-  #observe(event: RequestEvent): void {
+  #observe(choice: Choice, event: RequestEvent): void {
+    const over = this.#settled || choice.reason !== undefined;
     // After the answer is decided, late tokens are nobody's.
-    if (event.type !== "token" || !this.#settled) this.exchange.request.trace?.observe(event);
+    if (event.type !== "token" || !(over || !choice.hasTokens)) this.exchange.request.trace?.observe(event);
     try {
-      if (event.type === "token") this.#token(event.token, event.at);
-      else if (event.type === "ended") this.#ended(event.outcome, event.at);
+      if (!over) this.#take(choice, event);
     } catch (thrown) {
-      this.context.logger.error({ request_id: this.request.id, stack: framesOf(thrown) }, "decoding failed");
-      this.#fail(toVitrineError(thrown));
-      this.context.engine.stop(this.request.id);
+      this.context.logger.error({ request_id: this.exchange.request.id, stack: framesOf(thrown) }, "decoding failed");
+      this.#giveUp(toVitrineError(thrown));
     } finally {
-      if (event.type === "ended") this.#release();
+      if (event.type === "ended") this.#leftEngine(choice);
     }
   }
 
-  #token(token: number, at: Micros): void {
-    if (this.#settled) return;
-    this.#completionTokens++;
-    this.#measure(at);
-    const piece = this.#matcher.push(this.#decoder.push(token));
-    if (this.#completionTokens === 1) this.answer.begin();
-    if (piece !== "") this.answer.text(piece);
-    if (!this.#matcher.matched) return;
-    this.#finish("stop", at);
-    this.context.engine.stop(this.request.id);
+  #take(choice: Choice, event: RequestEvent): void {
+    if (event.type === "admitted") this.#admitted(choice, event.allocation.reusedTokens);
+    else if (event.type === "prompt_logprobs") choice.promptLogprobs = event.positions;
+    else if (event.type === "ended") this.#ended(choice, event.outcome, event.at);
+    else if (event.type === "token" && choice.hasTokens) {
+      const { token, logprobs, at } = event;
+      this.#latencies.token(choice.index, at);
+      this.#begin(choice);
+      this.#send(choice, choice.push(token, logprobs));
+      if (!choice.matched) return;
+      this.#finish(choice, "stop", at);
+      this.context.engine.stop(choice.id);
+    }
   }
 
-  #ended(outcome: Outcome, at: Micros): void {
-    if (this.#settled) return;
+  /** A prompt counts once, and so does what was cached of it: the first time, since a preempted request finds its own. */
+  #admitted(choice: Choice, reusedTokens: number): void {
+    if (choice.index % this.wanted.n === 0 && !this.#cached.has(choice)) this.#cached.set(choice, reusedTokens);
+  }
+
+  #ended(choice: Choice, outcome: Outcome, at: Micros): void {
     switch (outcome.kind) {
-      case "finished": {
-        const piece = this.#matcher.push(this.#decoder.flush()) + this.#matcher.flush();
-        if (piece !== "") this.answer.text(piece);
-        this.#finish(this.#matcher.matched ? "stop" : outcome.reason, at);
+      case "finished":
+        this.#begin(choice);
+        if (choice.hasTokens) this.#send(choice, choice.flush());
+        this.#finish(choice, choice.matched ? "stop" : choice.hasTokens ? outcome.reason : "length", at);
         break;
-      }
       case "cancelled":
-        this.#fail(cancelError(outcome.cause, this.context.limits.requestTimeoutMs));
+        this.#giveUp(cancelError(outcome.cause, this.exchange.request.limit));
         break;
       case "failed":
-        this.#fail(VitrineError.fromWire(outcome.error));
+        this.#giveUp(VitrineError.fromWire(outcome.error));
         break;
     }
   }
 
-  #measure(at: Micros): void {
-    const { metrics } = this.context;
-    if (this.#firstToken === undefined) {
-      this.#firstToken = at;
-      metrics.timeToFirstToken.observe((at - this.exchange.request.start) / 1e6);
-    } else {
-      metrics.interTokenLatency.observe((at - this.#lastToken) / 1e6);
-    }
-    this.#lastToken = at;
+  #leftEngine(choice: Choice): void {
+    this.#atEngine.delete(choice);
+    this.context.admission.ended();
+    if (this.#atEngine.size === 0) this.#release();
   }
 
-  #finish(reason: FinishReason, at: Micros): void {
-    if (this.#settled) return;
+  #begin(choice: Choice): void {
+    const opening = choice.begin();
+    if (opening === undefined) return;
+    this.answer.begin(choice.index);
+    this.#send(choice, opening);
+  }
+
+  #send({ index }: Choice, piece: Piece): void {
+    if (piece.text !== "" || (piece.tokens !== undefined && piece.tokens.length > 0)) this.answer.piece(index, piece);
+  }
+
+  #finish(choice: Choice, reason: FinishReason, at: Micros): void {
+    choice.reason = reason;
+    this.#latencies.end(choice.index, choice.tokens);
+    this.answer.end(choice.index, reason);
+    if (this.#choices.some((other) => other.reason === undefined)) return;
     this.#settle();
-    const { metrics } = this.context;
-    const later = this.#completionTokens - 1;
-    if (later > 0) metrics.timePerOutputToken.observe((this.#lastToken - (this.#firstToken ?? 0)) / 1e6 / later);
-    this.answer.finish(reason, this.#tokens(), at);
+    this.answer.finish(this.#tokens(), at);
   }
 
   #fail(error: VitrineError): void {
@@ -126,12 +141,24 @@ export class Generation implements Abortable {
     this.answer.fail(error);
   }
 
+  /** One choice cannot be had: neither can the answer, and the others are not needed any more. */
+  #giveUp(error: VitrineError): void {
+    this.#fail(error);
+    for (const { id } of this.#atEngine) this.context.engine.stop(id);
+  }
+
   #settle(): void {
     this.#settled = true;
     this.exchange.tokens = this.#tokens();
   }
 
   #tokens(): TokenCounts {
-    return { prompt: this.request.prompt.length, completion: this.#completionTokens };
+    const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0);
+    const prompts = this.requests.filter((_, index) => index % this.wanted.n === 0);
+    return {
+      prompt: sum(prompts.map(({ request }) => request.prompt.length)),
+      cached: sum(this.#cached.values()),
+      completion: sum(this.#choices.map(({ tokens }) => tokens)),
+    };
   }
 }

@@ -15,6 +15,8 @@ export interface RequestRecord {
   readonly outcome: string;
   readonly seconds: number;
   readonly promptTokens: number;
+  /** Of those, the ones that were in the cache already. */
+  readonly cachedTokens: number;
   readonly completionTokens: number;
   /** Whether the route generates; only those have their duration measured. */
   readonly generates: boolean;
@@ -55,6 +57,10 @@ export class Metrics {
     labelNames: ["kind"] as const,
     registers: [this.#registry],
   });
+  readonly #cachedTokens = this.#counter(
+    "cached_prompt_tokens_total",
+    "Tokens of prompts that were in the KV cache already; vitrine_tokens_total counts them too",
+  );
 
   constructor(engine: EngineClient, tracing: Tracing) {
     collectDefaultMetrics({ register: this.#registry });
@@ -76,6 +82,7 @@ export class Metrics {
     this.#duration.observe(request.seconds);
     this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
     this.#tokens.inc({ kind: "completion" }, request.completionTokens);
+    this.#cachedTokens.inc(request.cachedTokens);
   }
 
   #engineMetrics(engine: EngineClient): void {

@@ -9,6 +9,8 @@ import type { SamplingDefaults } from "./schema.js";
 export interface ServerLimits {
   /** Requests running and waiting; one more is refused with `queue_full`. */
   readonly maxInFlight: number;
+  /** Answers of one API key running and waiting; one more is refused with `key_limit_reached`. 0: no limit. */
+  readonly maxPerKey: number;
   /** Longest life of a request, until its last byte has left. */
   readonly requestTimeoutMs: number;
 }
@@ -27,6 +29,8 @@ export interface ServerOptions {
   readonly modelId: string;
   readonly version: string;
   readonly limits: ServerLimits;
+  /** Cached prompts are shared among requests of one API key only, or among all. */
+  readonly prefixSalt: "key" | "none";
   /** What a request's sampling fields are where it leaves them out; OpenAI's defaults where this has none. */
   readonly samplingDefaults?: SamplingDefaults;
   /** Ask the engine for each decode step by itself. */

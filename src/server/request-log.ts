@@ -12,7 +12,9 @@ export function logExchange(logger: Logger, exchange: Exchange, at: Micros): voi
     route: request.route,
     status,
     outcome: outcomeOf(exchange),
-    ...(tokens === undefined ? {} : { prompt_tokens: tokens.prompt, completion_tokens: tokens.completion }),
+    ...(tokens === undefined
+      ? {}
+      : { prompt_tokens: tokens.prompt, cached_tokens: tokens.cached, completion_tokens: tokens.completion }),
     ms: Math.round((at - request.start) / 10) / 100,
     request_id: request.id,
     ...traceFields(trace),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { VitrineError } from "../errors.js";
 import type { SamplingParams } from "../protocol.js";
-import { messagesField, type Prompt, promptField, SHARED_FIELDS } from "./fields.js";
+import { CHAT_FIELDS, COMPLETION_FIELDS, MOST_CHOICES, type Prompt, SHARED_FIELDS } from "./fields.js";
 import { findUnsupported, UNSUPPORTED_CHAT, UNSUPPORTED_COMPLETION, type UnsupportedField } from "./unsupported.js";
 
 export type Operation = "chat" | "text_completion";
@@ -10,18 +10,39 @@ export type Operation = "chat" | "text_completion";
 export interface GenerationRequest {
   readonly operation: Operation;
   readonly model: string;
-  readonly prompt: Prompt;
+  /** Each is answered `n` times. */
+  readonly prompts: readonly Prompt[];
+  readonly n: number;
   readonly maxTokens: MaxTokens;
   readonly sampling: Omit<SamplingParams, "seed">;
   /** Undefined: a random one. */
   readonly seed: number | undefined;
-  readonly stop: readonly string[];
+  readonly stop: StopConditions;
+  /** Alternatives to report for each token; undefined: no log probabilities. */
+  readonly logprobs: number | undefined;
+  /** The answer begins with its prompt. */
+  readonly echo: boolean;
+  /** Higher goes first. */
+  readonly priority: number;
+  /** Keeps its cached prompt from requests with another; undefined: from other callers only. */
+  readonly cacheSalt: string | undefined;
   readonly stream: boolean;
   readonly includeUsage: boolean;
   /** The caller's identifier: to be hashed, never recorded. */
   readonly user: string | undefined;
   /** Names of fields without effect here. */
   readonly ignoredFields: readonly string[];
+}
+
+/** What ends an answer before its length does. */
+export interface StopConditions {
+  readonly strings: readonly string[];
+  /** The stop string found is part of the answer. */
+  readonly includeString: boolean;
+  /** Beside those of the model. */
+  readonly tokenIds: readonly number[];
+  /** The model's own do not count. */
+  readonly ignoreEos: boolean;
 }
 
 export interface MaxTokens {
@@ -36,12 +57,8 @@ export interface MaxTokens {
 /** OpenAI's default for /v1/completions. */
 const DEFAULT_COMPLETION_TOKENS = 16;
 
-const completionSchema = z.object({ ...SHARED_FIELDS, prompt: promptField });
-const chatSchema = z.object({
-  ...SHARED_FIELDS,
-  max_completion_tokens: SHARED_FIELDS.max_tokens,
-  messages: messagesField,
-});
+const completionSchema = z.object({ ...SHARED_FIELDS, ...COMPLETION_FIELDS });
+const chatSchema = z.object({ ...SHARED_FIELDS, ...CHAT_FIELDS });
 
 /** Sampling fields under the names of requests. */
 export type SamplingDefaults = Readonly<
@@ -49,7 +66,11 @@ export type SamplingDefaults = Readonly<
 >;
 
 type Fields = Readonly<Record<string, unknown>>;
-type SharedData = Pick<z.output<typeof completionSchema>, keyof typeof SHARED_FIELDS>;
+type SharedData = Omit<z.output<typeof chatSchema>, keyof typeof CHAT_FIELDS>;
+type SharedRequest = Omit<
+  GenerationRequest,
+  "operation" | "prompts" | "maxTokens" | "logprobs" | "echo" | "ignoredFields"
+>;
 
 /**
  * The request a body asks for; `defaults` stand in for sampling fields that it leaves out, instead of OpenAI's.
@@ -66,10 +87,23 @@ export const badField = (param: string, message: string): VitrineError =>
 function parseCompletion(fields: Fields): GenerationRequest {
   refuseUnsupported(UNSUPPORTED_COMPLETION, fields);
   const data = parse(completionSchema, fields);
+  const { prompt: prompts, n, echo, best_of: bestOf = n } = data;
+  if (bestOf !== n) {
+    throw badField("best_of", "must equal `n`: every answer is sent; ask for their `logprobs` and choose among them");
+  }
+  if (data.max_tokens === 0 && !echo) {
+    throw badField("max_tokens", "must be at least 1: only with `echo` an answer may have no tokens of its own");
+  }
+  if (prompts.length * n > MOST_CHOICES) {
+    const field = n === 1 ? "prompt" : "n";
+    throw badField(field, `asks for ${prompts.length * n} answers: one request has at most ${MOST_CHOICES}`);
+  }
   return {
     ...shared(data),
     operation: "text_completion",
-    prompt: data.prompt,
+    prompts,
+    echo,
+    logprobs: data.logprobs,
     maxTokens: { asked: data.max_tokens, otherwise: DEFAULT_COMPLETION_TOKENS, field: "max_tokens" },
     ignoredFields: ignored(fields, completionSchema.shape, UNSUPPORTED_COMPLETION),
   };
@@ -79,10 +113,15 @@ function parseChat(fields: Fields): GenerationRequest {
   refuseUnsupported(UNSUPPORTED_CHAT, fields);
   const data = parse(chatSchema, fields);
   const { max_completion_tokens: completionTokens, max_tokens: tokens } = data;
+  if (data.top_logprobs > 0 && !data.logprobs) {
+    throw badField("top_logprobs", "goes with `logprobs`: set that to true, or leave this out");
+  }
   return {
     ...shared(data),
     operation: "chat",
-    prompt: data.messages,
+    prompts: [data.messages],
+    echo: false,
+    logprobs: data.logprobs ? data.top_logprobs : undefined,
     maxTokens: {
       asked: completionTokens ?? tokens,
       otherwise: Number.POSITIVE_INFINITY,
@@ -92,7 +131,7 @@ function parseChat(fields: Fields): GenerationRequest {
   };
 }
 
-function shared(data: SharedData): Omit<GenerationRequest, "operation" | "prompt" | "maxTokens" | "ignoredFields"> {
+function shared(data: SharedData): SharedRequest {
   if (data.stream_options !== undefined && !data.stream) {
     throw badField("stream_options", "is for streams: leave it out, or set `stream` to true");
   }
@@ -103,15 +142,23 @@ function shared(data: SharedData): Omit<GenerationRequest, "operation" | "prompt
       topP: data.top_p,
       topK: data.top_k,
       minP: data.min_p,
-      typicalP: 1,
-      logitBias: [],
-      minTokens: 0,
+      typicalP: data.typical_p,
+      logitBias: data.logit_bias ?? [],
+      minTokens: data.min_tokens,
       repetitionPenalty: data.repetition_penalty,
       presencePenalty: data.presence_penalty,
       frequencyPenalty: data.frequency_penalty,
     },
+    n: data.n,
     seed: data.seed,
-    stop: data.stop ?? [],
+    stop: {
+      strings: data.stop ?? [],
+      includeString: data.include_stop_str_in_output,
+      tokenIds: data.stop_token_ids,
+      ignoreEos: data.ignore_eos,
+    },
+    priority: data.priority,
+    cacheSalt: data.cache_salt,
     stream: data.stream,
     includeUsage: data.stream_options?.include_usage === true,
     user: data.user ?? data.safety_identifier,

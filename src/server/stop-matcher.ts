@@ -1,7 +1,7 @@
 /**
  * Finds stop strings in text that arrives in pieces. What could still become a stop string is held back.
  * The result does not depend on how the text is cut: the stop string that is complete first wins, the longest of
- * several that end together, and the text ends before it.
+ * several that end together, and the text ends before it, or with it where that is asked for.
  *
  * One Knuth-Morris-Pratt automaton a stop string, so the work is linear in the text even for hostile strings.
  */
@@ -10,7 +10,10 @@ export class StopMatcher {
   #held = "";
   #matched = false;
 
-  constructor(stops: readonly string[]) {
+  constructor(
+    stops: readonly string[],
+    private readonly includeStop = false,
+  ) {
     this.#automata = stops.map((stop) => new StopAutomaton(stop));
   }
 
@@ -29,7 +32,7 @@ export class StopMatcher {
       if (stopLength > 0) {
         this.#matched = true;
         this.#held = "";
-        return text.slice(0, i + 1 - stopLength);
+        return text.slice(0, this.includeStop ? i + 1 : i + 1 - stopLength);
       }
     }
     const certain = text.length - Math.max(...this.#automata.map((automaton) => automaton.matched));

@@ -18,23 +18,11 @@ const textFormat = (value: unknown): boolean =>
   typeof value === "object" && value !== null && "type" in value && value.type === "text";
 const leaveOut = "is not supported yet: leave it out";
 
-const SHARED: readonly UnsupportedField[] = [
-  { field: "n", harmless: is(1), message: "must be 1: send several requests for several answers" },
-  { field: "logit_bias", harmless: empty, message: leaveOut },
-];
-
 export const UNSUPPORTED_COMPLETION: readonly UnsupportedField[] = [
-  ...SHARED,
-  { field: "best_of", harmless: is(1), message: "must be 1: send several requests and choose among the answers" },
-  { field: "echo", harmless: is(false), message: "must be false: the answer never repeats the prompt" },
   { field: "suffix", harmless: is(""), message: leaveOut },
-  { field: "logprobs", harmless: is(false), message: leaveOut },
 ];
 
 export const UNSUPPORTED_CHAT: readonly UnsupportedField[] = [
-  ...SHARED,
-  { field: "logprobs", harmless: is(false), message: "must be false: log probabilities are not supported yet" },
-  { field: "top_logprobs", harmless: is(0), message: leaveOut },
   { field: "tools", harmless: empty, message: leaveOut },
   { field: "tool_choice", harmless: is("none", "auto"), message: leaveOut },
   { field: "functions", harmless: empty, message: leaveOut },

@@ -6,6 +6,7 @@ import type {
   Micros,
   ModelDescription,
   RequestEvent,
+  RequestId,
   SamplingParams,
 } from "../protocol.js";
 
@@ -68,6 +69,13 @@ export interface GenerateAttributes {
   readonly maxTokens: number | undefined;
   /** Without a seed where none was asked for and none was drawn. */
   readonly sampling: Omit<SamplingParams, "seed"> & { readonly seed: number | undefined };
+  /** Answers asked for to each prompt. */
+  readonly n: number;
+  /** Alternatives reported for each token; absent where no log probabilities are. */
+  readonly logprobs?: number;
+  readonly priority: number;
+  /** The engine's requests, where there are several: each has a span of its own. */
+  readonly choices?: readonly { readonly id: RequestId; readonly seed: number }[];
   /** Keyed hash of the caller, never the identifier. */
   readonly userIdHash?: string;
   readonly device?: DeviceChoice;

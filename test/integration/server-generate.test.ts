@@ -5,7 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Tokenizer } from "../../src/runtime/tokenizer.js";
 import type { ErrorBody } from "../../src/server/error-response.js";
 import type { FakeRequest } from "../support/fake-engine.js";
-import { byteTokenizer, ServerHarness, sseData } from "../support/server-harness.js";
+import { byteTokenizer, LIMITS, ServerHarness, sseData } from "../support/server-harness.js";
 
 interface Completion {
   readonly choices: readonly { readonly text: string; readonly finish_reason: string | null }[];
@@ -293,7 +293,7 @@ describe("server: a client that does not read", () => {
   it("loses its connection when the time is up", async () => {
     const harness = await ServerHarness.start({
       tokenizer: wideTokenizer,
-      limits: { maxInFlight: 9, requestTimeoutMs: 300 },
+      limits: { ...LIMITS, requestTimeoutMs: 300 },
     });
     const socket = await harness.rawRequest({ stream: true });
     socket.pause().on("error", () => {});
@@ -310,7 +310,7 @@ describe("server: a client that does not read", () => {
 
 describe("server: limits in time and number", () => {
   it("answers 504 after the timeout, or ends the stream with an error event, and cancels", async () => {
-    const harness = await ServerHarness.start({ limits: { maxInFlight: 9, requestTimeoutMs: 40 } });
+    const harness = await ServerHarness.start({ limits: { ...LIMITS, requestTimeoutMs: 40 } });
     const whole = await harness.complete();
     assert.equal(whole.status, 504);
     assert.equal((await errorOf(whole)).code, "request_timeout");
@@ -328,7 +328,7 @@ describe("server: limits in time and number", () => {
   });
 
   it("refuses with 429 when the queue is full, before tokenizing", async () => {
-    const harness = await ServerHarness.start({ limits: { maxInFlight: 1, requestTimeoutMs: 60_000 } });
+    const harness = await ServerHarness.start({ limits: { ...LIMITS, maxInFlight: 1 } });
     const first = harness.complete();
     const fake = await harness.engine.nextRequest();
     const second = await harness.complete({ temperature: "not even read" });

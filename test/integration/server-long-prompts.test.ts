@@ -9,7 +9,7 @@ import { type ErrorBody, ID_BODY_BYTES } from "../../src/server/error-response.j
 import type { ServerOptions } from "../../src/server/options.js";
 import { FAKE_MODEL } from "../support/fake-engine.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
-import { byteTokenizer, ServerHarness } from "../support/server-harness.js";
+import { byteTokenizer, LIMITS, ServerHarness } from "../support/server-harness.js";
 import { byteLevelTokenizer } from "../support/tokenizer-fixture.js";
 
 const SCRIPTED = new URL("../support/scripted-tokenizer-worker.js", import.meta.url);
@@ -112,7 +112,7 @@ describe("server: long prompts", () => {
   });
 
   it("counts tokenizing toward the time a request has", async () => {
-    await start({ limits: { maxInFlight: 8, requestTimeoutMs: 40 } });
+    await start({ limits: { ...LIMITS, requestTimeoutMs: 40 } });
     const response = await harness.complete({ prompt: blocked().prompt });
     assert.equal(response.status, 504);
     assert.equal((await errorOf(response)).code, "request_timeout");
@@ -146,7 +146,7 @@ describe("server: long prompts", () => {
   });
 
   it("asks for admission again once it is tokenized", async () => {
-    await start({ limits: { maxInFlight: 1, requestTimeoutMs: 60_000 } });
+    await start({ limits: { ...LIMITS, maxInFlight: 1 } });
     const gate = blocked();
     const long = harness.complete({ prompt: gate.prompt });
     await gate.started();

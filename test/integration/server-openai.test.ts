@@ -8,7 +8,7 @@ import {
   NotFoundError,
   RateLimitError,
 } from "openai";
-import { ServerHarness } from "../support/server-harness.js";
+import { LIMITS, ServerHarness } from "../support/server-harness.js";
 
 const chat = { model: "fake", messages: [{ role: "user" as const, content: "Hi" }] };
 const completion = { model: "fake", prompt: "Hi" };
@@ -17,7 +17,7 @@ describe("server: the openai client, unmodified", () => {
   let harness: ServerHarness;
   let openai: OpenAI;
   beforeEach(async () => {
-    harness = await ServerHarness.start({ limits: { maxInFlight: 2, requestTimeoutMs: 60_000 } });
+    harness = await ServerHarness.start({ limits: { ...LIMITS, maxInFlight: 2 } });
     openai = harness.openai;
     harness.engine.play = (fake) => fake.admit().prefill().text("Hello you").finish("stop");
   });

@@ -10,6 +10,7 @@ import {
   type ModelDescription,
   monotonicMicros,
   type Outcome,
+  type PositionLogprobs,
   type RequestEvent,
 } from "../../src/protocol.js";
 
@@ -42,10 +43,10 @@ export class FakeRequest {
     return this.request.id;
   }
 
-  admit(): this {
+  admit(reusedTokens = 0): this {
     const { submittedAt: start } = this.request;
     const end = monotonicMicros();
-    const allocation = { tokens: 1, bytes: 128, reusedTokens: 0, evictedTokens: 0, poolUtilization: 0.5 };
+    const allocation = { tokens: 1, bytes: 128, reusedTokens, evictedTokens: 0, poolUtilization: 0.5 };
     return this.#emit({
       type: "admitted",
       id: this.id,
@@ -64,8 +65,19 @@ export class FakeRequest {
     return this;
   }
 
-  token(token: number): this {
-    return this.#emit({ type: "token", id: this.id, token, at: monotonicMicros() });
+  token(token: number, logprobs?: PositionLogprobs): this {
+    const event = { type: "token", id: this.id, token, at: monotonicMicros() } as const;
+    return this.#emit(logprobs === undefined ? event : { ...event, logprobs });
+  }
+
+  /** For each token of the prompt but the first, a log probability of minus its id, and no alternatives. */
+  promptLogprobs(): this {
+    const positions = Array.from(this.request.prompt.subarray(1), (token) => ({ token, logprob: -token, top: [] }));
+    return this.#emit({ type: "prompt_logprobs", id: this.id, positions });
+  }
+
+  preempt(): this {
+    return this.#emit({ type: "preempted", id: this.id, at: monotonicMicros() });
   }
 
   finish(reason: FinishReason = "stop"): void {

@@ -6,7 +6,7 @@ import OpenAI from "openai";
 import { pino } from "pino";
 import type { ChatTemplate } from "../../src/runtime/chat-template.js";
 import type { StreamDecoder, Tokenizer } from "../../src/runtime/tokenizer.js";
-import type { ServerOptions } from "../../src/server/options.js";
+import type { ServerLimits, ServerOptions } from "../../src/server/options.js";
 import { createServer, type VitrineServer } from "../../src/server/server.js";
 import { FakeEngine } from "./fake-engine.js";
 import { FakeTracing } from "./fake-tracing.js";
@@ -18,6 +18,7 @@ export const byteTokenizer: Tokenizer = {
   encode: (text) => Int32Array.from(Buffer.from(text)),
   leastTokens: () => 0,
   decode: (ids) => Buffer.from(ids).toString(),
+  bytesOf: (id) => (id < 256 ? Uint8Array.of(id) : Buffer.from("<end>")),
   stream(): StreamDecoder {
     const decoder = new TextDecoder();
     return {
@@ -30,6 +31,8 @@ export const byteTokenizer: Tokenizer = {
 export const lineTemplate: ChatTemplate = {
   render: (messages) => `${messages.map(({ role, content }) => `${role}: ${content}`).join("\n")}\nassistant:`,
 };
+
+export const LIMITS: ServerLimits = { maxInFlight: 128, maxPerKey: 0, requestTimeoutMs: 60_000 };
 
 export interface LogLine {
   readonly [field: string]: unknown;
@@ -124,7 +127,8 @@ export class ServerHarness {
       logger: pino({ level: "debug" }, destination),
       modelId: "fake",
       version: "1.2.3",
-      limits: { maxInFlight: 128, requestTimeoutMs: 60_000 },
+      limits: LIMITS,
+      prefixSalt: "key",
       recordSteps: false,
       hashUser: (user) => `hash-of-${user.length}`,
       newId: () => `id${++this.#ids}`,

@@ -6,7 +6,19 @@ import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } 
 export interface PhaseTotals {
   readonly tokens: number;
   readonly firstTokenAt?: Micros;
+  readonly deviceSeconds?: number;
   readonly attributes: SpanAttributes;
+}
+
+/** The engine's part in one request, as spans. */
+export interface EngineSpans {
+  /** The prompt is ready; if nothing else is heard, the request has been waiting since. */
+  submitted(at: Micros): void;
+  observe(event: RequestEvent): void;
+  /** Ends what is still open. */
+  close(at: Micros, error: WireError | undefined): void;
+  readonly outcome: Outcome | undefined;
+  totals(): PhaseTotals;
 }
 
 type Phase = "none" | "queue" | "prefill" | "decode" | "over";
@@ -15,7 +27,7 @@ type Phase = "none" | "queue" | "prefill" | "decode" | "over";
  * Turns one request's engine events into spans under `model.generate`. A phase that was open when the request
  * ended (the engine died, the client left) ends at that moment and carries the failure, if it was one.
  */
-export class EnginePhases {
+export class EnginePhases implements EngineSpans {
   #phase: Phase = "none";
   #phaseStart: Micros = 0;
   #queuedMicros: number | undefined;
@@ -35,7 +47,6 @@ export class EnginePhases {
     private readonly device: string | undefined,
   ) {}
 
-  /** The prompt is ready; if nothing else is heard, the request has been waiting since. */
   submitted(at: Micros): void {
     this.#enter("queue", at);
   }
@@ -155,6 +166,7 @@ export class EnginePhases {
     return {
       tokens: this.#tokens,
       ...(first === undefined ? {} : { firstTokenAt: first }),
+      ...(this.#deviceSeconds === undefined ? {} : { deviceSeconds: this.#deviceSeconds }),
       attributes: {
         "ai.response.length": this.#tokens,
         "gen_ai.usage.output_tokens": this.#tokens,

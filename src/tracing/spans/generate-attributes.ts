@@ -9,7 +9,7 @@ export function deviceName(device: DeviceChoice | undefined): string | undefined
 
 /**
  * What was asked for, as resolved: vitrine's `ai.*` and OpenTelemetry's generative-AI names
- * (https://opentelemetry.io/docs/specs/semconv/gen-ai/).
+ * (https://opentelemetry.io/docs/specs/semconv/gen-ai/). What few requests use is there only where it was.
  */
 export function generateAttributes({ sampling, ...request }: GenerateAttributes): SpanAttributes {
   return {
@@ -20,10 +20,15 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "ai.top_p": sampling.topP,
     "ai.top_k": sampling.topK,
     "ai.min_p": sampling.minP,
+    "ai.typical_p": sampling.typicalP < 1 ? sampling.typicalP : undefined,
+    "ai.min_tokens": sampling.minTokens > 0 ? sampling.minTokens : undefined,
     "ai.seed": sampling.seed,
     "ai.repetition_penalty": sampling.repetitionPenalty,
     "ai.presence_penalty": sampling.presencePenalty,
     "ai.frequency_penalty": sampling.frequencyPenalty,
+    "ai.n": request.n > 1 ? request.n : undefined,
+    "ai.logprobs": request.logprobs,
+    "ai.priority": request.priority === 0 ? undefined : request.priority,
     "ai.device": deviceName(request.device),
     "ai.device.reason": request.device?.reason,
     "ai.runtime": request.device?.runtime?.kind,
@@ -36,6 +41,7 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "gen_ai.request.temperature": sampling.temperature,
     "gen_ai.request.top_p": sampling.topP,
     "gen_ai.request.top_k": sampling.topK,
+    "gen_ai.request.choice.count": request.n > 1 ? request.n : undefined,
     "gen_ai.request.seed": sampling.seed,
     "gen_ai.request.presence_penalty": sampling.presencePenalty,
     "gen_ai.request.frequency_penalty": sampling.frequencyPenalty,

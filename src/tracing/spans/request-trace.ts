@@ -2,7 +2,8 @@ import { SpanKind } from "@opentelemetry/api";
 import type { WireError } from "../../errors.js";
 import type { CancelCause, Micros, RequestEvent } from "../../protocol.js";
 import type { GenerateAttributes, IncomingRequest, RequestTrace } from "../contract.js";
-import { EnginePhases, failureOf } from "./engine-phases.js";
+import { ChoiceSpans } from "./choice-spans.js";
+import { EnginePhases, type EngineSpans, failureOf } from "./engine-phases.js";
 import { deviceName, generateAttributes } from "./generate-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
 
@@ -25,7 +26,7 @@ export class RecordedRequest implements RequestTrace {
   readonly spanId: string;
   readonly sampled = true;
   #generate: OpenSpan | undefined;
-  #phases: EnginePhases | undefined;
+  #phases: EngineSpans | undefined;
   #finished = false;
 
   constructor(
@@ -43,7 +44,11 @@ export class RecordedRequest implements RequestTrace {
   generating(start: Micros, attributes: GenerateAttributes): void {
     if (this.#finished || this.#generate !== undefined) return;
     this.#generate = this.maker.open("model.generate", start, this.server, generateAttributes(attributes));
-    this.#phases = new EnginePhases(this.maker, this.#generate, deviceName(attributes.device));
+    const device = deviceName(attributes.device);
+    this.#phases =
+      attributes.choices === undefined
+        ? new EnginePhases(this.maker, this.#generate, device)
+        : new ChoiceSpans(this.maker, this.#generate, device, attributes.choices);
   }
 
   tokenized(start: Micros, end: Micros, promptTokens: number | undefined, error?: WireError): void {

@@ -49,7 +49,28 @@ export function distribution(logits: Float32Array, params: SamplingParams): Cand
     candidates = normalized(candidates.filter(({ id }) => nucleus.has(id)));
   }
   const most = Math.max(...candidates.map(({ probability }) => probability));
-  return normalized(candidates.filter(({ probability }) => probability >= params.minP * most));
+  candidates = normalized(candidates.filter(({ probability }) => probability >= params.minP * most));
+  return params.typicalP < 1 ? typical(candidates, params.typicalP) : candidates;
+}
+
+function typical(candidates: readonly Candidate[], mass: number): Candidate[] {
+  const entropy = candidates.reduce((sum, { probability: p }) => sum - (p === 0 ? 0 : p * Math.log(p)), 0);
+  const distance = ({ probability }: Candidate): number => Math.abs(-Math.log(probability) - entropy);
+  let reached = 0;
+  let farthest = 0;
+  for (const candidate of [...candidates].sort((a, b) => distance(a) - distance(b))) {
+    if (reached >= mass) break;
+    reached += candidate.probability;
+    farthest = distance(candidate);
+  }
+  return normalized(candidates.filter((candidate) => distance(candidate) <= farthest + 1e-12));
+}
+
+/** Natural logarithms of the softmax. */
+export function logSoftmax(logits: Float32Array): number[] {
+  const max = Math.max(...logits);
+  const logOfSum = max + Math.log([...logits].reduce((sum, logit) => sum + Math.exp(logit - max), 0));
+  return [...logits].map((logit) => logit - logOfSum);
 }
 
 function normalized(candidates: readonly Candidate[], fromLogits = false): Candidate[] {

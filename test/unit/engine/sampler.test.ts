@@ -5,7 +5,7 @@ import { TokenCounts } from "../../../src/engine/token-counts.js";
 import { VitrineError } from "../../../src/errors.js";
 import type { SamplingParams } from "../../../src/protocol.js";
 import { GREEDY } from "../../support/engine-requests.js";
-import { distribution, penalized } from "./reference-sampler.js";
+import { distribution, logSoftmax, penalized } from "./reference-sampler.js";
 
 const warm = (params: Partial<SamplingParams>): SamplingParams => ({ ...GREEDY, temperature: 1, ...params });
 
@@ -64,6 +64,11 @@ describe("Sampler", () => {
     { topK: 40, topP: 0.8 },
     { topP: 0.95, minP: 0.1 },
     { temperature: 0.7, topK: 20, topP: 0.9, minP: 0.02 },
+    { typicalP: 0.001 },
+    { typicalP: 0.2 },
+    { typicalP: 0.95 },
+    { temperature: 1.7, typicalP: 0.6 },
+    { temperature: 0.8, topK: 30, topP: 0.9, minP: 0.01, typicalP: 0.5 },
   ];
 
   for (const cut of cuts) {
@@ -163,6 +168,50 @@ describe("Sampler", () => {
       const worst = Math.max(...logits.map((logit, id) => Math.abs(logit - (expected[id] ?? Number.NaN))));
       assert.ok(worst < 1e-6, `${JSON.stringify(penalties)}: off by ${worst}`);
     }
+  });
+
+  it("leaves out the likeliest token where it is not typical", () => {
+    // Probabilities 0.4 and six of 0.1: the entropy lies nearer to the small ones.
+    const logits = Float32Array.of(Math.log(4), 0, 0, 0, 0, 0, 0);
+    const seen = new Set(
+      Array.from({ length: 50 }, (_, i) =>
+        new Sampler(7).sample(logits.slice(), drawing(warm({ typicalP: 0.5 }), (i + 0.5) / 50)),
+      ),
+    );
+    assert.deepEqual([...seen], [1, 2, 3, 4, 5, 6], "all that are equally near, and not token 0");
+  });
+
+  it("adds biases before anything else, and rules out what would end the sequence too early", () => {
+    const greedy = (params: Partial<SamplingParams>, suppressed?: readonly number[]) =>
+      new Sampler(4).sample(Float32Array.of(1, 4, 3, 2), {
+        params: { ...GREEDY, ...params },
+        random: forbidden,
+        counts: undefined,
+        suppressed,
+      });
+    assert.equal(greedy({ logitBias: [[3, 2.5]] }), 3);
+    assert.equal(greedy({ logitBias: [[1, -100]] }), 2);
+    assert.equal(greedy({ logitBias: [[99, 100]] }), 1, "an id that the logits have no place for changes nothing");
+    assert.equal(greedy({}, [1, 2]), 3);
+    assert.equal(greedy({ logitBias: [[1, 100]] }, [1]), 2, "no bias brings a suppressed token back");
+    assert.equal(greedy({}, [1, 99]), 2);
+  });
+
+  it("biases before it penalizes", () => {
+    const params = { ...GREEDY, repetitionPenalty: 2, logitBias: [[0, 3]] as const };
+    const logits = Float32Array.of(1, 0);
+    new Sampler(2).sample(logits, { params, random: forbidden, counts: TokenCounts.for(params, Int32Array.of(0)) });
+    assert.deepEqual([...logits], [2, 0]);
+  });
+
+  it("reports the model's own log probabilities, whatever decided", () => {
+    const raw = randomLogits(Random.seeded(8), 40, 2);
+    const params = warm({ temperature: 0.5, topK: 3, repetitionPenalty: 3, logitBias: [[7, 100]] });
+    const counts = TokenCounts.for(params, Int32Array.of(1, 2, 7));
+    const chosen = new Sampler(40).sampleWithLogprobs(raw.slice(), { ...drawing(params, 0.3), counts }, 2);
+    assert.equal(chosen.token, 7);
+    assert.ok(Math.abs(chosen.logprob - (logSoftmax(raw)[7] ?? 0)) < 1e-9);
+    assert.equal(chosen.top.length, 2);
   });
 
   it("penalizes nothing, and counts nothing, without a penalty", () => {

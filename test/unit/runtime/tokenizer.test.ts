@@ -43,6 +43,18 @@ for (const { style, build, firstByte } of STYLES) {
       });
     }
 
+    it("knows each token's own bytes", () => {
+      const text = "hello, naïve 中😀";
+      const written = Buffer.concat([...encode(text)].map((id) => tokenizer.bytesOf(id))).toString();
+      assert.equal(written, style === "byte-level" ? text : ` ${text}`);
+      assert.deepEqual(
+        bytesOf("é").map((id) => [...tokenizer.bytesOf(id)]),
+        [[0xc3], [0xa9]],
+      );
+      assert.equal(Buffer.from(tokenizer.bytesOf(1)).toString(), firstByte === 2 ? "</s>" : "<s>");
+      assert.equal(tokenizer.bytesOf(99_999).length, 0);
+    });
+
     it("adds the beginning-of-text token only when asked", () => {
       const bos = firstByte === 2 ? 0 : 1;
       const plain = encode("hello");

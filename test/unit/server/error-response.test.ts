@@ -37,7 +37,8 @@ describe("error responses", () => {
 
   it("say when to try again where that helps", () => {
     const waits = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => retryAfter(new VitrineError(code, "m")));
-    assert.deepEqual(waits.sort(), ["draining", "engine_lost", "engine_not_ready", "queue_full"]);
+    assert.deepEqual(waits.sort(), ["draining", "engine_lost", "engine_not_ready", "key_limit_reached", "queue_full"]);
+    assert.equal(retryAfter(new VitrineError("queue_full", "m", { retryAfterSeconds: 7 })), 7);
   });
 
   it("log an unforeseen error's stack without its message", () => {

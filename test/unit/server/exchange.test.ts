@@ -29,6 +29,7 @@ class Setup {
       route: "/",
       start: 100,
       trace: this.trace,
+      limit: { ms: 60_000, setBy: "--request-timeout" },
       response: this.response as unknown as ServerResponse,
       socket: this.socket as unknown as Socket,
     },

@@ -29,8 +29,10 @@ const BAD_COMPLETIONS: readonly (readonly [string, string])[] = [
   [completion({ prompt: {} }), "prompt"],
   [completion({ prompt: [] }), "prompt"],
   [completion({ prompt: [[]] }), "prompt"],
-  [completion({ prompt: [SECRET, SECRET] }), "prompt"],
-  [completion({ prompt: [[1], [2]] }), "prompt"],
+  [completion({ prompt: [SECRET, []] }), "prompt"],
+  [completion({ prompt: [[1], [2.5]] }), "prompt"],
+  [completion({ prompt: [[1], 2] }), "prompt"],
+  [completion({ prompt: Array(129).fill("Hi") }), "prompt"],
   [completion({ prompt: [1, -2] }), "prompt"],
   [completion({ prompt: [1, 2.5] }), "prompt"],
   [completion({ prompt: [1, SECRET] }), "prompt"],
@@ -59,12 +61,31 @@ const BAD_COMPLETIONS: readonly (readonly [string, string])[] = [
   [completion({ stream: true, stream_options: { include_usage: 1 } }), "stream_options.include_usage"],
   [completion({ stream_options: { include_usage: true } }), "stream_options"],
   [completion({ user: 5 }), "user"],
-  [completion({ n: 2 }), "n"],
+  [completion({ n: 0 }), "n"],
+  [completion({ n: 129 }), "n"],
+  [completion({ n: 43, prompt: ["a", "b", "c"] }), "n"],
   [completion({ best_of: 3 }), "best_of"],
-  [completion({ echo: true }), "echo"],
+  [completion({ n: 2, best_of: 1 }), "best_of"],
+  [completion({ echo: 1 }), "echo"],
   [completion({ suffix: SECRET }), "suffix"],
-  [completion({ logprobs: 0 }), "logprobs"],
-  [completion({ logit_bias: { 5: 1 } }), "logit_bias"],
+  [completion({ logprobs: -1 }), "logprobs"],
+  [completion({ logprobs: 21 }), "logprobs"],
+  [completion({ logprobs: true }), "logprobs"],
+  [completion({ typical_p: 1.1 }), "typical_p"],
+  [completion({ min_tokens: -1 }), "min_tokens"],
+  [completion({ ignore_eos: 1 }), "ignore_eos"],
+  [completion({ stop_token_ids: 5 }), "stop_token_ids"],
+  [completion({ stop_token_ids: [1, -5] }), "stop_token_ids[1]"],
+  [completion({ include_stop_str_in_output: SECRET }), "include_stop_str_in_output"],
+  [completion({ priority: 11 }), "priority"],
+  [completion({ priority: 0.5 }), "priority"],
+  [completion({ cache_salt: "" }), "cache_salt"],
+  [completion({ cache_salt: 5 }), "cache_salt"],
+  [completion({ logit_bias: [[5, 1]] }), "logit_bias"],
+  [completion({ logit_bias: { 5: 101 } }), "logit_bias"],
+  [completion({ logit_bias: { 5: "1" } }), "logit_bias"],
+  [completion({ logit_bias: { "05": 1 } }), "logit_bias"],
+  [completion({ logit_bias: { [SECRET]: 1 } }), "logit_bias"],
 ];
 
 const BAD_CHATS: readonly (readonly [string, string])[] = [
@@ -93,9 +114,10 @@ const BAD_CHATS: readonly (readonly [string, string])[] = [
   [message({ role: "assistant", content: null, tool_calls: [{ id: SECRET }] }), "messages[0].tool_calls"],
   [chat({ max_completion_tokens: 0 }), "max_completion_tokens"],
   [chat({ max_tokens: 0 }), "max_tokens"],
-  [chat({ n: 2 }), "n"],
-  [chat({ logprobs: true }), "logprobs"],
+  [chat({ n: 200 }), "n"],
+  [chat({ logprobs: 5 }), "logprobs"],
   [chat({ top_logprobs: 5 }), "top_logprobs"],
+  [chat({ logprobs: true, top_logprobs: 21 }), "top_logprobs"],
   [chat({ tools: [{ type: "function" }] }), "tools"],
   [chat({ tool_choice: "required" }), "tool_choice"],
   [chat({ functions: [{}] }), "functions"],
@@ -134,7 +156,8 @@ describe("request schema", () => {
     assert.deepEqual(parseRequest("text_completion", completion()), {
       operation: "text_completion",
       model: "tiny",
-      prompt: { kind: "text", text: "Hi" },
+      prompts: [{ kind: "text", text: "Hi" }],
+      n: 1,
       maxTokens: { asked: undefined, otherwise: 16, field: "max_tokens" },
       sampling: {
         temperature: 1,
@@ -149,7 +172,11 @@ describe("request schema", () => {
         minTokens: 0,
       },
       seed: undefined,
-      stop: [],
+      stop: { strings: [], includeString: false, tokenIds: [], ignoreEos: false },
+      logprobs: undefined,
+      echo: false,
+      priority: 0,
+      cacheSalt: undefined,
       stream: false,
       includeUsage: false,
       user: undefined,
@@ -160,7 +187,8 @@ describe("request schema", () => {
   it("takes null as the default, in every field but the required ones", () => {
     const names =
       "max_tokens temperature top_p top_k min_p seed stop frequency_penalty presence_penalty repetition_penalty stream " +
-      "stream_options user n best_of echo suffix logprobs logit_bias";
+      "stream_options user n best_of echo suffix logprobs logit_bias typical_p min_tokens ignore_eos stop_token_ids " +
+      "include_stop_str_in_output priority cache_salt";
     const nulls = Object.fromEntries(names.split(" ").map((name) => [name, null]));
     assert.deepEqual(parseRequest("text_completion", completion(nulls)), parseRequest("text_completion", completion()));
   });
@@ -180,19 +208,61 @@ describe("request schema", () => {
       audio: null,
     };
     assert.deepEqual(parseRequest("chat", chat(noop)), parseRequest("chat", chat()));
-    const completionNoop = { n: 1, best_of: 1, echo: false, suffix: "", logit_bias: {} };
+    const completionNoop = { n: 1, best_of: 1, echo: false, suffix: "", logit_bias: {}, logprobs: false };
     assert.deepEqual(
       parseRequest("text_completion", completion(completionNoop)),
       parseRequest("text_completion", completion()),
     );
   });
 
-  it("takes every form of one prompt", () => {
-    const prompt = (value: unknown) => parseRequest("text_completion", completion({ prompt: value })).prompt;
-    assert.deepEqual(prompt(["Hi"]), { kind: "text", text: "Hi" });
-    assert.deepEqual(prompt([1, 2]), { kind: "tokens", ids: [1, 2] });
-    assert.deepEqual(prompt([7]), { kind: "tokens", ids: [7] });
-    assert.deepEqual(prompt([[1, 2]]), { kind: "tokens", ids: [1, 2] });
+  it("takes every form of one prompt and of several", () => {
+    const prompts = (value: unknown) => parseRequest("text_completion", completion({ prompt: value })).prompts;
+    assert.deepEqual(prompts(["Hi"]), [{ kind: "text", text: "Hi" }]);
+    assert.deepEqual(prompts([1, 2]), [{ kind: "tokens", ids: [1, 2] }]);
+    assert.deepEqual(prompts([7]), [{ kind: "tokens", ids: [7] }]);
+    assert.deepEqual(prompts([[1, 2]]), [{ kind: "tokens", ids: [1, 2] }]);
+    assert.deepEqual(prompts(["a", "b"]), [
+      { kind: "text", text: "a" },
+      { kind: "text", text: "b" },
+    ]);
+    assert.deepEqual(prompts([[1], [2, 3]]), [
+      { kind: "tokens", ids: [1] },
+      { kind: "tokens", ids: [2, 3] },
+    ]);
+  });
+
+  it("takes what vLLM's and OpenAI's clients send beside", () => {
+    const fields = {
+      n: 3,
+      best_of: 3,
+      typical_p: 0.5,
+      logit_bias: { 7: -100, 0: 1.5 },
+      min_tokens: 2,
+      ignore_eos: true,
+      stop_token_ids: [5],
+      include_stop_str_in_output: true,
+      priority: -3,
+      cache_salt: "abc",
+      echo: true,
+      max_tokens: 0,
+      logprobs: 0,
+    };
+    const { sampling, stop, ...request } = parseRequest("text_completion", completion(fields));
+    assert.deepEqual([sampling.typicalP, sampling.minTokens], [0.5, 2]);
+    assert.deepEqual(sampling.logitBias, [
+      [0, 1.5],
+      [7, -100],
+    ]);
+    assert.deepEqual(stop, { strings: [], includeString: true, tokenIds: [5], ignoreEos: true });
+    assert.deepEqual([request.n, request.priority, request.cacheSalt, request.echo], [3, -3, "abc", true]);
+    assert.deepEqual([request.maxTokens.asked, request.logprobs], [0, 0]);
+    assert.deepEqual(request.ignoredFields, []);
+  });
+
+  it("asks for as many alternatives as `top_logprobs` says, and for none without `logprobs`", () => {
+    assert.equal(parseRequest("chat", chat({ logprobs: true, top_logprobs: 4 })).logprobs, 4);
+    assert.equal(parseRequest("chat", chat({ logprobs: true })).logprobs, 0);
+    assert.equal(parseRequest("chat", chat({ logprobs: false, top_logprobs: 0 })).logprobs, undefined);
   });
 
   it("takes every role and both forms of content", () => {
@@ -211,7 +281,7 @@ describe("request schema", () => {
         { role: "tool", content: "e", tool_call_id: "1" },
       ],
     });
-    assert.deepEqual(parseRequest("chat", body).prompt, {
+    assert.deepEqual(parseRequest("chat", body).prompts[0], {
       kind: "messages",
       messages: [
         { role: "system", content: "a" },
@@ -253,8 +323,8 @@ describe("parseRequest with a model's defaults", () => {
   it("takes them for what the request leaves out or says null to, on both routes", () => {
     const expected = { temperature: 0.6, topP: 0.9, topK: 20, minP: 0.05, repetitionPenalty: 1.1 };
     for (const operation of ["chat", "text_completion"] as const) {
-      const { presencePenalty: _, frequencyPenalty: __, ...used } = sampling({ temperature: null }, operation);
-      assert.deepEqual(used, expected);
+      const { temperature, topP, topK, minP, repetitionPenalty } = sampling({ temperature: null }, operation);
+      assert.deepEqual({ temperature, topP, topK, minP, repetitionPenalty }, expected);
     }
   });
 

@@ -76,4 +76,13 @@ describe("stop matcher", () => {
     for (let i = 0; i < 400; i++) length += matcher.push("a".repeat(500)).length;
     assert.equal(length + matcher.flush().length, 200_000);
   });
+
+  it("keeps the stop string found where that is asked for", () => {
+    const matcher = new StopMatcher(["END"], true);
+    assert.deepEqual(
+      ["a E", "ND b", "c"].map((piece) => matcher.push(piece)),
+      ["a ", "END", ""],
+    );
+    assert.equal(matcher.matched, true);
+  });
 });

@@ -100,6 +100,8 @@ export const GENERATE: GenerateAttributes = {
   stream: true,
   maxTokens: 16,
   sampling: SAMPLING,
+  n: 1,
+  priority: 0,
   userIdHash: "0123abcd",
   device: {
     requested: "auto",
