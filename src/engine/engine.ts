@@ -2,11 +2,13 @@ import { VitrineError } from "../errors.js";
 import type { EngineCommand, EngineEvent, Micros } from "../protocol.js";
 import type { StepTiming } from "./forward-timings.js";
 import { KvCache } from "./kv-cache.js";
+import { positionLogprobs } from "./logprobs.js";
 import type { Plan } from "./plan.js";
 import type { ModelRunner } from "./runner.js";
 import { Sampler } from "./sampler.js";
 import { Scheduler, type StepResults } from "./scheduler.js";
 import type { Sequence } from "./sequence.js";
+import type { Choice } from "./sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
 import { systemTimers, type Timers } from "./timers.js";
 
@@ -138,17 +140,19 @@ export class Engine {
     const at = (row: number, position: number): Float32Array =>
       (logits[row] as Float32Array).subarray(position * vocabSize, (position + 1) * vocabSize);
     return {
-      choose: (row, position) => {
-        try {
-          return { token: this.#sampler.sample(at(row, position), plan.sequences[row] as Sequence) };
-        } catch (thrown) {
-          return VitrineError.from(thrown, "inference_failed");
-        }
-      },
-      score: () => {
-        throw new Error("not yet");
+      choose: (row, position) => orError(() => this.#choose(at(row, position), plan.sequences[row] as Sequence)),
+      score: (row, position, token) => {
+        const { logprobs = 0 } = (plan.sequences[row] as Sequence).request;
+        return orError(() => positionLogprobs(at(row, position), token, logprobs));
       },
     };
+  }
+
+  #choose(logits: Float32Array, sequence: Sequence): Choice {
+    const { logprobs: top } = sequence.request;
+    if (top === undefined) return { token: this.#sampler.sample(logits, sequence) };
+    const logprobs = this.#sampler.sampleWithLogprobs(logits, sequence, top);
+    return { token: logprobs.token, logprobs };
   }
 
   async #idle(): Promise<void> {
@@ -203,6 +207,14 @@ export class Engine {
     const events = this.#events;
     this.#events = [];
     this.#options.emit(events);
+  }
+}
+
+function orError<T>(read: () => T): T | VitrineError {
+  try {
+    return read();
+  } catch (thrown) {
+    return VitrineError.from(thrown, "inference_failed");
   }
 }
 
