@@ -116,7 +116,7 @@ export class SequencePool {
     const error = scores.find((score) => score instanceof VitrineError);
     if (error !== undefined) this.end(sequence, { kind: "failed", error: error.toWire() }, at);
     else {
-      const positions = scores.filter((score) => !(score instanceof VitrineError));
+      const positions = scores.filter((score): score is PositionLogprobs => !(score instanceof VitrineError));
       this.#options.emit({ type: "prompt_logprobs", id: sequence.id, positions });
     }
   }

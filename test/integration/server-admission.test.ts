@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { EngineRequest } from "../../src/protocol.js";
 import type { ErrorBody } from "../../src/server/error-response.js";
 import { LIMITS, ServerHarness, sseData } from "../support/server-harness.js";
 
@@ -138,7 +137,9 @@ describe("server: whose prompts are cached together", () => {
     after(() => harness.stop());
     return async (fields, init) => {
       assert.equal((await harness.complete(fields, init)).status, 200);
-      return (harness.engine.requests.at(-1)?.request as EngineRequest).cacheSalt;
+      const sent = harness.engine.requests.at(-1);
+      assert.ok(sent !== undefined);
+      return sent.request.cacheSalt;
     };
   };
 
