@@ -44,6 +44,20 @@ export const zipkinUrl = z
     return url.href;
   });
 
+/** Bytes; binary multiples, as Kubernetes and Docker read them. */
+const size = z.union([
+  z.literal("auto"),
+  z
+    .string()
+    .regex(/^\d+(\.\d+)?[kmgt]?(i?b)?$/i, "expected auto, or a size such as 512M or 8G")
+    .transform((value) => Math.floor(Number.parseFloat(value) * 1024 ** " kmgt".indexOf(unitOf(value))))
+    .refine((bytes) => bytes >= 1024 ** 2, "expected at least 1M"),
+]);
+
+function unitOf(value: string): string {
+  return /[kmgt]/i.exec(value)?.[0].toLowerCase() ?? " ";
+}
+
 const positiveDuration = duration.refine((value) => value > 0, "expected more than 0");
 
 const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
@@ -121,6 +135,29 @@ export const OPTIONS = {
     fallback: "32",
     schema: integer(1, 1024, "a number from 1 to 1024"),
     help: "most requests that generate at once",
+  },
+  kvMemory: {
+    flag: "kv-memory",
+    value: "SIZE",
+    env: ["VITRINE_KV_MEMORY"],
+    fallback: "auto",
+    schema: size,
+    help: "most memory of the KV cache, such as 512M or 8G; it grows by steps; auto is a quarter of the machine's",
+  },
+  prefillChunk: {
+    flag: "prefill-chunk",
+    value: "TOKENS",
+    env: ["VITRINE_PREFILL_CHUNK"],
+    fallback: "256",
+    schema: integer(1, 65536, "a number of tokens from 1 to 65536"),
+    help: "most prompt tokens in one step; running streams wait for one such step between two tokens",
+  },
+  targetTpot: {
+    flag: "target-tpot",
+    value: "DURATION",
+    env: ["VITRINE_TARGET_TPOT"],
+    schema: positiveDuration.optional(),
+    help: "time between two tokens to hold, such as 50ms: smaller chunks and fewer requests at once where needed",
   },
   maxQueue: {
     flag: "max-queue",

@@ -130,6 +130,12 @@ export interface LoadOptions {
   readonly threads: number;
   /** Most sequences that run at once. */
   readonly maxSequences: number;
+  /** Most bytes of KV cache; absent: what `maxSequences` of the longest sequences take. */
+  readonly kvMemory?: number;
+  /** Most prompt tokens in one step; absent: the engine's choice. */
+  readonly prefillChunk?: number;
+  /** Longest time between two tokens of a stream that the planner aims at, in milliseconds; absent: none. */
+  readonly targetTpotMs?: number;
   /** `auto` when absent. */
   readonly runtime?: RuntimeRequest;
   /** int8 activations for 4-bit weights where the graph leaves it open (`accuracy_level` 4); true when absent. */
@@ -152,7 +158,7 @@ export interface ModelDescription {
   readonly name: string;
   readonly dtype: Dtype;
   readonly vocabSize: number;
-  /** Most positions of one sequence, prompt and output together. */
+  /** Most positions of one sequence, prompt and output together: the model's, or fewer where `kvMemory` holds no more. */
   readonly contextLength: number;
   readonly layers: number;
   readonly kvHeads: number;
@@ -236,6 +242,8 @@ export interface ForwardStats {
   readonly tokens: number;
   readonly meanBatchSize: number;
   readonly maxStepMs: number;
+  /** What such a pass was expected to take, on average, in milliseconds; absent while the engine is learning. */
+  readonly expectedStepMs?: number;
   /** This request's share of the device time of those passes, in seconds. */
   readonly deviceSeconds: number;
   /** Each pass by itself, when `recordSteps` was asked for. */
@@ -287,6 +295,12 @@ export interface EngineStats {
   readonly running: number;
   readonly kvTokensReserved: number;
   readonly kvTokensTotal: number;
+  /** Tokens of ended requests that are kept for reuse. */
+  readonly kvTokensKept: number;
+  /** Times, since start, that a request gave up its cache to older ones. */
+  readonly preemptions: number;
+  /** What a decode step of the requests that run now should take, in milliseconds; 0 while unknown. */
+  readonly expectedStepMs: number;
   /** Device seconds since start, spent in steps and idle. */
   readonly busySeconds: number;
   readonly idleSeconds: number;

@@ -13,6 +13,7 @@ import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
+import { machineMemory } from "./machine-memory.js";
 import { VERSION } from "./version.js";
 
 const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
@@ -107,6 +108,9 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       runtime: config.runtime,
       fastInt4: config.fastInt4 === "on",
       maxSequences: config.maxSequences,
+      kvMemory: config.kvMemory === "auto" ? Math.floor(machineMemory() / 4) : config.kvMemory,
+      prefillChunk: config.prefillChunk,
+      ...(config.targetTpot === undefined ? {} : { targetTpotMs: config.targetTpot }),
     },
     onLog: (line) => logger.warn({ source: "engine" }, line),
   });

@@ -2,23 +2,29 @@ import { VitrineError } from "../errors.js";
 import type { EngineCommand, EngineEvent, Micros } from "../protocol.js";
 import type { StepTiming } from "./forward-timings.js";
 import { KvCache } from "./kv-cache.js";
+import { positionLogprobs } from "./logprobs.js";
 import type { Plan } from "./plan.js";
 import type { ModelRunner } from "./runner.js";
 import { Sampler } from "./sampler.js";
 import { Scheduler, type StepResults } from "./scheduler.js";
 import type { Sequence } from "./sequence.js";
+import type { Choice } from "./sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
 import { systemTimers, type Timers } from "./timers.js";
 
-export interface EngineOptions {
-  readonly runner: ModelRunner;
+export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
   readonly maxSequences: number;
   /** Most tokens of KV cache; as many as all sequences could need when absent. */
   readonly kvTokens?: number;
   /** Most prompt tokens in one step. */
   readonly prefillChunk?: number;
+  /** Longest time between two tokens of a stream to aim at, in milliseconds. */
   readonly targetTpotMs?: number;
+}
+
+export interface EngineOptions extends EngineLimits {
+  readonly runner: ModelRunner;
   readonly clock: () => Micros;
   /** Takes the events of one step, never an empty array. */
   readonly emit: (events: readonly EngineEvent[]) => void;
@@ -134,17 +140,19 @@ export class Engine {
     const at = (row: number, position: number): Float32Array =>
       (logits[row] as Float32Array).subarray(position * vocabSize, (position + 1) * vocabSize);
     return {
-      choose: (row, position) => {
-        try {
-          return { token: this.#sampler.sample(at(row, position), plan.sequences[row] as Sequence) };
-        } catch (thrown) {
-          return VitrineError.from(thrown, "inference_failed");
-        }
-      },
-      score: () => {
-        throw new Error("not yet");
+      choose: (row, position) => orError(() => this.#choose(at(row, position), plan.sequences[row] as Sequence)),
+      score: (row, position, token) => {
+        const { logprobs = 0 } = (plan.sequences[row] as Sequence).request;
+        return orError(() => positionLogprobs(at(row, position), token, logprobs));
       },
     };
+  }
+
+  #choose(logits: Float32Array, sequence: Sequence): Choice {
+    const { logprobs: top } = sequence.request;
+    if (top === undefined) return { token: this.#sampler.sample(logits, sequence) };
+    const logprobs = this.#sampler.sampleWithLogprobs(logits, sequence, top);
+    return { token: logprobs.token, logprobs };
   }
 
   async #idle(): Promise<void> {
@@ -202,8 +210,17 @@ export class Engine {
   }
 }
 
-function timing({ rows }: Plan, start: Micros, end: Micros): StepTiming {
-  return { start, end, batchSize: rows.length, tokensFed: rows.reduce((sum, { tokens }) => sum + tokens.length, 0) };
+function orError<T>(read: () => T): T | VitrineError {
+  try {
+    return read();
+  } catch (thrown) {
+    return VitrineError.from(thrown, "inference_failed");
+  }
+}
+
+function timing({ rows, work, expectedMs }: Plan, start: Micros, end: Micros): StepTiming {
+  const expected = expectedMs === undefined ? {} : { expectedMs };
+  return { start, end, batchSize: rows.length, tokensFed: work.tokens, ...expected };
 }
 
 function nextTurn(): Promise<void> {

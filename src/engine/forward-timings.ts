@@ -6,6 +6,8 @@ export interface StepTiming {
   readonly end: Micros;
   readonly batchSize: number;
   readonly tokensFed: number;
+  /** What it was expected to take, in milliseconds. */
+  readonly expectedMs?: number;
 }
 
 /** Adds up one sequence's part in the forward passes of one phase. */
@@ -16,6 +18,8 @@ export class ForwardTimings {
   #tokens = 0;
   #batchSizes = 0;
   #longest: Micros = 0;
+  #expectedMs = 0;
+  #expectations = 0;
   #deviceTime: Micros = 0;
   readonly #passes: { start: Micros; end: Micros; batchSize: number }[] | undefined;
 
@@ -35,13 +39,17 @@ export class ForwardTimings {
   }
 
   /** @param tokens fed for this sequence in that step; a step's time is split over its rows by tokens fed */
-  add({ start, end, batchSize, tokensFed }: StepTiming, tokens: number): void {
+  add({ start, end, batchSize, tokensFed, expectedMs }: StepTiming, tokens: number): void {
     this.#end = end;
     this.#steps++;
     this.#tokens += tokens;
     this.#batchSizes += batchSize;
     this.#longest = Math.max(this.#longest, end - start);
     this.#deviceTime += ((end - start) * tokens) / tokensFed;
+    if (expectedMs !== undefined) {
+      this.#expectedMs += expectedMs;
+      this.#expectations++;
+    }
     this.#passes?.push({ start, end, batchSize });
   }
 
@@ -56,6 +64,7 @@ export class ForwardTimings {
       tokens: this.#tokens,
       meanBatchSize: this.#batchSizes / this.#steps,
       maxStepMs: this.#longest / 1e3,
+      ...(this.#expectations === 0 ? {} : { expectedStepMs: this.#expectedMs / this.#expectations }),
       deviceSeconds: this.#deviceTime / 1e6,
       ...(this.#passes === undefined ? {} : { passes: this.#passes }),
     };

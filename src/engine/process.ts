@@ -6,9 +6,10 @@ import {
   type LoadPhase,
   type LoadPhaseName,
   type Micros,
+  type ModelDescription,
   monotonicMicros,
 } from "../protocol.js";
-import { Engine, type RunningCommand } from "./engine.js";
+import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
 import { PhaseRecorder } from "./phase-recorder.js";
 import type { ModelRunner } from "./runner.js";
 
@@ -37,7 +38,7 @@ export function serveEngine(loadModel: LoadModel): void {
     const runner = await load(loadModel, options);
     engine = new Engine({
       runner,
-      maxSequences: options.maxSequences,
+      ...limitsOf(runner.model, options),
       clock: monotonicMicros,
       emit: (events) => void send(events),
     });
@@ -61,7 +62,9 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<ModelRu
       recorder.begin(phase, monotonicMicros());
       void send([{ type: "loading", phase }]);
     });
-    const { model, device } = runner;
+    const { device } = runner;
+    const { kvTokens = Number.POSITIVE_INFINITY } = limitsOf(runner.model, options);
+    const model = { ...runner.model, contextLength: Math.min(runner.model.contextLength, kvTokens) };
     void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
     return runner;
   } catch (thrown) {
@@ -70,6 +73,16 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<ModelRu
     void send([{ type: "load_failed", error, load: { start, end, phases: recorder.end(end) } }]);
     return exit(1);
   }
+}
+
+function limitsOf(model: ModelDescription, options: LoadOptions): EngineLimits {
+  const { maxSequences, kvMemory, prefillChunk, targetTpotMs } = options;
+  return {
+    maxSequences,
+    ...(kvMemory === undefined ? {} : { kvTokens: Math.max(1, Math.floor(kvMemory / model.kvBytesPerToken)) }),
+    ...(prefillChunk === undefined ? {} : { prefillChunk }),
+    ...(targetTpotMs === undefined ? {} : { targetTpotMs }),
+  };
 }
 
 /** The parent submits nothing before `ready`; what comes all the same gets its terminal event. */

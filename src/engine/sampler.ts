@@ -14,7 +14,7 @@ export interface SamplingState {
   /** Undefined when no penalty is set. */
   readonly counts: TokenCounts | undefined;
   /** Ids that may not be chosen now: what ends the sequence, while it has fewer than `minTokens` tokens. */
-  readonly suppressed?: readonly number[] | undefined;
+  readonly suppressed: readonly number[] | undefined;
 }
 
 /**

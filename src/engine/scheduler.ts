@@ -14,7 +14,7 @@ import { type StepLimits, StepPlanner } from "./step-planner.js";
 export interface StepResults {
   choose(row: number, position: number): Choice | VitrineError;
   /** Log probabilities of `token`, which follows the position. */
-  score(row: number, position: number, token: number): PositionLogprobs;
+  score(row: number, position: number, token: number): PositionLogprobs | VitrineError;
 }
 
 export interface SchedulerOptions extends StepLimits, SequencePoolOptions {
@@ -219,10 +219,10 @@ export class Scheduler {
     if (sequence.scores) {
       const known = Math.min(row.tokens.length, tokens.length - 1 - cached);
       const score = (_: unknown, i: number) => results.score(index, i, tokens.at(cached + i + 1));
-      this.#pool.scored(sequence, Array.from({ length: known }, score));
+      this.#pool.scored(sequence, Array.from({ length: known }, score), at);
     }
     sequence.cached += row.tokens.length;
-    if (sequence.uncached > 0) return;
+    if (sequence.state === "ended" || sequence.uncached > 0) return;
     this.#pool.prefilled(sequence, step.end);
     this.#pool.take(sequence, results.choose(index, (row.logits ?? 1) - 1), at);
   }

@@ -111,8 +111,14 @@ export class SequencePool {
     if (forward !== undefined) this.#options.emit({ type: "prefilled", id: sequence.id, forward });
   }
 
-  scored(sequence: Sequence, positions: readonly PositionLogprobs[]): void {
-    this.#options.emit({ type: "prompt_logprobs", id: sequence.id, positions });
+  /** Log probabilities of the prompt's next tokens; one that could not be read fails the request. */
+  scored(sequence: Sequence, scores: readonly (PositionLogprobs | VitrineError)[], at: Micros): void {
+    const error = scores.find((score) => score instanceof VitrineError);
+    if (error !== undefined) this.end(sequence, { kind: "failed", error: error.toWire() }, at);
+    else {
+      const positions = scores.filter((score): score is PositionLogprobs => !(score instanceof VitrineError));
+      this.#options.emit({ type: "prompt_logprobs", id: sequence.id, positions });
+    }
   }
 
   /** The sequence goes on with this token, or ends by it. */

@@ -56,6 +56,11 @@ export class Sequence implements SamplingState, CacheHolder {
     return this.request.promptLogprobs ? `\0${this.id}` : this.request.cacheSalt;
   }
 
+  /** What may not be chosen yet: what would end it before it has its `minTokens`. */
+  get suppressed(): readonly number[] | undefined {
+    return this.generated < this.params.minTokens ? this.request.stopTokenIds : undefined;
+  }
+
   /** Its next tokens are of the prompt, and their log probabilities are wanted. */
   get scores(): boolean {
     return this.request.promptLogprobs === true && this.generated === 0;

@@ -7,8 +7,8 @@ import type { Scheduler } from "./scheduler.js";
 const INTERVAL: Micros = 250_000;
 
 interface StatsSources {
-  readonly scheduler: Pick<Scheduler, "waiting" | "running">;
-  readonly cache: Pick<KvCache, "tokensReserved" | "tokensTotal">;
+  readonly scheduler: Pick<Scheduler, "waiting" | "running" | "preemptions" | "expectedDecodeMs">;
+  readonly cache: Pick<KvCache, "tokensReserved" | "tokensKept" | "tokensTotal">;
   readonly clock: () => Micros;
 }
 
@@ -69,6 +69,9 @@ export class StatsPublisher {
       running: scheduler.running,
       kvTokensReserved: cache.tokensReserved,
       kvTokensTotal: cache.tokensTotal,
+      kvTokensKept: cache.tokensKept,
+      preemptions: scheduler.preemptions,
+      expectedStepMs: scheduler.expectedDecodeMs ?? 0,
       busySeconds: this.#busy / 1e6,
       idleSeconds: (now - this.#startedAt - this.#busy) / 1e6,
       steps: this.#steps,

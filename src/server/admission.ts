@@ -31,8 +31,8 @@ export class Admission {
   }
 
   /** The engine ended a request. */
-  ended(at: Micros): void {
-    this.#rate.ended(at);
+  ended(): void {
+    this.#rate.ended(this.clock());
   }
 
   /** Why a request for this many answers would be refused; undefined when it would be served. */

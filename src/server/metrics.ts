@@ -99,6 +99,21 @@ export class Metrics {
       stat((stats) => stats.running),
     );
     this.#gauge("kv_cache_utilization", "Reserved share of the KV cache, 0 to 1", stat(kvUtilization));
+    this.#gauge(
+      "kv_cache_kept_tokens",
+      "Tokens of ended requests, kept for reuse",
+      stat((stats) => stats.kvTokensKept),
+    );
+    this.#gauge(
+      "expected_step_seconds",
+      "What a decode step of the running requests should take, as learned",
+      stat((stats) => stats.expectedStepMs / 1e3),
+    );
+    this.#total(
+      "preemptions_total",
+      "Times a request gave up its cache to older ones",
+      stat((stats) => stats.preemptions),
+    );
     this.#gauge("engine_ready", "1 when the engine takes requests", () => Number(engine.state.kind === "ready"));
     this.#total(
       "engine_steps_total",

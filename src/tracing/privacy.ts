@@ -64,6 +64,7 @@ const byType = {
     "ai.steps",
     "ai.step",
     "ai.step_ms.max",
+    "ai.step_ms.expected",
     "ai.batch.size",
     "ai.batch.mean_size",
     "ai.chunks",

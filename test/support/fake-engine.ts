@@ -70,9 +70,10 @@ export class FakeRequest {
     return this.#emit(logprobs === undefined ? event : { ...event, logprobs });
   }
 
-  /** For each token of the prompt but the first, a log probability of minus its id, and no alternatives. */
-  promptLogprobs(): this {
-    const positions = Array.from(this.request.prompt.subarray(1), (token) => ({ token, logprob: -token, top: [] }));
+  /** For each token of the prompt but the first (or of a part), a log probability of minus its id, and no alternatives. */
+  promptLogprobs(from = 1, to = this.request.prompt.length): this {
+    const tokens = this.request.prompt.subarray(from, to);
+    const positions = Array.from(tokens, (token) => ({ token, logprob: -token, top: [] }));
     return this.#emit({ type: "prompt_logprobs", id: this.id, positions });
   }
 
@@ -114,6 +115,9 @@ export class FakeEngine implements EngineClient {
     running: 0,
     kvTokensReserved: 64,
     kvTokensTotal: 256,
+    kvTokensKept: 32,
+    preemptions: 3,
+    expectedStepMs: 12,
     busySeconds: 1.5,
     idleSeconds: 2.5,
     steps: 7,

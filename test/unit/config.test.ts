@@ -53,6 +53,16 @@ describe("loadConfig", () => {
     fails(() => endpoint({ ENABLE_ZIPKIN_TRACING: "perhaps" }), /ENABLE_ZIPKIN_TRACING/, /true or false/);
   });
 
+  it("reads sizes in binary multiples", () => {
+    const size = (text: string) => loadConfig({ kvMemory: text }, {}).kvMemory;
+    assert.equal(size("auto"), "auto");
+    assert.equal(size("2097152"), 2 ** 21);
+    assert.equal(size("512M"), 2 ** 29);
+    assert.equal(size("1.5GiB"), 1.5 * 2 ** 30);
+    assert.equal(size("8gb"), 2 ** 33);
+    for (const text of ["", "8 apples", "-1G", "1k", "G"]) fails(() => size(text), /--kv-memory/);
+  });
+
   it("reads durations", () => {
     const timeout = (text: string) => loadConfig({ requestTimeout: text }, {}).requestTimeout;
     assert.equal(timeout("250ms"), 250);

@@ -120,6 +120,7 @@ export class EnginePhases implements EngineSpans {
       "ai.tokens": forward.tokens,
       ...batch,
       "ai.step_ms.max": rounded(forward.maxStepMs, 3),
+      "ai.step_ms.expected": forward.expectedStepMs === undefined ? undefined : rounded(forward.expectedStepMs, 3),
       "ai.cost.device_seconds": rounded(forward.deviceSeconds, 9),
       "ai.device": this.device,
     });
