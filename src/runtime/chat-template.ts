@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { z } from "zod";
@@ -127,15 +128,22 @@ class JinjaTemplate implements ChatTemplate {
   }
 }
 
-/** Templates take a call's arguments as an object. */
-function forTemplate(message: ChatMessage): object {
-  if (message.tool_calls === undefined) return message;
+/** Templates take a call's arguments as an object, and some an id in Mistral's form alone. */
+function forTemplate({ tool_calls: calls, tool_call_id: id, ...message }: ChatMessage): object {
   return {
     ...message,
-    tool_calls: message.tool_calls.map((call) => {
-      return { ...call, function: { name: call.function.name, arguments: parsed(call.function.arguments) } };
-    }),
+    ...(id === undefined ? {} : { tool_call_id: shortId(id) }),
+    ...(calls === undefined ? {} : { tool_calls: calls.map(callForTemplate) }),
   };
+}
+
+const callForTemplate = ({ id, type, function: { name, arguments: args } }: ToolCall): object => {
+  return { id: shortId(id), type, function: { name, arguments: parsed(args) } };
+};
+
+/** Nine letters and digits, the same for the same id. */
+function shortId(id: string): string {
+  return /^[a-zA-Z0-9]{9}$/.test(id) ? id : createHash("sha256").update(id).digest("hex").slice(0, 9);
 }
 
 function parsed(text: string): unknown {

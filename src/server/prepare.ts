@@ -5,6 +5,7 @@ import { cacheSaltOf } from "./caller.js";
 import type { ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import type { Exchange } from "./exchange.js";
+import { formatKind, grammarOf } from "./grammar.js";
 import { badField, type GenerationRequest, type MaxTokens } from "./schema.js";
 
 /** What is known of a request once it is admitted. */
@@ -68,6 +69,7 @@ function engineRequest(
   { id, ids, seed, at }: EngineFields,
 ): EngineRequest {
   const { stop, logprobs } = wanted;
+  const grammar = grammarOf(wanted, context.chatTemplate);
   const owner = context.prefixSalt === "key" ? caller : undefined;
   return {
     id,
@@ -81,6 +83,7 @@ function engineRequest(
     recordSteps: context.recordSteps,
     priority: wanted.priority,
     cacheSalt: cacheSaltOf(owner, wanted.cacheSalt, context.hashKey),
+    ...(grammar === undefined ? {} : { grammar }),
     ...(logprobs === undefined ? {} : { logprobs }),
     ...(logprobs !== undefined && wanted.echo ? { promptLogprobs: true } : {}),
   };
@@ -125,6 +128,7 @@ function attributesOf(
     stream: request.stream,
     n: request.n,
     priority: request.priority,
+    responseFormat: formatKind(request),
     ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
     ...(request.user === undefined ? {} : { userIdHash: context.hashUser(request.user) }),
     ...(state.kind === "ready" ? { device: state.device } : {}),
