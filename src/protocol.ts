@@ -235,6 +235,8 @@ export type RequestEvent =
   | {
       readonly type: "admitted";
       readonly id: RequestId;
+      /** When its grammar was compiled, before it queued; at the first admission only. */
+      readonly grammar?: { readonly start: Micros; readonly end: Micros };
       readonly queue: QueueStats;
       readonly allocation: AllocationStats;
     }
