@@ -212,8 +212,6 @@ export interface QueueStats {
   readonly end: Micros;
   /** Requests that were waiting ahead when this one arrived. */
   readonly depth: number;
-  /** Of that time, what its grammar took to compile. */
-  readonly grammar?: Micros;
 }
 
 /** One reservation of KV cache. */
@@ -265,6 +263,8 @@ export type RequestEvent =
   | {
       readonly type: "admitted";
       readonly id: RequestId;
+      /** When its grammar was compiled, before it queued; at the first admission only. */
+      readonly grammar?: { readonly start: Micros; readonly end: Micros };
       readonly queue: QueueStats;
       readonly allocation: AllocationStats;
     }

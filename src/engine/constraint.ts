@@ -1,4 +1,4 @@
-import type { Grammar } from "../protocol.js";
+import type { Grammar, Micros } from "../protocol.js";
 
 /** What one output may still be. It follows the output token by token, and belongs to one sequence. */
 export interface TokenConstraint {
@@ -12,6 +12,12 @@ export interface TokenConstraint {
   accept(token: number): void;
   /** Nothing may follow: the output ends here, with or without a stop id. */
   readonly complete: boolean;
+}
+
+/** A constraint, and when its grammar was compiled. */
+export interface CompiledConstraint {
+  readonly constraint: TokenConstraint;
+  readonly at: Micros;
 }
 
 export interface ConstraintCompiler {

@@ -1,5 +1,7 @@
 import { VitrineError } from "../errors.js";
-import type { EngineCommand, EngineEvent, Micros } from "../protocol.js";
+import type { EngineCommand, EngineEvent, EngineRequest, Micros, Outcome, RequestId } from "../protocol.js";
+import type { ConstraintCompiler } from "./constraint.js";
+import { type Compiled, ConstraintQueue } from "./constraint-queue.js";
 import type { StepTiming } from "./forward-timings.js";
 import { KvCache } from "./kv-cache.js";
 import { positionLogprobs } from "./logprobs.js";
@@ -25,6 +27,8 @@ export interface EngineLimits {
 
 export interface EngineOptions extends EngineLimits {
   readonly runner: ModelRunner;
+  /** Holds outputs to grammars; without one such requests fail. */
+  readonly constraints?: ConstraintCompiler;
   readonly clock: () => Micros;
   /** Takes the events of one step, never an empty array. */
   readonly emit: (events: readonly EngineEvent[]) => void;
@@ -50,6 +54,9 @@ export class Engine {
   readonly #scheduler: Scheduler;
   readonly #sampler: Sampler;
   readonly #stats: StatsPublisher;
+  readonly #compiling: ConstraintQueue;
+  /** Requests whose grammar was compiled since the last step. */
+  #compiled: Compiled[] = [];
   #commands: RunningCommand[] = [];
   #events: EngineEvent[] = [];
   #wake: (() => void) | undefined;
@@ -72,6 +79,10 @@ export class Engine {
       prefillChunk: options.prefillChunk ?? PREFILL_CHUNK,
       ...(targetTpotMs === undefined ? {} : { targetTpotMs }),
       emit: (event) => this.#events.push(event),
+    });
+    this.#compiling = new ConstraintQueue(options.constraints, clock, (compiled) => {
+      this.#compiled.push(compiled);
+      this.#wake?.();
     });
     this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, clock });
   }
@@ -98,6 +109,8 @@ export class Engine {
         await this.#turn();
       }
     }
+    this.#submitCompiled();
+    for (const id of this.#compiling.clear()) this.#end(id, { kind: "cancelled", cause: "drain" });
     this.#scheduler.cancelAll("drain");
     this.#state = "stopped";
     this.#flush();
@@ -158,7 +171,7 @@ export class Engine {
   async #idle(): Promise<void> {
     this.#flush();
     // Whoever took the events may have answered with a command at once.
-    if (this.#commands.length > 0) return;
+    if (this.#commands.length + this.#compiled.length > 0) return;
     const due = this.#stats.dueInMs();
     await new Promise<void>((resolve) => {
       const stopTimer = due === undefined ? undefined : this.#timers.after(due, resolve);
@@ -173,19 +186,40 @@ export class Engine {
   #applyCommands(): void {
     const commands = this.#commands;
     this.#commands = [];
+    // First, so that a command finds them.
+    this.#submitCompiled();
     for (const command of commands) this.#apply(command);
+  }
+
+  #submit(request: EngineRequest): void {
+    if (request.grammar === undefined) this.#scheduler.submit(request);
+    else this.#compiling.add(request, request.grammar);
+  }
+
+  #submitCompiled(): void {
+    for (const { request, result, at } of this.#compiled.splice(0)) {
+      if (result instanceof VitrineError) this.#end(request.id, { kind: "failed", error: result.toWire() });
+      else this.#scheduler.submit(request, { constraint: result, at });
+    }
+  }
+
+  /** Ends a request that the scheduler does not have. */
+  #end(id: RequestId, outcome: Outcome): void {
+    this.#events.push({ type: "ended", id, outcome, at: this.#options.clock() });
   }
 
   #apply(command: RunningCommand): void {
     switch (command.type) {
       case "submit":
-        this.#scheduler.submit(command.request);
+        this.#submit(command.request);
         break;
       case "stop":
-        this.#scheduler.stop(command.id);
+        if (this.#compiling.delete(command.id)) this.#end(command.id, { kind: "finished", reason: "stop" });
+        else this.#scheduler.stop(command.id);
         break;
       case "cancel":
-        this.#scheduler.cancel(command.id, command.cause);
+        if (this.#compiling.delete(command.id)) this.#end(command.id, { kind: "cancelled", cause: command.cause });
+        else this.#scheduler.cancel(command.id, command.cause);
         break;
       case "shutdown":
         this.#state = "stopping";

@@ -70,7 +70,6 @@ const byType = {
     "ai.batch.mean_size",
     "ai.chunks",
     "ai.queue.depth",
-    "ai.grammar.compile_ms",
     "ai.kv.tokens",
     "ai.kv.bytes",
     "ai.kv.reused_tokens",

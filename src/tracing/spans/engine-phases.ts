@@ -69,12 +69,10 @@ export class EnginePhases implements EngineSpans {
     this.#phaseStart = at;
   }
 
-  #admitted({ queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
+  #admitted({ grammar, queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
     this.#queuedMicros = (this.#queuedMicros ?? 0) + queue.end - queue.start;
-    this.#child("queue", queue.start, queue.end, {
-      "ai.queue.depth": queue.depth,
-      "ai.grammar.compile_ms": queue.grammar === undefined ? undefined : queue.grammar / 1000,
-    });
+    if (grammar !== undefined) this.#child("grammar.compile", grammar.start, grammar.end, {});
+    this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
     this.#child("kv_cache.allocate", allocation.start, allocation.end, {
       "ai.kv.tokens": allocation.tokens,
       "ai.kv.bytes": allocation.bytes,

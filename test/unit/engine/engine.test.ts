@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { TokenConstraint } from "../../../src/engine/constraint.js";
 import { Engine, type EngineOptions } from "../../../src/engine/engine.js";
 import { Random } from "../../../src/engine/random.js";
 import { VitrineError } from "../../../src/errors.js";
@@ -7,7 +8,7 @@ import { engineRequest, GREEDY, isRequestEvent, story, tokensOf } from "../../su
 import { FakeRunner, type FakeRunnerOptions, hashedLogits } from "../../support/fake-runner.js";
 import { ManualTimers } from "../../support/manual-timers.js";
 
-type EngineLimits = Pick<EngineOptions, "maxSequences" | "kvTokens" | "prefillChunk">;
+type EngineLimits = Pick<EngineOptions, "maxSequences" | "kvTokens" | "prefillChunk" | "constraints">;
 
 interface RunningEngine {
   readonly engine: Engine;
@@ -37,6 +38,7 @@ function startEngine(options: FakeRunnerOptions & Partial<EngineLimits> = {}): R
     runner,
     maxSequences: options.maxSequences ?? 4,
     ...(options.kvTokens === undefined ? {} : { kvTokens: options.kvTokens }),
+    ...(options.constraints === undefined ? {} : { constraints: options.constraints }),
     ...(options.prefillChunk === undefined ? {} : { prefillChunk: options.prefillChunk }),
     clock: () => now,
     timers,
@@ -274,6 +276,80 @@ describe("Engine", () => {
     assert.deepEqual(story(events, "late"), ["failed draining"]);
     engine.dispatch({ type: "cancel", id: "late", cause: "timeout" });
     assert.equal(runner.disposed, false, "the runner is its owner's to dispose");
+  });
+
+  describe("with a grammar", () => {
+    /** Allows even tokens; five of them are all. */
+    const even = (): TokenConstraint & { left: number } => ({
+      left: 5,
+      mask: (logits) => {
+        for (let id = 1; id < logits.length; id += 2) logits[id] = Number.NEGATIVE_INFINITY;
+      },
+      accept(token) {
+        assert.equal(token % 2, 0);
+        this.left--;
+      },
+      get complete() {
+        return this.left === 0;
+      },
+    });
+    const held = (id: string, fields: Partial<EngineRequest> = {}): EngineRequest =>
+      engineRequest({ id, maxTokens: 9, grammar: { kind: "json_object" }, ...fields });
+
+    it("holds the output to it, and ends where nothing may follow", async () => {
+      const { events, submit, ended } = startEngine({
+        logits: hashedLogits,
+        constraints: { compile: async () => even() },
+      });
+      submit(held("a"));
+      submit(engineRequest({ id: "free", maxTokens: 9 }));
+      await ended();
+      assert.equal(tokensOf(events, "a").length, 5);
+      assert.equal(story(events, "a").at(-1), "finished stop");
+      assert.ok(tokensOf(events, "free").some((token) => token % 2 === 1));
+      const admitted = events.find((event) => event.type === "admitted" && event.id === "a");
+      assert.ok(admitted?.type === "admitted" && admitted.grammar !== undefined);
+      assert.equal(admitted.queue.start, admitted.grammar.end);
+    });
+
+    it("lets others run while it is compiled, and can be cancelled meanwhile", async () => {
+      const hold = gate();
+      const { engine, events, submit, ended } = startEngine({
+        constraints: { compile: () => hold.opened.then(even) },
+      });
+      submit(held("slow"));
+      submit(held("left"));
+      submit(engineRequest({ id: "other", maxTokens: 3 }));
+      await turn();
+      assert.equal(story(events, "other").at(-1), "finished length");
+      engine.dispatch({ type: "cancel", id: "left", cause: "client_gone" });
+      await turn();
+      assert.deepEqual(story(events, "left"), ["cancelled client_gone"]);
+      hold.open();
+      await ended();
+      assert.equal(story(events, "slow").at(-1), "finished stop");
+      assert.deepEqual(story(events, "left"), ["cancelled client_gone"]);
+    });
+
+    it("fails a request whose grammar cannot be compiled, or that has nobody to compile it", async () => {
+      const refusing = startEngine({
+        constraints: { compile: () => Promise.reject(new VitrineError("invalid_request", "no such keyword")) },
+      });
+      refusing.submit(held("a"));
+      await refusing.ended();
+      assert.deepEqual(story(refusing.events, "a"), ["failed invalid_request"]);
+      const without = startEngine();
+      without.submit(held("a"));
+      await without.ended();
+      assert.deepEqual(story(without.events, "a"), ["failed model_unsupported"]);
+    });
+
+    it("ends what is being compiled when the engine shuts down", async () => {
+      const { events, submit, shutdown } = startEngine({ constraints: { compile: () => new Promise(() => {}) } });
+      submit(held("a"));
+      await shutdown();
+      assert.deepEqual(story(events, "a"), ["cancelled drain"]);
+    });
   });
 
   describe("time", () => {

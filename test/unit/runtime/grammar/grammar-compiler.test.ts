@@ -69,12 +69,10 @@ const { schema } = fc.letrec<{ schema: object }>((tie) => ({
     fc
       .tuple(fc.integer({ min: -200, max: 200 }), fc.nat(300), fc.boolean())
       .map(([low, width, whole]) => ({ type: whole ? "integer" : "number", minimum: low, maximum: low + width })),
-    fc
-      .tuple(fc.double({ min: -5, max: 5, noNaN: true }), fc.boolean())
-      .map(([limit, low]) => ({
-        type: "number",
-        [low ? "exclusiveMinimum" : "exclusiveMaximum"]: Number(limit.toFixed(3)),
-      })),
+    fc.tuple(fc.double({ min: -5, max: 5, noNaN: true }), fc.boolean()).map(([limit, low]) => ({
+      type: "number",
+      [low ? "exclusiveMinimum" : "exclusiveMaximum"]: Number(limit.toFixed(3)),
+    })),
     fc.integer({ min: 1, max: 40 }).map((of) => ({ type: "integer", multipleOf: of, minimum: 3 })),
     fc.tuple(fc.nat(4), fc.nat(4)).map(([min, more]) => ({ type: "string", minLength: min, maxLength: min + more })),
     fc
