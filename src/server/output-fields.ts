@@ -116,12 +116,15 @@ export function toolUse(
   };
 }
 
+const NO_PARAMETERS = { type: "object", properties: {}, additionalProperties: false };
+
 function signatureOf(
   { function: { name, parameters, strict } }: OneTool,
   field: string,
   check: CheckSchema,
 ): ToolSignature {
-  const schema = JSON.stringify({ type: "object", ...parameters });
+  // Without parameters a function takes none.
+  const schema = JSON.stringify(parameters == null ? NO_PARAMETERS : { type: "object", ...parameters });
   try {
     check(schema, field);
     return { name, parameters: schema };
@@ -133,7 +136,7 @@ function signatureOf(
 
 function shown({ name, description, parameters }: OneTool["function"]): Tool["function"] {
   const described = description == null ? {} : { description };
-  return { name, ...described, parameters: parameters ?? { type: "object", properties: {} } };
+  return { name, ...described, parameters: parameters ?? NO_PARAMETERS };
 }
 
 /** `tool_calls` of an assistant's message. */
