@@ -1,4 +1,4 @@
-import { byteRange, representatives } from "./byte-set.js";
+import { type ByteSet, byteRange, byteSet, representatives } from "./byte-set.js";
 import type { Expr, Expressions } from "./expression.js";
 
 /** A grammar whose automaton is too large to be built while others wait. */
@@ -117,22 +117,24 @@ export class Derivatives {
   }
 }
 
+const DIGITS = Array.from({ length: 10 }, (_, digit) => byteSet(byteRange(0x30 + digit)));
+
 /** The sets that the expression tells bytes apart by. */
-function byteSetsOf(start: Expr): readonly bigint[] {
-  const sets: bigint[] = [];
+function byteSetsOf(start: Expr): ReadonlySet<ByteSet> {
+  const sets = new Set<ByteSet>();
   const seen = new Set<Expr>();
   const open = [start];
   for (let expr = open.pop(); expr !== undefined; expr = open.pop()) {
     if (seen.has(expr)) continue;
     seen.add(expr);
     const { node } = expr;
-    if (node.kind === "bytes") sets.push(node.set.bits);
+    if (node.kind === "bytes") sets.add(node.set);
     else if (node.kind === "seq") open.push(node.head, node.tail);
     else if (node.kind === "alt") open.push(...node.branches);
     else if (node.kind === "and") open.push(...node.parts);
     else if (node.kind === "not" || node.kind === "repeat") open.push(node.inner);
     else if (node.kind === "rule" && node.rule.body !== undefined) open.push(node.rule.body);
-    else if (node.kind === "multiple") for (let digit = 0x30; digit <= 0x39; digit++) sets.push(byteRange(digit));
+    else if (node.kind === "multiple") for (const digit of DIGITS) sets.add(digit);
   }
   return sets;
 }

@@ -45,6 +45,8 @@ export class Expr {
 export class Expressions {
   readonly #known = new Map<string, Expr>();
   readonly #rules = new Map<Rule, Expr>();
+  readonly #single: Expr[] = [];
+  readonly #sets = new Map<bigint, Expr>();
   readonly never = this.#intern("never", { kind: "never" }, false);
   readonly empty = this.#intern("empty", { kind: "empty" }, true);
   readonly any = this.#intern("any", { kind: "any" }, true);
@@ -56,15 +58,26 @@ export class Expressions {
 
   bytes(bits: bigint): Expr {
     if (bits === 0n) return this.never;
-    return this.#intern(`b${bits.toString(36)}`, { kind: "bytes", set: byteSet(bits) }, false);
+    let expr = this.#sets.get(bits);
+    if (expr === undefined) {
+      expr = this.#intern(`b${bits}`, { kind: "bytes", set: byteSet(bits) }, false);
+      this.#sets.set(bits, expr);
+    }
+    return expr;
   }
 
   /** Exactly these bytes; text is taken as UTF-8. */
   literal(text: string | Uint8Array): Expr {
     const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : text;
     let expr = this.empty;
-    for (let i = bytes.length - 1; i >= 0; i--) expr = this.seq(this.bytes(byteRange(bytes[i] as number)), expr);
+    for (let i = bytes.length - 1; i >= 0; i--) expr = this.seq(this.#byte(bytes[i] as number), expr);
     return expr;
+  }
+
+  #byte(byte: number): Expr {
+    const known = this.#single[byte] ?? this.bytes(byteRange(byte));
+    this.#single[byte] = known;
+    return known;
   }
 
   /** One after the other. */

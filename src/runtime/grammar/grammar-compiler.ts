@@ -44,7 +44,9 @@ export class GrammarCompiler implements ConstraintCompiler {
     });
     if (this.#shared === undefined || this.#shared.languages.derivatives.exprs.size > MOST_EXPRESSIONS) {
       const languages = new GrammarLanguages();
-      const masks = new TokenMasks(languages.derivatives, tables.trie, this.vocabSize);
+      const { character } = languages.json;
+      const counted = new Map(tables.characters === undefined ? [] : [[character, tables.characters]]);
+      const masks = new TokenMasks(languages.derivatives, tables.trie, this.vocabSize, counted);
       this.#shared = { languages, masks, compiled: new Map() };
     }
     const start = compiled(this.#shared, grammar, tables.special);

@@ -11,7 +11,7 @@ import { toolLanguage } from "./tool-language.js";
 const STATES_A_GRAMMAR = 100_000;
 
 /** Characters of a schema: more would take long to read, and nobody writes so many. */
-const MOST_CHARACTERS = 262_144;
+const MOST_CHARACTERS = 65_536;
 
 /** Where a request has the schema of its answer. */
 const SCHEMA_FIELD = "response_format.json_schema.schema";
@@ -19,7 +19,7 @@ const SCHEMA_FIELD = "response_format.json_schema.schema";
 /** Languages of grammars, made in one set of expressions, so that what they share is worked out once. */
 export class GrammarLanguages {
   readonly derivatives = new Derivatives(new Expressions());
-  readonly #json = new JsonLanguage(this.derivatives.exprs);
+  readonly json = new JsonLanguage(this.derivatives.exprs);
 
   /** Throws VitrineError `invalid_request`; its `param` names the part of the grammar. */
   of(grammar: Grammar, special: readonly string[] = []): Expr {
@@ -35,7 +35,7 @@ export class GrammarLanguages {
   }
 
   #jsonOf(grammar: JsonGrammar, name: string): Expr {
-    return grammar.kind === "json_object" ? this.#json.object : this.schema(grammar.schema, name);
+    return grammar.kind === "json_object" ? this.json.object : this.schema(grammar.schema, name);
   }
 
   /** @param name what the schema is called where it comes from */
@@ -44,7 +44,7 @@ export class GrammarLanguages {
     try {
       if (text.length > MOST_CHARACTERS) throw new SchemaError("#", `has more than ${MOST_CHARACTERS} characters`);
       const { schema } = located(JSON.parse(text) as unknown, "#");
-      return schemaLanguage(this.#json, this.derivatives, schema as Schema);
+      return schemaLanguage(this.json, this.derivatives, schema as Schema);
     } catch (thrown) {
       if (thrown instanceof TooComplex || thrown instanceof RangeError) throw refusal(name, "#", "is too complex");
       if (thrown instanceof SchemaError) throw refusal(name, thrown.pointer, thrown.message);

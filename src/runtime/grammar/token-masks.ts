@@ -36,11 +36,15 @@ export class TokenMasks {
   readonly #states: Expr[];
   #bytes = 0;
 
-  /** @param size logits of the model, at least as many as tokens */
+  /**
+   * @param size logits of the model, at least as many as tokens
+   * @param counted items that were counted elsewhere
+   */
   constructor(
     readonly derivatives: Derivatives,
     readonly trie: TokenTrie,
     readonly size: number,
+    private readonly counted: ReadonlyMap<Expr, ItemCounts> = new Map(),
   ) {
     this.#words = new Int32Array(wordsFor(size));
     this.#states = new Array<Expr>(trie.longest + 1).fill(derivatives.exprs.never);
@@ -148,7 +152,8 @@ export class TokenMasks {
   }
 
   #countsOf(item: Expr): ItemCounts | undefined {
-    if (this.#counts.has(item)) return this.#counts.get(item);
+    const known = this.counted.get(item);
+    if (known !== undefined || this.#counts.has(item)) return known ?? this.#counts.get(item);
     const counts = countItems(this.derivatives, this.trie, item);
     this.#counts.set(item, counts);
     this.#bytes += counts === undefined ? 0 : 5 * (counts.tokens.length + counts.wholes.length);

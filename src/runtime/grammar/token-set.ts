@@ -49,14 +49,19 @@ export const sizeOf = (set: TokenSet): number => 64 + 4 * (set.kind === "bits" ?
 function listed(words: Int32Array, size: number, bit: 0 | 1, count: number): Int32Array {
   const tokens = new Int32Array(count);
   let at = 0;
-  for (let token = 0; token < size; token++) {
-    if ((((words[token >>> 5] as number) >>> (token & 31)) & 1) === bit) tokens[at++] = token;
+  for (let index = 0; index < words.length; index++) {
+    let rest = bit === 1 ? (words[index] as number) : ~(words[index] as number);
+    for (; rest !== 0 && at < count; rest &= rest - 1) {
+      const token = (index << 5) + 31 - Math.clz32(rest & -rest);
+      if (token < size) tokens[at++] = token;
+    }
   }
   return tokens;
 }
 
+/** Bits that are set (H. S. Warren, "Hacker's Delight", section 5-1). */
 function ones(word: number): number {
-  let count = 0;
-  for (let rest = word; rest !== 0; rest &= rest - 1) count++;
-  return count;
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const nibbles = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

@@ -1,6 +1,8 @@
 /** Entry of the thread that makes a vocabulary's trie: a second of work that no stream has to wait for. */
 import { parentPort, workerData } from "node:worker_threads";
 import { VitrineError, type WireError } from "../../errors.js";
+import { GrammarLanguages } from "./grammar-language.js";
+import { countItems, type ItemCounts } from "./item-counts.js";
 import { buildTokenTrie, type TokenTrie } from "./token-trie.js";
 import { readVocabulary } from "./vocabulary.js";
 
@@ -16,6 +18,8 @@ export interface VocabularyTables {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly starts: Int32Array<ArrayBuffer>;
   readonly special: readonly string[];
+  /** The characters of JSON strings, counted: the one walk through the whole trie that every schema needs. */
+  readonly characters: ItemCounts | undefined;
 }
 
 export type VocabularyResult =
@@ -28,7 +32,9 @@ export function vocabularyTables(directory: string): VocabularyTables {
   for (let id = 0; id < tokens.length; id++) starts[id + 1] = (starts[id] as number) + (tokens[id]?.length ?? 0);
   const bytes = new Uint8Array(starts[tokens.length] ?? 0);
   for (let id = 0; id < tokens.length; id++) bytes.set(tokens[id] ?? [], starts[id]);
-  return { trie: buildTokenTrie(tokens), bytes, starts, special };
+  const trie = buildTokenTrie(tokens);
+  const { derivatives, json } = new GrammarLanguages();
+  return { trie, bytes, starts, special, characters: countItems(derivatives, trie, json.character) };
 }
 
 function result(directory: string): VocabularyResult {
@@ -41,10 +47,10 @@ function result(directory: string): VocabularyResult {
 
 if (parentPort !== null) {
   const made = result((workerData as VocabularySetup).directory);
-  const { byte, depth, end, token, twin } = made.kind === "tables" ? made.tables.trie : ({} as Partial<TokenTrie>);
-  const tables = made.kind === "tables" ? [made.tables.bytes, made.tables.starts] : [];
-  const moved = [byte, depth, end, token, twin, ...tables].flatMap((array) =>
-    array === undefined ? [] : array.buffer,
-  );
-  parentPort.postMessage(made, moved as ArrayBuffer[]);
+  parentPort.postMessage(made, made.kind === "tables" ? buffersOf(made.tables) : []);
+}
+
+function buffersOf({ trie, bytes, starts, characters }: VocabularyTables): ArrayBuffer[] {
+  const arrays = [...Object.values(trie), bytes, starts, ...Object.values(characters ?? {})];
+  return arrays.flatMap((array: unknown) => (ArrayBuffer.isView(array) ? [array.buffer as ArrayBuffer] : []));
 }
