@@ -28,7 +28,7 @@ export function vocabularyOf(tokens: readonly (string | Uint8Array | undefined)[
     starts[id + 1] = (starts[id] as number) + (bytes?.length ?? 0);
   });
   const bytes = new Uint8Array(Buffer.concat(all.map((token) => token ?? new Uint8Array())));
-  return { trie: buildTokenTrie(all), bytes, starts, special: [], characters: undefined };
+  return { trie: buildTokenTrie(all), bytes, starts, special: [], characters: [] };
 }
 
 /** Bytes that may follow, by walking the automaton: what masks are checked against. */

@@ -16,6 +16,8 @@ export class Derivatives {
   budget = Number.POSITIVE_INFINITY;
   /** Intersections known to hold something, or nothing. */
   readonly #alive = new Map<Expr, boolean>();
+  /** Bytes that are enough to try in an intersection, and in all that follows from it. */
+  readonly #bytes = new Map<Expr, readonly number[]>();
 
   constructor(readonly exprs: Expressions) {}
 
@@ -89,7 +91,7 @@ export class Derivatives {
   #isAlive(start: Expr): boolean {
     const known = this.#alive.get(start);
     if (known !== undefined) return known;
-    const bytes = representatives(byteSetsOf(start));
+    const bytes = this.#bytes.get(start) ?? bytesToTry(start);
     const cameFrom = new Map<Expr, Expr | undefined>([[start, undefined]]);
     const open = [start];
     for (let state = open.pop(); state !== undefined; state = open.pop()) {
@@ -100,6 +102,7 @@ export class Derivatives {
       if (cameFrom.size > SEARCH_STATES) throw new TooComplex();
       for (const byte of bytes) {
         const next = this.#unchecked(state, byte);
+        this.#bytes.set(next, bytes);
         if (next === this.exprs.never || this.#alive.get(next) === false || cameFrom.has(next)) continue;
         cameFrom.set(next, state);
         open.push(next);
@@ -118,6 +121,9 @@ export class Derivatives {
 }
 
 const DIGITS = Array.from({ length: 10 }, (_, digit) => byteSet(byteRange(0x30 + digit)));
+
+/** Bytes that are enough to try in the expression and in all that follows from it. */
+export const bytesToTry = (expr: Expr): readonly number[] => representatives(byteSetsOf(expr));
 
 /** The sets that the expression tells bytes apart by. */
 function byteSetsOf(start: Expr): ReadonlySet<ByteSet> {

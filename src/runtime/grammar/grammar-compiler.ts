@@ -44,8 +44,7 @@ export class GrammarCompiler implements ConstraintCompiler {
     });
     if (this.#shared === undefined || this.#shared.languages.derivatives.exprs.size > MOST_EXPRESSIONS) {
       const languages = new GrammarLanguages();
-      const { character } = languages.json;
-      const counted = new Map(tables.characters === undefined ? [] : [[character, tables.characters]]);
+      const counted = new Map(languages.characters.map((item, i) => [item, tables.characters[i]]));
       const masks = new TokenMasks(languages.derivatives, tables.trie, this.vocabSize, counted);
       this.#shared = { languages, masks, compiled: new Map() };
     }

@@ -21,6 +21,11 @@ export class GrammarLanguages {
   readonly derivatives = new Derivatives(new Expressions());
   readonly json = new JsonLanguage(this.derivatives.exprs);
 
+  /** What strings are made of: the two items that nearly every grammar repeats. */
+  get characters(): readonly Expr[] {
+    return [this.json.character, this.json.canonicalCharacter];
+  }
+
   /** Throws VitrineError `invalid_request`; its `param` names the part of the grammar. */
   of(grammar: Grammar, special: readonly string[] = []): Expr {
     if (grammar.kind !== "tool_calls") return this.#jsonOf(grammar, SCHEMA_FIELD);

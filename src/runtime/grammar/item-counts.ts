@@ -1,5 +1,5 @@
 import type { ByteSet } from "./byte-set.js";
-import type { Derivatives } from "./derivatives.js";
+import { bytesToTry, type Derivatives } from "./derivatives.js";
 import type { Expr } from "./expression.js";
 import type { TokenTrie } from "./token-trie.js";
 
@@ -86,12 +86,14 @@ const MOST_STATES = 64;
 /** Whether no string of the expression begins another one. */
 function isPrefixFree(derivatives: Derivatives, expr: Expr): boolean {
   const { empty, never } = derivatives.exprs;
+  if (!isPlain(expr)) return false;
+  const bytes = bytesToTry(expr);
   const seen = new Set([expr]);
   const open = [expr];
   for (let state = open.pop(); state !== undefined; state = open.pop()) {
     if (state === empty) continue;
     if (state.nullable || seen.size > MOST_STATES) return false;
-    for (let byte = 0; byte < 256; byte++) {
+    for (const byte of bytes) {
       const next = derivatives.step(state, byte);
       if (next === never || seen.has(next)) continue;
       seen.add(next);
@@ -99,4 +101,21 @@ function isPrefixFree(derivatives: Derivatives, expr: Expr): boolean {
     }
   }
   return true;
+}
+
+/** Made of bytes, sequences, alternatives and repetitions alone, as characters are. */
+function isPlain({ node }: Expr): boolean {
+  switch (node.kind) {
+    case "bytes":
+    case "empty":
+      return true;
+    case "seq":
+      return isPlain(node.head) && isPlain(node.tail);
+    case "alt":
+      return node.branches.every(isPlain);
+    case "repeat":
+      return isPlain(node.inner);
+    default:
+      return false;
+  }
 }

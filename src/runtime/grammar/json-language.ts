@@ -22,6 +22,8 @@ export class JsonLanguage {
   readonly digit: Expr;
   /** One character of a string, written in any way JSON has. */
   readonly character: Expr;
+  /** One character of a string as JSON.stringify writes it. */
+  readonly canonicalCharacter: Expr;
   readonly string: Expr;
   readonly integer: Expr;
   readonly number: Expr;
@@ -37,6 +39,7 @@ export class JsonLanguage {
     this.colon = e.seq(byte(":"), e.optional(byte(" ")));
     this.digit = e.bytes(byteRange(0x30, 0x39));
     this.character = e.alt(this.#plain(everyCodePoint), this.#escape());
+    this.canonicalCharacter = this.canonical(everyCodePoint);
     this.string = this.quoted(e.repeat(this.character));
     const sign = e.optional(byte("-"));
     this.integer = e.seq(sign, this.#whole());
@@ -126,4 +129,4 @@ export class JsonLanguage {
   }
 }
 
-export const everyCodePoint = new CodePoints([[0, LAST_CODE_POINT]]);
+const everyCodePoint = new CodePoints([[0, LAST_CODE_POINT]]);

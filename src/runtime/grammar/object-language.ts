@@ -1,5 +1,4 @@
 import type { Expr } from "./expression.js";
-import { everyCodePoint } from "./json-language.js";
 import { PatternError, patternLanguage } from "./pattern.js";
 import { below, type Located, SchemaError } from "./schema-document.js";
 import type { Facts, ObjectShape } from "./schema-facts.js";
@@ -79,7 +78,7 @@ class ObjectLanguage {
     const { propertyNames } = this.facts;
     const { exprs } = this.context.json;
     if (propertyNames.length > 0) return this.context.charactersOf(propertyNames);
-    return exprs.repeat(this.context.json.canonical(everyCodePoint));
+    return exprs.repeat(this.context.json.canonicalCharacter);
   }
 
   /** One member that `properties` does not name. */

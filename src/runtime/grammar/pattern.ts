@@ -1,6 +1,6 @@
 import { CodePoints } from "./code-points.js";
 import type { Expr } from "./expression.js";
-import { everyCodePoint, type JsonLanguage } from "./json-language.js";
+import type { JsonLanguage } from "./json-language.js";
 import { CHARACTER_ESCAPES, CLASS_ESCAPES, NOT_LINE_END } from "./pattern-classes.js";
 
 /** A regular expression that is broken, or says something that no automaton can check; `message` tells which part. */
@@ -37,7 +37,7 @@ class PatternParser {
   /** The pattern is known to be well-formed. */
   parse(): Expr {
     const { exprs } = this.json;
-    const anything = exprs.repeat(this.json.canonical(everyCodePoint));
+    const anything = exprs.repeat(this.json.canonicalCharacter);
     const options: Expr[] = [];
     do {
       const start = this.#take("^") ? exprs.empty : anything;

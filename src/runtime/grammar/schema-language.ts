@@ -1,6 +1,6 @@
 import type { Derivatives } from "./derivatives.js";
 import type { Expr, Rule } from "./expression.js";
-import { everyCodePoint, type JsonLanguage } from "./json-language.js";
+import type { JsonLanguage } from "./json-language.js";
 import { NumberRange } from "./number-range.js";
 import { objectLanguage } from "./object-language.js";
 import { PatternError, patternLanguage } from "./pattern.js";
@@ -141,7 +141,7 @@ class SchemaLanguage implements SchemaContext {
     const { exprs } = json;
     if (patterns.length === 0 && written === "freely") return exprs.repeat(json.character, minLength, maxLength);
     const anyLength = minLength === 0 && maxLength === Number.POSITIVE_INFINITY && patterns.length > 0;
-    const lengths = anyLength ? exprs.any : exprs.repeat(json.canonical(everyCodePoint), minLength, maxLength);
+    const lengths = anyLength ? exprs.any : exprs.repeat(json.canonicalCharacter, minLength, maxLength);
     const fitting = patterns.map((pattern) => this.#pattern(pattern, pointer));
     return derivatives.and(lengths, ...fitting);
   }

@@ -44,7 +44,7 @@ export class TokenMasks {
     readonly derivatives: Derivatives,
     readonly trie: TokenTrie,
     readonly size: number,
-    private readonly counted: ReadonlyMap<Expr, ItemCounts> = new Map(),
+    private readonly counted: ReadonlyMap<Expr, ItemCounts | undefined> = new Map(),
   ) {
     this.#words = new Int32Array(wordsFor(size));
     this.#states = new Array<Expr>(trie.longest + 1).fill(derivatives.exprs.never);

@@ -18,8 +18,8 @@ export interface VocabularyTables {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly starts: Int32Array<ArrayBuffer>;
   readonly special: readonly string[];
-  /** The characters of JSON strings, counted: the one walk through the whole trie that every schema needs. */
-  readonly characters: ItemCounts | undefined;
+  /** `GrammarLanguages.characters`, counted: the walks through the whole trie that nearly every schema needs. */
+  readonly characters: readonly (ItemCounts | undefined)[];
 }
 
 export type VocabularyResult =
@@ -33,8 +33,9 @@ export function vocabularyTables(directory: string): VocabularyTables {
   const bytes = new Uint8Array(starts[tokens.length] ?? 0);
   for (let id = 0; id < tokens.length; id++) bytes.set(tokens[id] ?? [], starts[id]);
   const trie = buildTokenTrie(tokens);
-  const { derivatives, json } = new GrammarLanguages();
-  return { trie, bytes, starts, special, characters: countItems(derivatives, trie, json.character) };
+  const languages = new GrammarLanguages();
+  const characters = languages.characters.map((item) => countItems(languages.derivatives, trie, item));
+  return { trie, bytes, starts, special, characters };
 }
 
 function result(directory: string): VocabularyResult {
@@ -51,6 +52,11 @@ if (parentPort !== null) {
 }
 
 function buffersOf({ trie, bytes, starts, characters }: VocabularyTables): ArrayBuffer[] {
-  const arrays = [...Object.values(trie), bytes, starts, ...Object.values(characters ?? {})];
+  const arrays = [
+    ...Object.values(trie),
+    bytes,
+    starts,
+    ...characters.flatMap((counts) => Object.values(counts ?? {})),
+  ];
   return arrays.flatMap((array: unknown) => (ArrayBuffer.isView(array) ? [array.buffer as ArrayBuffer] : []));
 }
