@@ -1,5 +1,6 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
 import { createHmac, randomBytes } from "node:crypto";
+import { isIPv4 } from "node:net";
 import { basename } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
@@ -45,10 +46,7 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     propagation: config.propagation,
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
-    localEndpoint: {
-      ...(/^\d+\.\d+\.\d+\.\d+$/.test(config.host) ? { ipv4: config.host } : {}),
-      ...(config.port === 0 ? {} : { port: config.port }),
-    },
+    localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
     log: (level, message) => logger[level](message),
   });
@@ -148,6 +146,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       hashUser: userHasher(config.userHashKey),
     });
     const address = await server.listen(config.host, config.port);
+    tracing.listening(Number(new URL(address).port || 80));
     const running = server;
     const cancelRunning = (): void => void running.drain(0);
     return { modelId, address, engine, tracing, ready, cancelRunning, stop };

@@ -102,8 +102,10 @@ describe("a lost engine", function () {
     });
 
     const trace = await store.awaitTrace(response.headers.get("x-b3-traceid") ?? "");
-    assert.match(trace.server.tags?.error ?? "", /engine/i);
-    assert.match(trace.named("model.generate").tags?.error ?? "", /engine/i);
+    for (const span of [trace.server, trace.named("model.generate")]) {
+      assert.equal(span.tags?.["error.type"], "engine_lost");
+      assert.match(span.tags?.error ?? "", /engine process was killed by SIGKILL/);
+    }
     assert.equal(trace.named("model.generate").tags?.["ai.outcome"], "failed");
 
     await vitrine.untilReady();
