@@ -4,6 +4,7 @@ import type { Config } from "../config.js";
 import { VitrineError } from "../errors.js";
 import { createLogger } from "./logger.js";
 import { type Service, startService } from "./service.js";
+import { exitStatus, onStopSignal } from "./stop-signals.js";
 import { waterfall, type ZipkinSpan } from "./waterfall.js";
 
 export interface GenerateOptions {
@@ -75,7 +76,10 @@ export async function generate(config: Config, options: GenerateOptions): Promis
   const quiet: Config = { ...config, host: "127.0.0.1", port: 0, traceStore: "on", sampleRate: 1 };
   const service = await startService(quiet, createLogger(config.logLevel));
   const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort());
+  onStopSignal((count, signal) => {
+    if (count > 1) process.exit(exitStatus(signal));
+    abort.abort();
+  });
   try {
     await service.ready;
     process.stdout.write(options.prompt);

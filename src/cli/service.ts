@@ -80,6 +80,7 @@ function logEngine(engine: EngineClient, logger: Logger): void {
     if (state.kind === "ready") {
       const { model, device } = state;
       logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
+      for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
     } else if (state.kind === "failed") {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { VitrineError } from "../errors.js";
+import { describeIssue } from "./json-issue.js";
 
 /** The text of a file, or undefined where there is none. Throws `model_invalid` when it cannot be read. */
 export function readOptionalText(path: string): string | undefined {
@@ -38,12 +39,16 @@ function parseJson<Schema extends z.ZodType>(path: string, text: string, schema:
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const where = issue?.path.length ? issue.path.join(".") : "the top level";
-  throw new VitrineError(
-    "model_invalid",
-    `${path} is not what a model directory holds (at ${where}: ${issue?.message ?? "invalid"}). Download it again.`,
-  );
+  throw new VitrineError("model_invalid", `${mistakeIn(path, result.error, json)} Correct it, or download it again.`);
+}
+
+function mistakeIn(path: string, error: z.ZodError, json: unknown): string {
+  const [issue] = error.issues;
+  if (issue === undefined) return `${path} is not what a model directory holds.`;
+  const { field, wanted, found } = describeIssue(issue, json);
+  return field === ""
+    ? `${path} must hold ${wanted}, but it is ${found}.`
+    : `${path}: ${field} must be ${wanted}, but it is ${found}.`;
 }
 
 /** How a Git LFS pointer begins (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md). */

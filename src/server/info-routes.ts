@@ -91,10 +91,11 @@ const countersOf = ({ sendsOk, sendsFailed, ...spans }: ExportCounters): object 
   sends_failed: sendsFailed,
 });
 
-const modelOf = ({ dtype, contextLength, rewrites }: ModelDescription): object => ({
+const modelOf = ({ dtype, contextLength, rewrites, warnings }: ModelDescription): object => ({
   dtype,
   context_length: contextLength,
   ...(rewrites === undefined ? {} : { rewrites }),
+  ...(warnings === undefined ? {} : { warnings }),
 });
 
 function pathAfter(url: string, prefix: string): string | undefined {
