@@ -74,15 +74,17 @@ async function readTrace(service: Service, traceId: string): Promise<ZipkinSpan[
 /** `vitrine generate`: the text, then the request's trace, with nothing else running. */
 export async function generate(config: Config, options: GenerateOptions): Promise<void> {
   const quiet: Config = { ...config, host: "127.0.0.1", port: 0, traceStore: "on", sampleRate: 1 };
-  const service = await startService(quiet, createLogger(config.logLevel));
   const abort = new AbortController();
+  let streaming = false;
   onStopSignal((count, signal) => {
-    if (count > 1) process.exit(exitStatus(signal));
+    if (count > 1 || !streaming) process.exit(exitStatus(signal));
     abort.abort();
   });
+  const service = await startService(quiet, createLogger(config.logLevel));
   try {
     await service.ready;
     process.stdout.write(options.prompt);
+    streaming = true;
     const traceId = await stream(service, options, abort.signal, (text) => process.stdout.write(text));
     const spans = await readTrace(service, traceId);
     const style = { width: process.stdout.columns ?? 100, color: process.stdout.isTTY === true };

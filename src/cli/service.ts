@@ -1,7 +1,6 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
 import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { basename } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { createEngineClient, type EngineClient, type EngineLoad } from "../engine/client.js";
@@ -9,7 +8,7 @@ import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
-import { resolveModelDirectory } from "../runtime/model-directory.js";
+import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
@@ -83,7 +82,7 @@ function logEngine(engine: EngineClient, logger: Logger): void {
       for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
-    } else if (state.kind === "failed") {
+    } else if (state.kind === "failed" && state.error.code !== "draining") {
       logger.error({ error: state.error.message }, "engine failed to start");
     } else if (state.kind === "stopped") {
       logger.info("engine stopped");
@@ -93,8 +92,8 @@ function logEngine(engine: EngineClient, logger: Logger): void {
 
 /** Starts everything; the server listens before the model is loaded, so that probes get answers. */
 export async function startService(config: Config, logger: Logger): Promise<Service> {
-  const modelDir = resolveModelDirectory(config.model);
-  const modelId = basename(modelDir);
+  // Also reads config.json: what is wrong with it is told before anything is started.
+  const { path: modelDir, name: modelId } = openModelDirectory(resolveModelDirectory(config.model));
   const tracing = createTracingFor(config, logger);
   const engine = createEngineClient({
     entry: ENGINE_ENTRY,

@@ -9,7 +9,7 @@ export function readOptionalText(path: string): string | undefined {
     return readFileSync(path, "utf8");
   } catch (cause) {
     if (isMissing(cause)) return undefined;
-    throw new VitrineError("model_invalid", `${path} cannot be read: ${reasonOf(cause)}`, { cause });
+    throw unreadable(path, cause);
   }
 }
 
@@ -64,6 +64,24 @@ export function lfsPointer(path: string): VitrineError {
 export function isMissing(thrown: unknown): boolean {
   const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
   return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** `read`, or `model_invalid` that names what the system would not give: its own words do not say what to do. */
+export function readable<Result>(path: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof VitrineError) throw cause;
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: string, cause: unknown): VitrineError {
+  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
+  const why = denied
+    ? "this user may not; give it the right (chmod +r, and +x of the folders above)."
+    : reasonOf(cause);
+  return new VitrineError("model_invalid", `${path} cannot be read: ${why}`, { cause });
 }
 
 export function reasonOf(thrown: unknown): string {

@@ -235,7 +235,7 @@ describe("loadTokenizer", () => {
     });
     await assert.rejects(load({ model: { type: "Sorcery" } }), {
       code: "model_invalid",
-      message: /cannot|can be loaded/,
+      message: /can be loaded \(.*Sorcery.*\)\. Download it again/,
     });
   });
 });
