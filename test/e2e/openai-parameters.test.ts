@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { openaiClient } from "../support/openai-client.js";
+import { coverage } from "../support/spans.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
 import { ZipkinClient } from "../support/zipkin-client.js";
 
@@ -48,7 +49,9 @@ describe("OpenAI client: parameters", function () {
     const generate = trace.named("model.generate");
     const choices = trace.childrenOf(generate).filter(({ name }) => name === "choice");
     assert.deepEqual(choices.map(({ tags }) => tags?.["ai.seed"]).sort(), ["11", "12", "13"]);
+    assert.ok(coverage(generate, trace.childrenOf(generate)) >= 0.99, `${trace}`);
     for (const choice of choices) {
+      assert.ok(coverage(choice, trace.childrenOf(choice)) >= 0.99, `${trace}`);
       const names = trace.childrenOf(choice).map(({ name }) => name);
       for (const name of ["queue", "kv_cache.allocate", "inference.forward"]) assert.ok(names.includes(name), name);
     }

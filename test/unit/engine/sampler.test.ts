@@ -68,6 +68,9 @@ describe("Sampler", () => {
     { typicalP: 0.001 },
     { typicalP: 0.2 },
     { typicalP: 0.95 },
+    { typicalP: 0.9999999 },
+    { temperature: 0.05, typicalP: 0.5 },
+    { temperature: 100, typicalP: 0.5 },
     { temperature: 1.7, typicalP: 0.6 },
     { temperature: 0.8, topK: 30, topP: 0.9, minP: 0.01, typicalP: 0.5 },
   ];
