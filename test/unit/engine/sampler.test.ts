@@ -206,6 +206,12 @@ describe("Sampler", () => {
     assert.equal(greedy({}, [1, 99]), 2);
   });
 
+  it("lets a grammar end the sequence before min_tokens", () => {
+    const constraint = { mask: (logits: Float32Array): void => void logits.fill(-Infinity, 0, 3) };
+    const state = { params: GREEDY, random: forbidden, counts: undefined, suppressed: [3], constraint };
+    assert.equal(new Sampler(4).sample(Float32Array.of(1, 4, 3, 2), state), 3);
+  });
+
   it("biases before it penalizes", () => {
     const params = { ...GREEDY, repetitionPenalty: 2, logitBias: [[0, 3]] as const };
     const logits = Float32Array.of(1, 0);
