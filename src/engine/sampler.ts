@@ -15,7 +15,7 @@ export interface SamplingState {
   /** Undefined when no penalty is set. */
   readonly counts: TokenCounts | undefined;
   /** Ids that may not be chosen now: what ends the sequence, while it has fewer than `minTokens` tokens. */
-  readonly suppressed?: readonly number[] | undefined;
+  readonly suppressed: readonly number[] | undefined;
   /** Rules out what a grammar does not allow next. */
   readonly constraint?: Pick<TokenConstraint, "mask"> | undefined;
 }
@@ -82,7 +82,8 @@ export class Sampler {
       );
     }
     const { params, random } = state;
-    adjust(logits, params.logitBias, state.suppressed);
+    // A grammar may leave nothing but the end, however early.
+    adjust(logits, params.logitBias, state.constraint === undefined ? state.suppressed : undefined);
     state.constraint?.mask(logits);
     state.counts?.penalize(logits, params);
     const likeliest = argMax(logits);

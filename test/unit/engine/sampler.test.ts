@@ -14,6 +14,7 @@ const drawing = (params: SamplingParams, uniform: number): SamplingState => ({
   params,
   random: { nextFloat: () => uniform },
   counts: undefined,
+  suppressed: undefined,
 });
 
 const forbidden: SamplingState["random"] = {
@@ -67,6 +68,9 @@ describe("Sampler", () => {
     { typicalP: 0.001 },
     { typicalP: 0.2 },
     { typicalP: 0.95 },
+    { typicalP: 0.9999999 },
+    { temperature: 0.05, typicalP: 0.5 },
+    { temperature: 100, typicalP: 0.5 },
     { temperature: 1.7, typicalP: 0.6 },
     { temperature: 0.8, topK: 30, topP: 0.9, minP: 0.01, typicalP: 0.5 },
   ];
@@ -106,7 +110,7 @@ describe("Sampler", () => {
     const logits = randomLogits(Random.seeded(3), 12, 1);
     const params = warm({ topP: 0.95 });
     const sampler = new Sampler(12);
-    const state: SamplingState = { params, random: Random.seeded(99), counts: undefined };
+    const state: SamplingState = { params, random: Random.seeded(99), counts: undefined, suppressed: undefined };
     const seen = new Array<number>(12).fill(0);
     const draws = 20_000;
     for (let i = 0; i < draws; i++) {
@@ -128,7 +132,7 @@ describe("Sampler", () => {
   });
 
   it("takes the likeliest token at temperature 0, of equals the lowest id, without a draw", () => {
-    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined };
+    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined, suppressed: undefined };
     assert.equal(new Sampler(5).sample(Float32Array.of(1, 4, 2, 4, 0), greedy), 1);
     assert.equal(new Sampler(3).sample(Float32Array.of(-Infinity, -3, -3), greedy), 1);
   });
@@ -142,7 +146,12 @@ describe("Sampler", () => {
           return 0.5;
         },
       };
-      new Sampler(50).sample(randomLogits(Random.seeded(1), 50, 2), { params: warm(cut), random, counts: undefined });
+      new Sampler(50).sample(randomLogits(Random.seeded(1), 50, 2), {
+        params: warm(cut),
+        random,
+        counts: undefined,
+        suppressed: undefined,
+      });
       assert.equal(drawn, 1);
     }
   });
@@ -164,7 +173,7 @@ describe("Sampler", () => {
       const expected = penalized(logits, prompt, output, params);
       const counts = TokenCounts.for(params, Int32Array.from(prompt));
       for (const token of output) counts?.add(token);
-      new Sampler(16).sample(logits, { params, random: forbidden, counts });
+      new Sampler(16).sample(logits, { params, random: forbidden, counts, suppressed: undefined });
       const worst = Math.max(...logits.map((logit, id) => Math.abs(logit - (expected[id] ?? Number.NaN))));
       assert.ok(worst < 1e-6, `${JSON.stringify(penalties)}: off by ${worst}`);
     }
@@ -197,10 +206,21 @@ describe("Sampler", () => {
     assert.equal(greedy({}, [1, 99]), 2);
   });
 
+  it("lets a grammar end the sequence before min_tokens", () => {
+    const constraint = { mask: (logits: Float32Array): void => void logits.fill(-Infinity, 0, 3) };
+    const state = { params: GREEDY, random: forbidden, counts: undefined, suppressed: [3], constraint };
+    assert.equal(new Sampler(4).sample(Float32Array.of(1, 4, 3, 2), state), 3);
+  });
+
   it("biases before it penalizes", () => {
     const params = { ...GREEDY, repetitionPenalty: 2, logitBias: [[0, 3]] as const };
     const logits = Float32Array.of(1, 0);
-    new Sampler(2).sample(logits, { params, random: forbidden, counts: TokenCounts.for(params, Int32Array.of(0)) });
+    new Sampler(2).sample(logits, {
+      params,
+      random: forbidden,
+      counts: TokenCounts.for(params, Int32Array.of(0)),
+      suppressed: undefined,
+    });
     assert.deepEqual([...logits], [2, 0]);
   });
 
@@ -221,7 +241,10 @@ describe("Sampler", () => {
   it("ignores prompt ids beyond the output vocabulary", () => {
     const params = { ...GREEDY, repetitionPenalty: 2 };
     const counts = TokenCounts.for(params, Int32Array.of(1, 99));
-    assert.equal(new Sampler(3).sample(Float32Array.of(1, 1.5, 0), { params, random: forbidden, counts }), 0);
+    assert.equal(
+      new Sampler(3).sample(Float32Array.of(1, 1.5, 0), { params, random: forbidden, counts, suppressed: undefined }),
+      0,
+    );
   });
 
   it("keeps very low temperatures and banned tokens finite", () => {
