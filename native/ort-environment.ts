@@ -49,11 +49,7 @@ export class OrtEnvironment {
   }
 
   /** Whoever asks ONNX Runtime for an environment gets the same one: of two that were made at once, one is kept. */
-  static #adopt(
-    library: OrtLibrary,
-    status: Pointer<"Status"> | null,
-    pointer: Out<Pointer<"Env">>,
-  ): OrtEnvironment {
+  static #adopt(library: OrtLibrary, status: Pointer<"Status"> | null, pointer: Out<Pointer<"Env">>): OrtEnvironment {
     check(library.api, status, "create its environment");
     OrtEnvironment.#current ??= new OrtEnvironment(library, stored(pointer));
     return OrtEnvironment.#current;

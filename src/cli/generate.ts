@@ -2,8 +2,9 @@ import { createParser } from "eventsource-parser";
 import { z } from "zod";
 import type { Config } from "../config.js";
 import { VitrineError } from "../errors.js";
+import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
-import { type Service, startService } from "./service.js";
+import type { Service } from "./service.js";
 import { waterfall, type ZipkinSpan } from "./waterfall.js";
 
 export interface GenerateOptions {
@@ -73,7 +74,7 @@ async function readTrace(service: Service, traceId: string): Promise<ZipkinSpan[
 /** `vitrine generate`: the text, then the request's trace, with nothing else running. */
 export async function generate(config: Config, options: GenerateOptions): Promise<void> {
   const quiet: Config = { ...config, host: "127.0.0.1", port: 0, traceStore: "on", sampleRate: 1 };
-  const service = await startService(quiet, createLogger(config.logLevel));
+  const service = await launch(quiet, createLogger(config.logLevel));
   const abort = new AbortController();
   process.once("SIGINT", () => abort.abort());
   try {

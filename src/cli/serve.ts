@@ -1,7 +1,8 @@
 import { constants } from "node:os";
 import { type Config, unknownVariables } from "../config.js";
+import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
-import { type Service, startService } from "./service.js";
+import type { Service } from "./service.js";
 
 /** What runs where, and why it was chosen. */
 function modelLines({ engine, modelId }: Service): string {
@@ -58,7 +59,7 @@ export async function serve(config: Config): Promise<void> {
     logger.warn(`${name} is set, but no option reads it; vitrine serve --help lists them`);
   }
   console.log(`Loading ${config.model} …`);
-  const service = await startService(config, logger);
+  const service = await launch(config, logger);
   stopOnSignal(service, config);
   try {
     await service.ready;
