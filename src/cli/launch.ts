@@ -1,18 +1,19 @@
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { createEngineClient, type EngineClient } from "../engine/client.js";
-import { resolveModelDirectory } from "../runtime/model-directory.js";
+import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
 import type { Service } from "./service.js";
 
 const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
 
 /** Starts the engine process, then loads and starts everything else: both take a while, and each has its own process. */
 export async function launch(config: Config, logger: Logger): Promise<Service> {
-  const modelDir = resolveModelDirectory(config.model);
-  const engine = startEngine(modelDir, config, logger);
+  // Also reads config.json: what is wrong with it is told before anything is started.
+  const directory = openModelDirectory(resolveModelDirectory(config.model));
+  const engine = startEngine(directory.path, config, logger);
   try {
     const { startService } = await import("./service.js");
-    return await startService(config, logger, { modelDir, engine });
+    return await startService(config, logger, { directory, engine });
   } catch (error) {
     await engine.shutdown(0);
     throw error;

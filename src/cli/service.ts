@@ -1,6 +1,6 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
 import { createHmac, randomBytes } from "node:crypto";
-import { basename } from "node:path";
+import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import type { EngineClient, EngineLoad } from "../engine/client.js";
@@ -8,6 +8,7 @@ import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
+import type { ModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
@@ -43,10 +44,7 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     propagation: config.propagation,
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
-    localEndpoint: {
-      ...(/^\d+\.\d+\.\d+\.\d+$/.test(config.host) ? { ipv4: config.host } : {}),
-      ...(config.port === 0 ? {} : { port: config.port }),
-    },
+    localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
     log: (level, message) => logger[level](message),
   });
@@ -80,9 +78,10 @@ function logEngine(engine: EngineClient, logger: Logger): void {
     if (state.kind === "ready") {
       const { model, device } = state;
       logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
+      for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
-    } else if (state.kind === "failed") {
+    } else if (state.kind === "failed" && state.error.code !== "draining") {
       logger.error({ error: state.error.message }, "engine failed to start");
     } else if (state.kind === "stopped") {
       logger.info("engine stopped");
@@ -91,8 +90,7 @@ function logEngine(engine: EngineClient, logger: Logger): void {
 }
 
 export interface EngineParts {
-  /** Absolute. */
-  readonly modelDir: string;
+  readonly directory: ModelDirectory;
   /** Started; it may still be loading the model. */
   readonly engine: EngineClient;
 }
@@ -101,9 +99,9 @@ export interface EngineParts {
 export async function startService(
   config: Config,
   logger: Logger,
-  { modelDir, engine }: EngineParts,
+  { directory, engine }: EngineParts,
 ): Promise<Service> {
-  const modelId = basename(modelDir);
+  const { path: modelDir, name: modelId } = directory;
   const tracing = createTracingFor(config, logger);
   const longInputs = new TokenizerThread(modelDir);
   logEngine(engine, logger);
@@ -143,6 +141,7 @@ export async function startService(
       hashUser: userHasher(config.userHashKey),
     });
     const address = await server.listen(config.host, config.port);
+    tracing.listening(Number(new URL(address).port || 80));
     const running = server;
     const cancelRunning = (): void => void running.drain(0);
     return { modelId, address, engine, tracing, ready, cancelRunning, stop };
