@@ -1,22 +1,20 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
 import { createHmac, randomBytes } from "node:crypto";
-import { basename } from "node:path";
+import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { createEngineClient, type EngineClient, type EngineLoad } from "../engine/client.js";
+import type { EngineClient, EngineLoad } from "../engine/client.js";
 import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
-import { resolveModelDirectory } from "../runtime/model-directory.js";
+import type { ModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
-import { machineMemory } from "./machine-memory.js";
 import { VERSION } from "./version.js";
 
-const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
 /** What closing connections and flushing spans may take beyond the drain itself. */
 const FLUSH_TIMEOUT_MS = 5_000;
 
@@ -46,10 +44,7 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     propagation: config.propagation,
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
-    localEndpoint: {
-      ...(/^\d+\.\d+\.\d+\.\d+$/.test(config.host) ? { ipv4: config.host } : {}),
-      ...(config.port === 0 ? {} : { port: config.port }),
-    },
+    localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
     log: (level, message) => logger[level](message),
   });
@@ -83,9 +78,10 @@ function logEngine(engine: EngineClient, logger: Logger): void {
     if (state.kind === "ready") {
       const { model, device } = state;
       logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
+      for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
-    } else if (state.kind === "failed") {
+    } else if (state.kind === "failed" && state.error.code !== "draining") {
       logger.error({ error: state.error.message }, "engine failed to start");
     } else if (state.kind === "stopped") {
       logger.info("engine stopped");
@@ -93,27 +89,20 @@ function logEngine(engine: EngineClient, logger: Logger): void {
   });
 }
 
-/** Starts everything; the server listens before the model is loaded, so that probes get answers. */
-export async function startService(config: Config, logger: Logger): Promise<Service> {
-  const modelDir = resolveModelDirectory(config.model);
-  const modelId = basename(modelDir);
+export interface EngineParts {
+  readonly directory: ModelDirectory;
+  /** Started; it may still be loading the model. */
+  readonly engine: EngineClient;
+}
+
+/** Starts everything around the engine; the server listens before the model is loaded, so that probes get answers. */
+export async function startService(
+  config: Config,
+  logger: Logger,
+  { directory, engine }: EngineParts,
+): Promise<Service> {
+  const { path: modelDir, name: modelId } = directory;
   const tracing = createTracingFor(config, logger);
-  const engine = createEngineClient({
-    entry: ENGINE_ENTRY,
-    load: {
-      modelDir,
-      dtype: config.dtype,
-      device: config.device,
-      threads: config.threads,
-      runtime: config.runtime,
-      fastInt4: config.fastInt4 === "on",
-      maxSequences: config.maxSequences,
-      kvMemory: config.kvMemory === "auto" ? Math.floor(machineMemory() / 4) : config.kvMemory,
-      prefillChunk: config.prefillChunk,
-      ...(config.targetTpot === undefined ? {} : { targetTpotMs: config.targetTpot }),
-    },
-    onLog: (line) => logger.warn({ source: "engine" }, line),
-  });
   const longInputs = new TokenizerThread(modelDir);
   logEngine(engine, logger);
   let server: VitrineServer | undefined;
@@ -157,6 +146,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       hashUser: userHasher(config.userHashKey),
     });
     const address = await server.listen(config.host, config.port);
+    tracing.listening(Number(new URL(address).port || 80));
     const running = server;
     const cancelRunning = (): void => void running.drain(0);
     return { modelId, address, engine, tracing, ready, cancelRunning, stop };

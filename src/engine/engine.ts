@@ -12,7 +12,6 @@ import { Scheduler, type StepResults } from "./scheduler.js";
 import type { Sequence } from "./sequence.js";
 import type { Choice } from "./sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
-import { systemTimers, type Timers } from "./timers.js";
 
 export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
@@ -34,7 +33,6 @@ export interface EngineOptions extends EngineLimits {
   readonly emit: (events: readonly EngineEvent[]) => void;
   /** Lets the event loop deliver commands between two steps. */
   readonly turn?: () => Promise<void>;
-  readonly timers?: Timers;
 }
 
 /** More is no faster a token, and streams wait longer for their next one. */
@@ -50,7 +48,6 @@ export type RunningCommand = Exclude<EngineCommand, { readonly type: "load" }>;
 export class Engine {
   readonly #options: EngineOptions;
   readonly #turn: () => Promise<void>;
-  readonly #timers: Timers;
   readonly #scheduler: Scheduler;
   readonly #sampler: Sampler;
   readonly #stats: StatsPublisher;
@@ -69,7 +66,6 @@ export class Engine {
     const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner });
     this.#options = options;
     this.#turn = options.turn ?? nextTurn;
-    this.#timers = options.timers ?? systemTimers;
     this.#sampler = new Sampler(vocabSize);
     this.#scheduler = new Scheduler({
       cache,
@@ -172,13 +168,8 @@ export class Engine {
     this.#flush();
     // Whoever took the events may have answered with a command at once.
     if (this.#commands.length + this.#compiled.length > 0) return;
-    const due = this.#stats.dueInMs();
     await new Promise<void>((resolve) => {
-      const stopTimer = due === undefined ? undefined : this.#timers.after(due, resolve);
-      this.#wake = () => {
-        stopTimer?.();
-        resolve();
-      };
+      this.#wake = resolve;
     });
     this.#wake = undefined;
   }

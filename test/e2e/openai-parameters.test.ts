@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { openaiClient } from "../support/openai-client.js";
+import { coverage } from "../support/spans.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
 import { ZipkinClient } from "../support/zipkin-client.js";
 
@@ -48,6 +49,7 @@ describe("OpenAI client: parameters", function () {
     const generate = trace.named("model.generate");
     const choices = trace.childrenOf(generate).filter(({ name }) => name === "choice");
     assert.deepEqual(choices.map(({ tags }) => tags?.["ai.seed"]).sort(), ["11", "12", "13"]);
+    assert.ok(coverage(generate, trace.childrenOf(generate)) >= 0.99, `${trace}`);
     for (const choice of choices) {
       const names = trace.childrenOf(choice).map(({ name }) => name);
       for (const name of ["queue", "kv_cache.allocate", "inference.forward"]) assert.ok(names.includes(name), name);
@@ -187,7 +189,8 @@ describe("OpenAI client: parameters", function () {
   });
 
   it("keeps the deadline that a proxy tells", async () => {
-    const headers = { "x-envoy-expected-rq-timeout-ms": "20" };
+    // A key of its own: the one before may still be at its limit.
+    const headers = { "x-envoy-expected-rq-timeout-ms": "20", authorization: "Bearer another" };
     await assert.rejects(
       openai.completions.create(ENDLESS, { headers }),
       (error) => error instanceof OpenAI.APIError && error.status === 504 && error.code === "request_timeout",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { Random } from "../../../src/engine/random.js";
 import { Sampler, type SamplingState } from "../../../src/engine/sampler.js";
 import { TokenCounts } from "../../../src/engine/token-counts.js";
@@ -68,6 +69,9 @@ describe("Sampler", () => {
     { typicalP: 0.001 },
     { typicalP: 0.2 },
     { typicalP: 0.95 },
+    { typicalP: 0.9999999 },
+    { temperature: 0.05, typicalP: 0.5 },
+    { temperature: 100, typicalP: 0.5 },
     { temperature: 1.7, typicalP: 0.6 },
     { temperature: 0.8, topK: 30, topP: 0.9, minP: 0.01, typicalP: 0.5 },
   ];
@@ -81,6 +85,38 @@ describe("Sampler", () => {
       }
     });
   }
+
+  it("draws from the reference's distribution, whatever the logits and the cuts", () => {
+    const logit = fc.oneof(
+      fc.integer({ min: -1000, max: 1000 }).map((sixteenths) => sixteenths / 16),
+      fc.constantFrom(0, 1, 2, -500, Number.NEGATIVE_INFINITY),
+    );
+    const params = fc.record({
+      temperature: fc.double({ min: 0.05, max: 2, noNaN: true }),
+      topK: fc.integer({ min: 0, max: 12 }),
+      // No sum of equal parts is one of these, so that rounding does not decide.
+      topP: fc.constantFrom(1, 0.9993, 0.9001, 0.5003, 0.1007),
+      minP: fc.constantFrom(0, 0.01, 0.3, 1),
+    });
+    fc.assert(
+      fc.property(fc.array(logit, { minLength: 1, maxLength: 24 }), params, (logits, cut) => {
+        fc.pre(logits.some((one) => one > Number.NEGATIVE_INFINITY));
+        assertDistribution(Float32Array.from(logits), warm(cut));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("chooses the first of the largest, wherever it is", () => {
+    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined, suppressed: undefined };
+    for (const size of [1, 7, 8, 9, 16, 21]) {
+      const sampler = new Sampler(size);
+      for (let at = 0; at < size; at++) {
+        const logits = Float32Array.from({ length: size }, (_, id) => (id < at ? -2 : -1));
+        assert.equal(sampler.sample(logits, greedy), at);
+      }
+    }
+  });
 
   it("breaks ties as documented: all of the k-th's in top_k, the lowest ids in top_p, all of them in min_p", () => {
     const equal = new Float32Array(8);
@@ -201,6 +237,12 @@ describe("Sampler", () => {
     assert.equal(greedy({}, [1, 2]), 3);
     assert.equal(greedy({ logitBias: [[1, 100]] }, [1]), 2, "no bias brings a suppressed token back");
     assert.equal(greedy({}, [1, 99]), 2);
+  });
+
+  it("lets a grammar end the sequence before min_tokens", () => {
+    const constraint = { mask: (logits: Float32Array): void => void logits.fill(-Infinity, 0, 3) };
+    const state = { params: GREEDY, random: forbidden, counts: undefined, suppressed: [3], constraint };
+    assert.equal(new Sampler(4).sample(Float32Array.of(1, 4, 3, 2), state), 3);
   });
 
   it("biases before it penalizes", () => {
