@@ -68,13 +68,16 @@ function engineRequest(
   { id, ids, seed, at }: EngineFields,
 ): EngineRequest {
   const { stop, logprobs } = wanted;
+  const scored = logprobs !== undefined && wanted.echo;
+  // Evaluation harnesses ask for one token beside their scored text, and drop the last position: it has to be there.
+  const unending = stop.ignoreEos || (scored && wanted.maxTokens.asked === 1);
   const owner = context.prefixSalt === "key" ? caller : undefined;
   return {
     id,
     prompt: ids,
     // The engine makes one at least; an answer that is its prompt alone leaves it out.
     maxTokens: Math.max(1, maxTokensOf(wanted.maxTokens, ids, model)),
-    stopTokenIds: [...(stop.ignoreEos ? [] : context.tokenizer.eosTokenIds), ...stop.tokenIds],
+    stopTokenIds: [...(unending ? [] : context.tokenizer.eosTokenIds), ...stop.tokenIds],
     sampling: { ...wanted.sampling, seed },
     // Waiting begins where tokenizing ended, so that no part of the request's life is outside its spans.
     submittedAt: at,
@@ -82,7 +85,7 @@ function engineRequest(
     priority: wanted.priority,
     cacheSalt: cacheSaltOf(owner, wanted.cacheSalt, context.hashKey),
     ...(logprobs === undefined ? {} : { logprobs }),
-    ...(logprobs !== undefined && wanted.echo ? { promptLogprobs: true } : {}),
+    ...(scored ? { promptLogprobs: true } : {}),
   };
 }
 

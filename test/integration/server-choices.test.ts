@@ -259,6 +259,7 @@ describe("server: log probabilities", () => {
   it("of an echoed prompt come first, as evaluation harnesses read them", async () => {
     harness.engine.play = (fake) => {
       assert.equal(fake.request.promptLogprobs, true);
+      assert.deepEqual(fake.request.stopTokenIds, [], "they drop the last position: it may be the end, but not absent");
       fake
         .admit()
         .prefill()
