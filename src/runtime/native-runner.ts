@@ -13,8 +13,12 @@ import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
-/** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
-const SYNC_BELOW_MS = 5;
+/**
+ * A run expected to be shorter stays on this thread: decode steps, but for the largest models. The way to another one
+ * costs 15 us where a core is idle and near 1 ms where ONNX Runtime's threads spin on all of them. Commands wait for the
+ * end of a step in any case.
+ */
+const SYNC_BELOW_MS = 50;
 /** Room is made by so many tokens at once. */
 const SPARE_TOKENS = 256;
 
