@@ -5,6 +5,7 @@ import { cacheSaltOf } from "./caller.js";
 import type { ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import type { Exchange } from "./exchange.js";
+import type { Prompt } from "./fields.js";
 import { badField, type GenerationRequest, type MaxTokens } from "./schema.js";
 
 /** What is known of a request once it is admitted. */
@@ -33,7 +34,7 @@ export function prepare(
     Array.from({ length: wanted.n }, (_, k): ChoiceRequest => {
       const index = number * wanted.n + k;
       const id = prompts.length * wanted.n === 1 ? prepared.id : `${prepared.id}-${index}`;
-      const prompt = wanted.prompts[number] ?? { kind: "tokens", ids: [...ids] };
+      const prompt = wanted.prompts[number] as Prompt;
       return { prompt, request: engineRequest(context, prepared, { id, ids, seed: seedAfter(seed, k), at: end }) };
     }),
   );

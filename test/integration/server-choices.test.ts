@@ -180,6 +180,7 @@ describe("server: several choices", () => {
     assert.equal((await small.complete({ n: 2 })).status, 429);
     const never = await errorOf(small.complete({ n: 4 }));
     assert.deepEqual([never.param, never.type], ["n", "invalid_request_error"]);
+    assert.equal((await errorOf(small.complete({ prompt: ["a", "b", "c", "d"] }))).param, "prompt");
     for (const fake of running) fake.admit().prefill().finish();
     assert.equal((await first).status, 200);
     await small.stop();
