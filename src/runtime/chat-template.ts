@@ -90,7 +90,8 @@ class JinjaTemplate implements ChatTemplate {
   }
 
   render(messages: readonly ChatMessage[], tools?: readonly Tool[]): string {
-    const withTools = tools !== undefined || messages.some(({ role, tool_calls: calls }) => role === "tool" || calls);
+    // A conversation that only has results is the template's own to render.
+    const withTools = tools !== undefined || messages.some(({ tool_calls: calls }) => calls !== undefined);
     try {
       if (!withTools) return this.#render(messages, null, true);
       if (this.#ownFormat === undefined) return this.#render(withToolsAsText(messages, tools), null, true);

@@ -2,7 +2,7 @@ import type { ToolCallGrammar } from "../../protocol.js";
 import { ALL_BYTES } from "./byte-set.js";
 import type { Derivatives } from "./derivatives.js";
 import type { Expr, Expressions } from "./expression.js";
-import { specialBytes } from "./vocabulary.js";
+import { specialBytes } from "./special-bytes.js";
 
 export interface ToolParts {
   /** By tool, in order: what its arguments may be. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { VitrineError } from "../../errors.js";
 import { readJson } from "../json-file.js";
 import { pieceBytesOf } from "../token-bytes.js";
+import { specialBytes } from "./special-bytes.js";
 
 /** What each token of a tokenizer writes. */
 export interface Vocabulary {
@@ -45,12 +46,4 @@ export function readVocabulary(directory: string): Vocabulary {
     tokens[id] = special ? specialBytes(content) : Buffer.from(content, "utf8");
   }
   return { tokens, special: added.flatMap(({ content, special }) => (special && content !== "" ? [content] : [])) };
-}
-
-/**
- * A special token as bytes that no text has: 0xFF is not in UTF-8. So a grammar can ask for one, and none gets into a
- * string. (The idea is llguidance's.)
- */
-export function specialBytes(name: string): Uint8Array {
-  return Buffer.concat([Buffer.of(0xff), Buffer.from(name, "utf8"), Buffer.of(0xff)]);
 }

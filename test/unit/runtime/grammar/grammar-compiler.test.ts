@@ -7,7 +7,7 @@ import type { Grammar, ToolCallGrammar } from "../../../../src/protocol.js";
 import { GrammarCompiler } from "../../../../src/runtime/grammar/grammar-compiler.js";
 import { GrammarLanguages } from "../../../../src/runtime/grammar/grammar-language.js";
 import { schemaLanguage } from "../../../../src/runtime/grammar/schema-language.js";
-import { specialBytes } from "../../../../src/runtime/grammar/vocabulary.js";
+import { specialBytes } from "../../../../src/runtime/grammar/special-bytes.js";
 import { FALLBACK_FORMAT } from "../../../../src/runtime/tool-format.js";
 import { allowedTokens, languages, vocabularyOf } from "../../../support/grammar.js";
 
