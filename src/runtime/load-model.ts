@@ -54,9 +54,11 @@ async function createRunnerOn(
   directory: ModelDirectory,
   options: LoadOptions,
 ): Promise<ModelRunner> {
-  const graph = prepareGraph(findGraphFile(directory.path, options.dtype, device.provider), options);
-  const { threads, maxSequences, runtime: requested = "auto" } = options;
+  const file = findGraphFile(directory.path, options.dtype, device.provider);
+  const { fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
   const on = (kind: RuntimeChoice["kind"], reason: string): RunnerOptions => {
+    // The node runner is what the native one is checked against: it takes attention as the file has it.
+    const graph = prepareGraph(file, { fastInt4, attention: kind === "native" ? directory.config : undefined });
     return { directory, graph, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
   };
   if (requested === "node") return createNodeRunner(on("node", "onnxruntime-node's binding was asked for."));

@@ -39,6 +39,8 @@ export interface ModelConfig {
   /** Most positions of one sequence. */
   readonly contextLength: number;
   readonly vocabSize: number | undefined;
+  /** Query heads. */
+  readonly heads: number | undefined;
   readonly kvHeads: number | undefined;
   readonly headDim: number | undefined;
   /** Ids that end a sequence, from both files, without repeats. */
@@ -71,6 +73,7 @@ export function readModelConfig(directory: string): ModelConfig {
     architecture,
     contextLength,
     vocabSize: text.vocab_size ?? undefined,
+    heads,
     kvHeads: text.num_key_value_heads ?? heads,
     headDim: text.head_dim ?? (width !== undefined && heads !== undefined ? Math.floor(width / heads) : undefined),
     eosTokenIds: [...new Set([...readGenerationEos(directory), ...asList(text.eos_token_id)])],

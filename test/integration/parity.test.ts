@@ -24,10 +24,7 @@ const CANDIDATES: readonly Candidate[] = [
     name: "native",
     create: createNativeRunner,
     // There `auto` takes the node runner.
-    refuses: [
-      { graph: /optimum/, error: { code: "model_unsupported", message: /has no GroupQueryAttention/ } },
-      { graph: /phi3-longrope/, error: { code: "model_unsupported", message: /more of attention_mask than/ } },
-    ],
+    refuses: [{ graph: /phi3-longrope.genai/, error: { code: "model_unsupported", message: /more of attention_mask than/ } }],
   },
 ];
 
@@ -68,10 +65,12 @@ function describeGraph(candidate: Candidate, graph: ParityGraph): void {
 
 function load(candidate: Candidate, graph: ParityGraph, maxSequences: number): Promise<ModelRunner> {
   const file = { path: graph.path, dtype: dtypeOf(graph.file), weightBytes: 0 };
+  const directory = openModelDirectory(graph.directory);
+  const attention = candidate.name === "native" ? directory.config : undefined;
   return candidate.create({
-    directory: openModelDirectory(graph.directory),
+    directory,
     // Recorded with the activations that the file asks for.
-    graph: prepareGraph(file, { fastInt4: false }),
+    graph: prepareGraph(file, { fastInt4: false, attention }),
     device: CPU,
     threads: 1,
     maxSequences,

@@ -1,11 +1,12 @@
 import { toBinary } from "@bufbuild/protobuf";
 import type { GraphFile } from "../graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
+import { type AttentionSizes, fuseAttention } from "./attention-fusion.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
-import { applyRewrites } from "./rewrite.js";
+import { applyRewrites, type Rewrite } from "./rewrite.js";
 
 /** One operator of a graph, without its attributes. */
 export interface GraphNode {
@@ -36,18 +37,27 @@ export interface RewrittenGraph {
 export interface PrepareOptions {
   /** int8 activations for 4-bit weights where the file leaves it open; true when absent. */
   readonly fastInt4?: boolean | undefined;
+  /** For a runner that wants plain attention fused: what config.json says of it. */
+  readonly attention?: AttentionSizes | undefined;
 }
 
 /** Reads a graph and rewrites it. Throws `model_invalid`. */
-export function prepareGraph(file: GraphFile, { fastInt4 = true }: PrepareOptions = {}): PreparedGraph {
+export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): PreparedGraph {
   const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
-  const { model, applied, notes } = applyRewrites(
-    read,
-    fastInt4 ? [keepLastLogits, setAccuracyLevel, packAttention] : [keepLastLogits, packAttention],
-  );
+  const { model, applied, notes } = applyRewrites(read, rewritesFor(options));
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
   return { ...file, nodes: nodesOf(model), rewritten, notes };
+}
+
+/** Fusion first: it takes merged decoders apart, whose output head is hidden before. */
+function rewritesFor({ fastInt4 = true, attention }: PrepareOptions): Rewrite[] {
+  return [
+    ...(attention === undefined ? [] : [fuseAttention(attention)]),
+    keepLastLogits,
+    ...(fastInt4 ? [setAccuracyLevel] : []),
+    packAttention,
+  ];
 }
 
 function nodesOf(model: ModelProto): GraphNode[] {
