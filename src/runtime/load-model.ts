@@ -58,7 +58,8 @@ async function createRunnerOn(
   const { fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
   const on = (kind: RuntimeChoice["kind"], reason: string): RunnerOptions => {
     // The node runner is what the native one is checked against: it takes attention as the file has it.
-    const graph = prepareGraph(file, { fastInt4, attention: kind === "native" ? directory.config : undefined });
+    const attention = kind === "native" ? directory.config : undefined;
+    const graph = prepareGraph(file, { fastInt4, attention, ropeSwitch: directory.config.ropeSwitch });
     return { directory, graph, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
   };
   if (requested === "node") return createNodeRunner(on("node", "onnxruntime-node's binding was asked for."));

@@ -8,6 +8,7 @@ import type { GraphFile } from "./graph-file.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
+import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 import { RowWindow } from "./row-window.js";
 import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
@@ -32,7 +33,8 @@ export async function createNativeRunner(options: RunnerOptions): Promise<ModelR
   try {
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
-    return new NativeRunner(session, signature, options, await openCacheMemory(session, signature.cacheType, device));
+    const cacheMemory = await openCacheMemory(session, signature.cacheType, device);
+    return withRopeSwitch(new NativeRunner(session, signature, options, cacheMemory), signature, directory.config);
   } catch (error) {
     session.dispose();
     throw error;
@@ -51,6 +53,8 @@ class NativeRunner implements ModelRunner {
   readonly #signature: GraphSignature;
   /** Logits come for the last position only: the graph was asked to, or declares one position. */
   readonly #lastLogits: boolean;
+  /** Tokens up to which a sequence has the first of two rotary tables. */
+  readonly #ropeSwitch: number | undefined;
   readonly #slots: number;
   /** For what goes in and comes out; ONNX Runtime takes it to the device and back. */
   readonly #memory: OrtMemory;
@@ -72,6 +76,7 @@ class NativeRunner implements ModelRunner {
     this.#signature = signature;
     const logits = session.outputs.find(({ name }) => name === signature.logits.name);
     this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
+    this.#ropeSwitch = options.directory.config.ropeSwitch;
     this.#slots = options.maxSequences;
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
@@ -136,9 +141,10 @@ class NativeRunner implements ModelRunner {
     const row = this.#cache.rowOf(slot) as number;
     const window = this.#window(row, 1);
     const step = this.#step as StepTensors;
+    const shift = rotaryShift(this.#ropeSwitch, past + tokens.length);
     for (let start = 0; start < tokens.length; start += step.promptTokens) {
       const chunk = tokens.subarray(start, start + step.promptTokens);
-      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index);
+      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
       step.setMaskSum(row, past + start + chunk.length);
       window.bind(chunk.length);
       await this.#execute(window, this.#decodeMs * chunk.length);
@@ -167,7 +173,7 @@ class NativeRunner implements ModelRunner {
   /** An idle row is fed some token after its last: it writes beyond the row's length, where nothing is yet. */
   #feedDecode(row: number, index: number, token = 0): void {
     const length = this.#cache.lengthInRow(row);
-    this.#step?.feed(index, token, length);
+    this.#step?.feed(index, token, length, rotaryShift(this.#ropeSwitch, length + 1));
     this.#step?.setMaskSum(row, length + 1);
   }
 

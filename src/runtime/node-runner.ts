@@ -10,6 +10,7 @@ import { reasonOf } from "./json-file.js";
 import type { ModelDirectory } from "./model-directory.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
+import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 
 export interface RunnerOptions {
   readonly directory: ModelDirectory;
@@ -30,7 +31,7 @@ export async function createNodeRunner(options: RunnerOptions): Promise<ModelRun
     const inputs = describeValues(session.inputMetadata);
     const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), options.directory.config);
     const { Tensor } = await loadOnnxRuntime();
-    return new NodeRunner(session, signature, options, Tensor);
+    return withRopeSwitch(new NodeRunner(session, signature, options, Tensor), signature, options.directory.config);
   } catch (error) {
     await session.release();
     throw error;
@@ -46,6 +47,7 @@ interface Slot {
 class NodeRunner implements ModelRunner {
   readonly model: ModelDescription;
   readonly device: DeviceChoice;
+  private readonly ropeSwitch: number | undefined;
   private readonly slots: (Slot | undefined)[];
   private readonly fetches: readonly string[];
 
@@ -57,6 +59,7 @@ class NodeRunner implements ModelRunner {
   ) {
     this.model = describeModel(options.directory, options.graph, signature);
     this.device = options.device;
+    this.ropeSwitch = options.directory.config.ropeSwitch;
     this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
   }
@@ -113,12 +116,17 @@ class NodeRunner implements ModelRunner {
   }
 
   private feeds(row: RunnerRow, past: readonly Tensor[]): Record<string, OnnxValue> {
-    const { inputIds, attentionMask, positionIds, logitsToKeep, useCacheBranch, cache } = this.signature;
+    const { inputIds, attentionMask, positionIds, rotaryPositions, logitsToKeep, useCacheBranch, cache } =
+      this.signature;
     const length = row.tokens.length;
     const feeds: Record<string, OnnxValue> = {};
     feeds[inputIds.name] = this.ids(inputIds.type, [1, length], (i) => row.tokens[i] as number);
     if (attentionMask) feeds[attentionMask.name] = this.ids(attentionMask.type, [1, row.past + length], () => 1);
     if (positionIds) feeds[positionIds.name] = this.ids(positionIds.type, [1, length], (i) => row.past + i);
+    if (rotaryPositions) {
+      const first = row.past + rotaryShift(this.ropeSwitch, row.past + length);
+      feeds[rotaryPositions.name] = this.ids(rotaryPositions.type, [1, length], (i) => first + i);
+    }
     if (logitsToKeep) {
       feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, new Array<number>(logitsToKeep.rank).fill(1), () => 1);
     }

@@ -7,6 +7,7 @@ import { readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
 import { applyRewrites, type Rewrite } from "./rewrite.js";
+import { joinRopeTables } from "./rope-tables.js";
 
 /** One operator of a graph, without its attributes. */
 export interface GraphNode {
@@ -39,6 +40,8 @@ export interface PrepareOptions {
   readonly fastInt4?: boolean | undefined;
   /** For a runner that wants plain attention fused: what config.json says of it. */
   readonly attention?: AttentionSizes | undefined;
+  /** LongRoPE: tokens up to which a sequence has the short rotary factors. */
+  readonly ropeSwitch?: number | undefined;
 }
 
 /** Reads a graph and rewrites it. Throws `model_invalid`. */
@@ -51,9 +54,10 @@ export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): Pre
 }
 
 /** Fusion first: it takes merged decoders apart, whose output head is hidden before. */
-function rewritesFor({ fastInt4 = true, attention }: PrepareOptions): Rewrite[] {
+function rewritesFor({ fastInt4 = true, attention, ropeSwitch }: PrepareOptions): Rewrite[] {
   return [
     ...(attention === undefined ? [] : [fuseAttention(attention)]),
+    ...(ropeSwitch === undefined ? [] : [joinRopeTables(ropeSwitch)]),
     keepLastLogits,
     ...(fastInt4 ? [setAccuracyLevel] : []),
     packAttention,

@@ -30,6 +30,7 @@ describe("slot cache support", () => {
     inputIds: { name: "input_ids", type: "int64" },
     attentionMask: { name: "attention_mask", type: "int64" },
     positionIds: undefined,
+    rotaryPositions: undefined,
     logitsToKeep: undefined,
     useCacheBranch: undefined,
     logits: { name: "logits", type: "float32" },
