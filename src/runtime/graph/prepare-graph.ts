@@ -1,7 +1,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import type { GraphFile } from "../graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
-import { type AttentionSizes, fuseAttention } from "./attention-fusion.js";
+import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { decoderProbes } from "./decoder-samples.js";
 import { GraphIndex } from "./graph-index.js";
 import { attributeOf, makeNode } from "./node-attributes.js";
 import {
@@ -10,8 +9,9 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "./onnx_pb.js";
+import { decoderProbes } from "./probe/decoder-samples.js";
+import { scalarOf } from "./probe/sample-tensor.js";
 import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
-import { scalarOf } from "./sample-tensor.js";
 
 /** Where in the joined tables a token's rotary factors stand. */
 const POSITIONS = "rotary_position_ids";
@@ -73,7 +73,7 @@ function branchesOf(
   ropeSwitch: number,
 ): readonly [readonly NodeProto[], readonly NodeProto[]] | undefined {
   const probeAt = decoderProbes(graph, []);
-  const isThen = [ropeSwitch, ropeSwitch + 1].map((total) => {
+  const isThen = [1, ropeSwitch, ropeSwitch + 1, 2 * ropeSwitch].map((total) => {
     return scalarOf(probeAt({ past: total - 1, fed: 1 }).value(choice.input[0] ?? ""));
   });
   const [then, otherwise] = ["then_branch", "else_branch"].map((name) => {
@@ -82,8 +82,8 @@ function branchesOf(
     return made?.filter((node) => node !== undefined) ?? [];
   });
   if (then?.length !== 2 || otherwise?.length !== 2) return undefined;
-  if (isThen[0] === 0 && isThen[1] === 1) return [otherwise, then];
-  return isThen[0] === 1 && isThen[1] === 0 ? [then, otherwise] : undefined;
+  if (String(isThen) === "0,0,1,1") return [otherwise, then];
+  return String(isThen) === "1,1,0,0" ? [then, otherwise] : undefined;
 }
 
 /** Positions of its own would not be those of the tables. */

@@ -1,4 +1,4 @@
-import type { GraphProto, NodeProto } from "./onnx_pb.js";
+import type { GraphProto, NodeProto } from "../onnx_pb.js";
 import { SAMPLE_OPERATORS } from "./sample-operators.js";
 import { constantTensor, type SampleTensor } from "./sample-tensor.js";
 

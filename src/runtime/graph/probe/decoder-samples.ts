@@ -1,5 +1,5 @@
+import type { GraphProto, ValueInfoProto } from "../onnx_pb.js";
 import { GraphProbe } from "./graph-probe.js";
-import type { GraphProto, ValueInfoProto } from "./onnx_pb.js";
 import { type SampleTensor, sampleTensor } from "./sample-tensor.js";
 
 /** Lengths that a graph is tried with. */

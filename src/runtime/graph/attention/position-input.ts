@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { ProbeAt, SampleLengths } from "./decoder-samples.js";
-import { liveNodes, valuesReadBy } from "./live-nodes.js";
+import { liveNodes, valuesReadBy } from "../live-nodes.js";
 import {
   type GraphProto,
   type NodeProto,
@@ -8,8 +7,9 @@ import {
   TensorShapeProto_DimensionSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from "./onnx_pb.js";
-import { withFields } from "./rewrite.js";
+} from "../onnx_pb.js";
+import type { ProbeAt, SampleLengths } from "../probe/decoder-samples.js";
+import { withFields } from "../rewrite.js";
 
 const POSITIONS = "position_ids";
 const LENGTHS: readonly SampleLengths[] = [

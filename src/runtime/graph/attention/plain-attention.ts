@@ -1,8 +1,8 @@
-import type { GraphIndex } from "./graph-index.js";
-import type { GraphProbe } from "./graph-probe.js";
-import { integerOf, integersOf } from "./node-attributes.js";
-import type { NodeProto } from "./onnx_pb.js";
-import { scalarOf } from "./sample-tensor.js";
+import type { GraphIndex } from "../graph-index.js";
+import { integerOf, integersOf } from "../node-attributes.js";
+import type { NodeProto } from "../onnx_pb.js";
+import type { GraphProbe } from "../probe/graph-probe.js";
+import { scalarOf } from "../probe/sample-tensor.js";
 
 /** One layer's attention, written out: every name is that of a value in the graph. */
 export interface PlainAttention {

@@ -1,15 +1,15 @@
 import { create } from "@bufbuild/protobuf";
+import { GraphIndex } from "../graph-index.js";
+import { liveNodes } from "../live-nodes.js";
+import { type GraphProto, type ModelProto, OperatorSetIdProtoSchema } from "../onnx_pb.js";
+import { type CachePair, cachePairs, decoderProbes, type ProbeAt } from "../probe/decoder-samples.js";
+import { sampleTensor } from "../probe/sample-tensor.js";
+import { type Rewrite, type Rewritten, withFields } from "../rewrite.js";
 import { readWindow } from "./attention-mask.js";
 import { attentionNodes, LENGTHS_OF_ROWS, lengthConstants, lengthNodes } from "./attention-nodes.js";
-import { type CachePair, cachePairs, decoderProbes, type ProbeAt } from "./decoder-samples.js";
-import { GraphIndex } from "./graph-index.js";
-import { liveNodes } from "./live-nodes.js";
 import { branchWithPast } from "./merged-decoder.js";
-import { type GraphProto, type ModelProto, OperatorSetIdProtoSchema } from "./onnx_pb.js";
 import { type PlainAttention, readPlainAttention, readScores } from "./plain-attention.js";
 import { feedPositions } from "./position-input.js";
-import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
-import { sampleTensor } from "./sample-tensor.js";
 
 /** What config.json says of the model. */
 export interface AttentionSizes {

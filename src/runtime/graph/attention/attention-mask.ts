@@ -1,7 +1,7 @@
-import type { ProbeAt, SampleLengths } from "./decoder-samples.js";
-import type { GraphProbe } from "./graph-probe.js";
+import type { ProbeAt, SampleLengths } from "../probe/decoder-samples.js";
+import type { GraphProbe } from "../probe/graph-probe.js";
+import { broadcastIndex, type SampleTensor } from "../probe/sample-tensor.js";
 import type { Mask } from "./plain-attention.js";
-import { broadcastIndex, type SampleTensor } from "./sample-tensor.js";
 
 /** What masked scores are at most: from there the softmax is exactly 0. Old exports take -10,000, new ones the least. */
 const MASKED = -1e4;

@@ -1,6 +1,6 @@
-import { attributeOf, makeNode } from "./node-attributes.js";
-import type { GraphProto } from "./onnx_pb.js";
-import { withFields } from "./rewrite.js";
+import { attributeOf, makeNode } from "../node-attributes.js";
+import type { GraphProto } from "../onnx_pb.js";
+import { withFields } from "../rewrite.js";
 
 const CACHE_BRANCH = "use_cache_branch";
 

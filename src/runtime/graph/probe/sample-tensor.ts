@@ -1,5 +1,5 @@
-import { float16ToFloat32 } from "../float16.js";
-import { type TensorProto, TensorProto_DataType } from "./onnx_pb.js";
+import { float16ToFloat32 } from "../../float16.js";
+import { type TensorProto, TensorProto_DataType } from "../onnx_pb.js";
 
 /** A value of a graph for one example of its inputs. */
 export interface SampleTensor {
