@@ -28,7 +28,7 @@ export async function createNativeRunner(options: RunnerOptions): Promise<ModelR
   const { graph, device, directory, threads } = options;
   const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
-  refuseFor(whyNotNative(nodes, device), graph);
+  refuseFor(whyNotNative(graph, device), graph);
   const session = await createNativeSession(graph, device, threads);
   try {
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);

@@ -26,6 +26,8 @@ export interface PreparedGraph extends GraphFile {
   readonly rewritten: RewrittenGraph | undefined;
   /** What each rewrite did, or why it did nothing. */
   readonly notes: readonly string[];
+  /** The note of the fusion of plain attention, where it was asked for. */
+  readonly fusion: string | undefined;
 }
 
 export interface RewrittenGraph {
@@ -50,7 +52,7 @@ export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): Pre
   const { model, applied, notes } = applyRewrites(read, rewritesFor(options));
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
-  return { ...file, nodes: nodesOf(model), rewritten, notes };
+  return { ...file, nodes: nodesOf(model), rewritten, notes, fusion: options.attention && notes[0] };
 }
 
 /** Fusion first: it takes merged decoders apart, whose output head is hidden before. */
