@@ -199,7 +199,7 @@ describe("loadModel", () => {
   it("tells what it did to the graph", async () => {
     const { runner } = await load(modelDir(buildDecoder().graph));
     opened.push(runner);
-    assert.match(runner.model.rewrites?.join("\n") ?? "", /^Output head: .*\nAccuracy level/);
+    assert.match(runner.model.rewrites?.join("\n") ?? "", /^Attention: .*\nOutput head: .*\nAccuracy level/);
   });
 
   for (const runtime of ["node", "native"] as const) {

@@ -15,7 +15,8 @@ export function liveNodes({ node: nodes, output }: GraphProto): NodeProto[] {
 }
 
 /** What a node reads, in its branches too. */
-export function valuesReadBy(node: NodeProto): string[] {
+export function valuesReadBy(node: NodeProto): readonly string[] {
+  if (!node.attribute.some(({ g, graphs }) => g !== undefined || graphs.length > 0)) return node.input;
   const branches = node.attribute.flatMap(({ g, graphs }) => (g === undefined ? graphs : [g, ...graphs]));
   const inner = branches.flatMap((branch) => [
     ...branch.node.flatMap(valuesReadBy),

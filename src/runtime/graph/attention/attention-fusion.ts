@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { GraphIndex } from "../graph-index.js";
 import { liveNodes } from "../live-nodes.js";
-import { type GraphProto, type ModelProto, OperatorSetIdProtoSchema } from "../onnx_pb.js";
+import { type GraphProto, type ModelProto, OperatorSetIdProtoSchema, type TensorProto_DataType } from "../onnx_pb.js";
 import { type CachePair, cachePairs, decoderProbes, type ProbeAt } from "../probe/decoder-samples.js";
 import { sampleTensor } from "../probe/sample-tensor.js";
 import { type Rewrite, type Rewritten, withFields } from "../rewrite.js";
@@ -28,6 +28,7 @@ export interface FusedAttention extends PlainAttention {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly cacheType: TensorProto_DataType;
   readonly scale: number;
   readonly softcap: number;
   /** Positions that are seen, the own one among them; undefined where all are. */
@@ -78,9 +79,9 @@ function fuse(graph: GraphProto, sizes: FusionSizes): { graph: GraphProto; layer
   const pairs = cachePairs(graph);
   if (pairs === undefined) return "it does not say how many heads its cache has, and how wide they are";
   if (pairs.length === 0) return "it has no past_key_values";
-  const attentions = readAttentions(graph, index, pairs, sizes);
-  if (typeof attentions === "string") return attentions;
   const probeAt = decoderProbes(graph, pairs);
+  const attentions = readAttentions(graph, index, pairs, probeAt, sizes);
+  if (typeof attentions === "string") return attentions;
   const replaced = new Map(attentions.map((attention) => [attention.output, attentionNodes(attention)]));
   const dropped = new Set(attentions.flatMap(({ key, value }) => [key.concat, value.concat]));
   const kept = graph.node.filter((node) => !dropped.has(node)).flatMap((node) => replaced.get(node) ?? [node]);
@@ -99,9 +100,9 @@ function readAttentions(
   graph: GraphProto,
   index: GraphIndex,
   pairs: readonly CachePair[],
+  probeAt: ProbeAt,
   sizes: FusionSizes,
 ): readonly FusedAttention[] | string {
-  const probeAt = decoderProbes(graph, pairs);
   const unread = new Map(pairs.map((pair) => [pair.past, pair]));
   const attentions: FusedAttention[] = [];
   for (const node of graph.node) {
@@ -141,7 +142,7 @@ function readAttention(
   const seen = readWindow(scores.masks, queryAt, sizes);
   if (typeof seen === "string") return seen;
   const { scale, softcap } = scores;
-  return { ...plain, heads, kvHeads, headDim, scale, softcap, window: seen.window };
+  return { ...plain, heads, kvHeads, headDim, cacheType: key.type, scale, softcap, window: seen.window };
 }
 
 /** Query heads: as many as keys and values are repeated for. */

@@ -24,33 +24,34 @@ export function readWindow(
   probeAt: ProbeAt,
   { contextLength, mostFed }: { readonly contextLength: number; readonly mostFed: number },
 ): { readonly window: number | undefined } | string {
-  const last = visible(masks, probeAt, { past: contextLength - 1, fed: 1 });
+  const longest = { past: contextLength - 1, fed: 1 };
+  const last = visible(masks, probeAt, longest);
   if (last === undefined) return "its mask cannot be computed from lengths";
-  const seen = last.filter((one) => one).length;
+  const seen = last.filter((one) => one === 1).length;
   const window = seen === contextLength ? undefined : seen;
   const around = [-1, 0, 1].map((more) => ({ past: Math.max(0, (window ?? 8) - 2), fed: 3 + more }));
-  for (const lengths of [{ past: contextLength - 1, fed: 1 }, ...LENGTHS, ...around]) {
+  for (const lengths of [longest, ...LENGTHS, ...around]) {
     if (lengths.past + lengths.fed > contextLength || lengths.fed > mostFed) continue;
-    const found = visible(masks, probeAt, lengths);
+    const found = lengths === longest ? last : visible(masks, probeAt, lengths);
     if (found === undefined) return "its mask cannot be computed from lengths";
     if (!isCausal(found, lengths, window)) return "its mask is neither causal nor a sliding window";
   }
   return { window };
 }
 
-/** `[fed, past + fed]`: what attention sees; undefined where a mask is no mask. */
-function visible(masks: readonly Mask[], probeAt: ProbeAt, lengths: SampleLengths): boolean[] | undefined {
+/** `[fed, past + fed]`, ones where attention sees; undefined where a mask is no mask. */
+function visible(masks: readonly Mask[], probeAt: ProbeAt, lengths: SampleLengths): Uint8Array | undefined {
   const { past, fed } = lengths;
   const probe = probeAt(lengths);
   const shape = [1, 1, fed, past + fed];
-  const result = new Array<boolean>(fed * (past + fed)).fill(true);
+  const result = new Uint8Array(fed * (past + fed)).fill(1);
   for (const mask of masks) {
     const read = reader(mask, probe, shape);
     if (read === undefined) return undefined;
-    for (const place of result.keys()) {
+    for (let place = 0; place < result.length; place++) {
       const seen = read(place);
       if (seen === undefined) return undefined;
-      result[place] &&= seen;
+      if (!seen) result[place] = 0;
     }
   }
   return result;
@@ -82,11 +83,11 @@ function fits({ shape }: SampleTensor, to: readonly number[]): boolean {
   return leading.length === to.length && leading.every((size, axis) => size === 1 || size === to[axis]);
 }
 
-function isCausal(seen: readonly boolean[], { past, fed }: SampleLengths, window: number | undefined): boolean {
+function isCausal(seen: Uint8Array, { past, fed }: SampleLengths, window: number | undefined): boolean {
   const total = past + fed;
   return seen.every((one, place) => {
     const row = past + Math.floor(place / total);
     const column = place % total;
-    return one === (column <= row && (window === undefined || column > row - window));
+    return (one === 1) === (column <= row && (window === undefined || column > row - window));
   });
 }

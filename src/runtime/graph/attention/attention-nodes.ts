@@ -30,9 +30,11 @@ export function lengthConstants(): TensorProto[] {
 
 /** One layer: its heads are side by side for the operator, and apart again after it. */
 export function attentionNodes(attention: FusedAttention): NodeProto[] {
-  const { query, key, value, output, heads, kvHeads, headDim } = attention;
+  const { query, key, value, output, heads, kvHeads, headDim, cacheType } = attention;
   const name = `${PREFIX}${key.present}/`;
-  const packed = [query, key.fresh, value.fresh].map((made, at) => {
+  // Half-precision graphs may rotate, or multiply, in single precision.
+  const cast = makeNode("Cast", [query], [`${name}cast_query`], { to: BigInt(cacheType) });
+  const packed = [`${name}cast_query`, key.fresh, value.fresh].map((made, at) => {
     const base = `${name}${["query", "key", "value"][at]}`;
     return [
       makeNode("Transpose", [made], [`${base}_rows`], { perm: [0n, 2n, 1n, 3n] }),
@@ -50,6 +52,7 @@ export function attentionNodes(attention: FusedAttention): NodeProto[] {
   };
   const made = [`${name}output`, key.present, value.present];
   return [
+    cast,
     ...packed.flat(),
     makeNode("com.microsoft.GroupQueryAttention", inputs, made, attributes),
     makeNode("Constant", [], [`${name}shape`], { value_ints: [0n, 0n, BigInt(heads), BigInt(headDim)] }),

@@ -1,4 +1,4 @@
-import type { GraphProto, ValueInfoProto } from "../onnx_pb.js";
+import type { GraphProto, TensorProto_DataType, ValueInfoProto } from "../onnx_pb.js";
 import { GraphProbe } from "./graph-probe.js";
 import { type SampleTensor, sampleTensor } from "./sample-tensor.js";
 
@@ -18,6 +18,8 @@ export interface CachePair {
   readonly present: string;
   readonly heads: number;
   readonly headDim: number;
+  /** ONNX's number of it. */
+  readonly type: TensorProto_DataType;
 }
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
@@ -27,12 +29,14 @@ export function cachePairs(graph: GraphProto): CachePair[] | undefined {
   const pairs: CachePair[] = [];
   for (const { name, type } of graph.input) {
     if (!PAST.test(name)) continue;
-    const dimensions = type?.value.case === "tensorType" ? type.value.value.shape?.dim : undefined;
+    const tensor = type?.value.case === "tensorType" ? type.value.value : undefined;
+    const dimensions = tensor?.shape?.dim;
     const [, heads, , headDim] = (dimensions ?? []).map(({ value }) =>
       value.case === "dimValue" ? Number(value.value) : undefined,
     );
-    if (dimensions?.length !== 4 || heads === undefined || headDim === undefined) return undefined;
-    pairs.push({ past: name, present: name.replace(PAST, "present.$1.$2"), heads, headDim });
+    if (tensor === undefined || dimensions?.length !== 4 || heads === undefined || headDim === undefined)
+      return undefined;
+    pairs.push({ past: name, present: name.replace(PAST, "present.$1.$2"), heads, headDim, type: tensor.elemType });
   }
   return pairs;
 }

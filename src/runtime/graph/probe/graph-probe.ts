@@ -35,6 +35,8 @@ export class GraphProbe {
 
   /** The graph with more of an example: inputs, or values on the way that could not be computed. */
   given(known: Iterable<readonly [string, SampleTensor]>): GraphProbe {
+    // With nothing computed yet there is nothing to share.
+    if (this.#values.size === 0) return new GraphProbe(this.#producers, new Map([...this.#given, ...known]));
     return new GraphProbe(this.#producers, new Map(known), this);
   }
 

@@ -39,6 +39,13 @@ describe("fuseAttention", () => {
     assert.deepEqual(toBinary(ModelProtoSchema, before), bytes, "the graph it was given is another one");
   });
 
+  it("takes queries in the precision of the cache", () => {
+    const { graph } = fuse(plainDecoder()).model;
+    const cast = graph?.node.find(({ input }) => input[0] === "query");
+    assert.equal(cast?.opType, "Cast");
+    assert.deepEqual(attributesOf(cast), { to: 1 });
+  });
+
   it("leaves nothing of the mask's arithmetic, and every value made before it is read", () => {
     const { graph } = fuse(plainDecoder({ positionInput: true })).model;
     const names = graph?.node.map(({ opType }) => opType) ?? [];
