@@ -6,6 +6,7 @@ import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { describeModel } from "./describe-model.js";
 import type { GraphFile } from "./graph-file.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
+import type { ModelConfig } from "./model-config.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
 import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
@@ -14,8 +15,12 @@ import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
-/** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
-const SYNC_BELOW_MS = 5;
+/**
+ * A run expected to be shorter stays on this thread: decode steps, but for the largest models. The way to another one
+ * costs 15 us where a core is idle and near 1 ms where ONNX Runtime's threads spin on all of them. Commands wait for the
+ * end of a step in any case.
+ */
+const SYNC_BELOW_MS = 50;
 /** Idle rows that a decode step carries along rather than being two runs. */
 const MOST_BRIDGED_ROWS = 4;
 
@@ -25,16 +30,20 @@ const MOST_BRIDGED_ROWS = 4;
  * graphs whose cache cannot be updated in place.
  */
 export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
-  const { graph, device, directory, threads } = options;
+  const { graph, device, threads } = options;
   const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(graph, device), graph);
   const session = await createNativeSession(graph, device, threads);
   try {
+    const directory = await options.directory;
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
+    const model = describeModel(directory, graph, signature);
+    const { ropeSwitch } = directory.config;
     const cacheMemory = await openCacheMemory(session, signature.cacheType, device);
-    return withRopeSwitch(new NativeRunner(session, signature, options, cacheMemory), signature, directory.config);
+    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, cacheMemory);
+    return withRopeSwitch(runner, signature, ropeSwitch);
   } catch (error) {
     session.dispose();
     throw error;
@@ -47,7 +56,6 @@ function refuseFor(obstacle: string | undefined, { path }: GraphFile): void {
 }
 
 class NativeRunner implements ModelRunner {
-  readonly model: ModelDescription;
   readonly device: DeviceChoice;
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
@@ -69,18 +77,23 @@ class NativeRunner implements ModelRunner {
   /** What a run of one token a row took last. */
   #decodeMs = Number.POSITIVE_INFINITY;
 
-  constructor(session: OrtSession, signature: GraphSignature, options: RunnerOptions, cacheMemory: CacheMemory) {
-    this.model = describeModel(options.directory, options.graph, signature);
+  constructor(
+    session: OrtSession,
+    signature: GraphSignature,
+    options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
+    readonly model: ModelDescription,
+    cacheMemory: CacheMemory,
+  ) {
     this.device = options.device;
     this.#session = session;
     this.#signature = signature;
     const logits = session.outputs.find(({ name }) => name === signature.logits.name);
     this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
-    this.#ropeSwitch = options.directory.config.ropeSwitch;
+    this.#ropeSwitch = options.ropeSwitch;
     this.#slots = options.maxSequences;
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
-    const limits = { rows: options.maxSequences, tokens: this.model.contextLength };
+    const limits = { rows: options.maxSequences, tokens: model.contextLength };
     const { cacheType: type, cache: entries } = signature;
     this.#cacheMemory = cacheMemory;
     this.#cache = new SlotCache({ ...cacheMemory, type, entries, limits });

@@ -7,13 +7,15 @@ import { float16ToFloat32 } from "./float16.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
+import type { ModelConfig } from "./model-config.js";
 import type { ModelDirectory } from "./model-directory.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 
 export interface RunnerOptions {
-  readonly directory: ModelDirectory;
+  /** Looked at once there is a session: it may be read meanwhile. */
+  readonly directory: ModelDirectory | Promise<ModelDirectory>;
   readonly graph: PreparedGraph;
   readonly device: DeviceChoice;
   /** Intra-op threads; 0 lets ONNX Runtime choose. */
@@ -28,10 +30,17 @@ export interface RunnerOptions {
 export async function createNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
   const session = await createNodeSession(options.graph, options.device, options.threads);
   try {
+    const directory = await options.directory;
     const inputs = describeValues(session.inputMetadata);
-    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), options.directory.config);
+    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), directory.config);
     const { Tensor } = await loadOnnxRuntime();
-    return withRopeSwitch(new NodeRunner(session, signature, options, Tensor), signature, options.directory.config);
+    const model = describeModel(directory, options.graph, signature);
+    const { ropeSwitch } = directory.config;
+    return withRopeSwitch(
+      new NodeRunner(session, signature, { ...options, ropeSwitch }, model, Tensor),
+      signature,
+      ropeSwitch,
+    );
   } catch (error) {
     await session.release();
     throw error;
@@ -45,7 +54,6 @@ interface Slot {
 }
 
 class NodeRunner implements ModelRunner {
-  readonly model: ModelDescription;
   readonly device: DeviceChoice;
   private readonly ropeSwitch: number | undefined;
   private readonly slots: (Slot | undefined)[];
@@ -54,12 +62,12 @@ class NodeRunner implements ModelRunner {
   constructor(
     private readonly session: InferenceSession,
     private readonly signature: GraphSignature,
-    options: RunnerOptions,
+    options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
+    readonly model: ModelDescription,
     private readonly Tensor: TensorConstructor,
   ) {
-    this.model = describeModel(options.directory, options.graph, signature);
     this.device = options.device;
-    this.ropeSwitch = options.directory.config.ropeSwitch;
+    this.ropeSwitch = options.ropeSwitch;
     this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
   }

@@ -1,7 +1,6 @@
 import type { ModelRunner, RunnerRow } from "../engine/runner.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import type { GraphSignature } from "./graph-signature.js";
-import type { ModelConfig } from "./model-config.js";
 
 /** What is added to positions for the rotary tables, of a sequence of `length` tokens: the long table is below the short. */
 export function rotaryShift(ropeSwitch: number | undefined, length: number): number {
@@ -12,7 +11,7 @@ export function rotaryShift(ropeSwitch: number | undefined, length: number): num
 export function withRopeSwitch(
   runner: ModelRunner,
   { rotaryPositions }: Pick<GraphSignature, "rotaryPositions">,
-  { ropeSwitch }: Pick<ModelConfig, "ropeSwitch">,
+  ropeSwitch: number | undefined,
 ): ModelRunner {
   if (rotaryPositions === undefined || ropeSwitch === undefined) return runner;
   return new RopeSwitchRunner(runner, ropeSwitch);

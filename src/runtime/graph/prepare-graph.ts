@@ -3,7 +3,7 @@ import type { GraphFile } from "../graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
-import { readOnnxFile } from "./onnx-file.js";
+import { type OnnxFile, readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
 import { applyRewrites, type Rewrite } from "./rewrite.js";
@@ -46,13 +46,33 @@ export interface PrepareOptions {
   readonly ropeSwitch?: number | undefined;
 }
 
-/** Reads a graph and rewrites it. Throws `model_invalid`. */
-export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): PreparedGraph {
-  const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
-  const { model, applied, notes } = applyRewrites(read, rewritesFor(options));
+/** A graph as it is in its file. */
+export interface ReadGraph {
+  readonly file: GraphFile;
+  readonly onnx: OnnxFile;
+  /** Some rewrites of it want to know what config.json says: plain attention, and a choice of rotary tables. */
+  readonly goesByConfig: boolean;
+}
+
+/** Throws `model_invalid`. */
+export function readGraph(file: GraphFile): ReadGraph {
+  const onnx = readOnnxFile(file.path);
+  const operators = new Set(onnx.model.graph?.node.map(({ opType }) => opType));
+  return { file, onnx, goesByConfig: !operators.has("GroupQueryAttention") || operators.has("If") };
+}
+
+/** Leaves what it is given as it is. */
+export function rewriteGraph({ file, onnx }: ReadGraph, options: PrepareOptions): PreparedGraph {
+  const { folder, mappedBytes } = onnx;
+  const { model, applied, notes } = applyRewrites(onnx.model, rewritesFor(options));
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
   return { ...file, nodes: nodesOf(model), rewritten, notes, fusion: options.attention && notes[0] };
+}
+
+/** Reads a graph and rewrites it. Throws `model_invalid`. */
+export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): PreparedGraph {
+  return rewriteGraph(readGraph(file), options);
 }
 
 /** Fusion first: it takes merged decoders apart, whose output head is hidden before. */

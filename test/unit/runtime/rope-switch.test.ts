@@ -17,7 +17,7 @@ describe("rotaryShift", () => {
 describe("withRopeSwitch", () => {
   const open = () => {
     const fake = new FakeRunner();
-    const runner = withRopeSwitch(fake, JOINED, { ropeSwitch: 8 });
+    const runner = withRopeSwitch(fake, JOINED, 8);
     const feed = async (slot: number, past: number, ...tokens: number[]) => {
       await runner.run([{ slot, tokens: Int32Array.from(tokens), past }]);
       return fake.runs.at(-1)?.[0];
@@ -59,7 +59,7 @@ describe("withRopeSwitch", () => {
 
   it("is the runner itself where one table is for all lengths", () => {
     const fake = new FakeRunner();
-    assert.equal(withRopeSwitch(fake, JOINED, { ropeSwitch: undefined }), fake);
-    assert.equal(withRopeSwitch(fake, { rotaryPositions: undefined }, { ropeSwitch: 8 }), fake);
+    assert.equal(withRopeSwitch(fake, JOINED, undefined), fake);
+    assert.equal(withRopeSwitch(fake, { rotaryPositions: undefined }, 8), fake);
   });
 });
