@@ -1,12 +1,24 @@
 import assert from "node:assert/strict";
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
-import { ModelProtoSchema } from "../../src/runtime/graph/onnx_pb.js";
+import {
+  type GraphProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+} from "../../src/runtime/graph/onnx_pb.js";
 import { readOnnxFile } from "../../src/runtime/graph/onnx-file.js";
-import { type PreparedGraph, type PrepareOptions, prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import {
+  type PreparedGraph,
+  type PrepareOptions,
+  prepareGraph,
+  rewriteGraph,
+} from "../../src/runtime/graph/prepare-graph.js";
+import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
 import { findGraphFile } from "../../src/runtime/graph-file.js";
 import { loadModel } from "../../src/runtime/load-model.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
@@ -14,7 +26,7 @@ import { createNativeRunner } from "../../src/runtime/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec, message } from "../support/onnx-builder.js";
-import { parityGraphs } from "./parity-fixtures.js";
+import { type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 const folder = temporaryFolders();
 const CPU: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "" };
@@ -177,6 +189,52 @@ describe("the shipped model, rewritten", () => {
     for (const [index, row] of fast.entries()) assert.ok(cosine(row, plain[index] as Float32Array) > 0.99);
   });
 });
+
+describe("a 4-bit model with an fp32 head", () => {
+  for (const kind of ["node", "native"] as const) {
+    for (const tied of [false, true]) {
+      it(`is hardly different with an 8-bit one, ${tied ? "turned from an embedding, " : ""}${kind} runner`, async () => {
+        const { directory, bytes } = withFloatHead(tied);
+        const path = writeFiles(folder(), {
+          "config.json": readFileSync(join(directory, "config.json")),
+          "onnx/model_q4.onnx": bytes,
+        });
+        const file = findGraphFile(path, "q4", "cpu");
+        const kept = rewriteGraph(file, []);
+        const quantized = rewriteGraph(file, [quantizeHead]);
+        assert.match(quantized.notes[0] ?? "", /made 8-bit/);
+        const plain = await rows(await open(kind, path, kept));
+        const fast = await rows(await open(kind, path, quantized));
+        assert.ok(largestDifference(fast, plain) > 0, "the weights are the same");
+        for (const [index, row] of fast.entries()) assert.ok(cosine(row, plain[index] as Float32Array) > 0.9999);
+      });
+    }
+  }
+});
+
+/** The 4-bit Llama among the fixtures, with the output head of the fp32 one. */
+function withFloatHead(tied: boolean): { directory: string; bytes: Uint8Array } {
+  const fixture = (name: string) => parityGraphs().find((graph) => graph.name === name) as ParityGraph;
+  const { path, directory } = fixture("llama/genai/model_q4.onnx");
+  const read = (file: string) => readOnnxFile(file, Number.POSITIVE_INFINITY).model.graph as GraphProto;
+  const { model } = readOnnxFile(path, Number.POSITIVE_INFINITY);
+  const graph = model.graph as GraphProto;
+  const float = read(fixture("llama/genai/model.onnx").path);
+  const product = float.node.find(({ output }) => output[0] === "logits") as NodeProto;
+  const weights = float.initializer.find(({ name }) => name === product.input[1]) as TensorProto;
+  const turn = create(NodeProtoSchema, { opType: "Transpose", input: [weights.name], output: ["turned"] });
+  const head = tied ? [turn, { ...product, input: [product.input[0] ?? "", "turned"] }] : [product];
+  graph.node = [...graph.node.filter(({ output }) => output[0] !== "logits"), ...head];
+  graph.initializer.push(tied ? transposed(weights) : weights);
+  return { directory, bytes: toBinary(ModelProtoSchema, model) };
+}
+
+function transposed(weights: TensorProto): TensorProto {
+  const [rows, columns] = weights.dims.map(Number) as [number, number];
+  const from = new Float32Array(weights.rawData.slice().buffer);
+  const to = from.map((_, at) => from[(at % rows) * columns + Math.floor(at / rows)] as number);
+  return { ...weights, dims: weights.dims.toReversed(), rawData: new Uint8Array(to.buffer) };
+}
 
 function withoutAccuracyLevels({ path }: PreparedGraph): Uint8Array {
   const { model } = readOnnxFile(path, Number.POSITIVE_INFINITY);

@@ -5,7 +5,8 @@ import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
-import { applyRewrites } from "./rewrite.js";
+import { quantizeHead } from "./quantized-head.js";
+import { applyRewrites, type Rewrite } from "./rewrite.js";
 
 /** One operator of a graph, without its attributes. */
 export interface GraphNode {
@@ -40,11 +41,16 @@ export interface PrepareOptions {
 
 /** Reads a graph and rewrites it. Throws `model_invalid`. */
 export function prepareGraph(file: GraphFile, { fastInt4 = true }: PrepareOptions = {}): PreparedGraph {
-  const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
-  const { model, applied, notes } = applyRewrites(
-    read,
-    fastInt4 ? [keepLastLogits, setAccuracyLevel, packAttention] : [keepLastLogits, packAttention],
+  return rewriteGraph(
+    file,
+    fastInt4 ? [keepLastLogits, setAccuracyLevel, quantizeHead, packAttention] : [keepLastLogits, packAttention],
   );
+}
+
+/** Reads a graph and applies these rewrites, in this order. Throws `model_invalid`. */
+export function rewriteGraph(file: GraphFile, rewrites: readonly Rewrite[]): PreparedGraph {
+  const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
+  const { model, applied, notes } = applyRewrites(read, rewrites);
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
   return { ...file, nodes: nodesOf(model), rewritten, notes };
