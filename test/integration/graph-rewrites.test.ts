@@ -6,10 +6,12 @@ import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
 import {
   type GraphProto,
+  type ModelProto,
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
   type TensorProto,
+  TensorProtoSchema,
 } from "../../src/runtime/graph/onnx_pb.js";
 import { readOnnxFile } from "../../src/runtime/graph/onnx-file.js";
 import {
@@ -19,6 +21,7 @@ import {
   rewriteGraph,
 } from "../../src/runtime/graph/prepare-graph.js";
 import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
+import { withFields } from "../../src/runtime/graph/rewrite.js";
 import { findGraphFile } from "../../src/runtime/graph-file.js";
 import { loadModel } from "../../src/runtime/load-model.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
@@ -194,17 +197,11 @@ describe("a 4-bit model with an fp32 head", () => {
   for (const kind of ["node", "native"] as const) {
     for (const tied of [false, true]) {
       it(`is hardly different with an 8-bit one, ${tied ? "turned from an embedding, " : ""}${kind} runner`, async () => {
-        const { directory, bytes } = withFloatHead(tied);
-        const path = writeFiles(folder(), {
-          "config.json": readFileSync(join(directory, "config.json")),
-          "onnx/model_q4.onnx": bytes,
-        });
-        const file = findGraphFile(path, "q4", "cpu");
-        const kept = rewriteGraph(file, []);
-        const quantized = rewriteGraph(file, [quantizeHead]);
-        assert.match(quantized.notes[0] ?? "", /made 8-bit/);
-        const plain = await rows(await open(kind, path, kept));
-        const fast = await rows(await open(kind, path, quantized));
+        const { directory, file, model } = withFloatHead(tied);
+        const quantized = quantizeHead(model);
+        assert.match(quantized.note, /made 8-bit/);
+        const plain = await rows(await open(kind, directory, withModel(file, model)));
+        const fast = await rows(await open(kind, directory, withModel(file, quantized.model)));
         assert.ok(largestDifference(fast, plain) > 0, "the weights are the same");
         for (const [index, row] of fast.entries()) assert.ok(cosine(row, plain[index] as Float32Array) > 0.9999);
       });
@@ -213,27 +210,34 @@ describe("a 4-bit model with an fp32 head", () => {
 });
 
 /** The 4-bit Llama among the fixtures, with the output head of the fp32 one. */
-function withFloatHead(tied: boolean): { directory: string; bytes: Uint8Array } {
+function withFloatHead(tied: boolean): { directory: string; file: PreparedGraph; model: ModelProto } {
   const fixture = (name: string) => parityGraphs().find((graph) => graph.name === name) as ParityGraph;
   const { path, directory } = fixture("llama/genai/model_q4.onnx");
-  const read = (file: string) => readOnnxFile(file, Number.POSITIVE_INFINITY).model.graph as GraphProto;
-  const { model } = readOnnxFile(path, Number.POSITIVE_INFINITY);
+  const { model } = readOnnxFile(path);
   const graph = model.graph as GraphProto;
-  const float = read(fixture("llama/genai/model.onnx").path);
-  const product = float.node.find(({ output }) => output[0] === "logits") as NodeProto;
-  const weights = float.initializer.find(({ name }) => name === product.input[1]) as TensorProto;
+  const float = readOnnxFile(fixture("llama/genai/model.onnx").path);
+  const product = float.model.graph?.node.find(({ output }) => output[0] === "logits") as NodeProto;
+  const weights = float.model.graph?.initializer.find(({ name }) => name === product.input[1]) as TensorProto;
   const turn = create(NodeProtoSchema, { opType: "Transpose", input: [weights.name], output: ["turned"] });
-  const head = tied ? [turn, { ...product, input: [product.input[0] ?? "", "turned"] }] : [product];
+  const head = tied ? [turn, withFields(product, { input: [product.input[0] ?? "", "turned"] })] : [product];
   graph.node = [...graph.node.filter(({ output }) => output[0] !== "logits"), ...head];
-  graph.initializer.push(tied ? transposed(weights) : weights);
-  return { directory, bytes: toBinary(ModelProtoSchema, model) };
+  graph.initializer.push(tied ? transposed(weights, float.folder) : weights);
+  return { directory, file: rewriteGraph({ path, dtype: "q4", weightBytes: 0 }, []), model };
 }
 
-function transposed(weights: TensorProto): TensorProto {
-  const [rows, columns] = weights.dims.map(Number) as [number, number];
-  const from = new Float32Array(weights.rawData.slice().buffer);
-  const to = from.map((_, at) => from[(at % rows) * columns + Math.floor(at / rows)] as number);
-  return { ...weights, dims: weights.dims.toReversed(), rawData: new Uint8Array(to.buffer) };
+const withModel = (file: PreparedGraph, model: ModelProto): PreparedGraph => {
+  return { ...file, rewritten: { bytes: toBinary(ModelProtoSchema, model), folder: dirname(file.path) } };
+};
+
+/** Weights beside the graph, turned, as weights inside it. */
+function transposed({ name, dataType, dims, externalData }: TensorProto, folder: string): TensorProto {
+  const [rows, columns] = dims.map(Number) as [number, number];
+  const at = (key: string) => externalData.find((entry) => entry.key === key)?.value ?? "0";
+  const start = Number(at("offset"));
+  const bytes = readFileSync(join(folder, at("location"))).subarray(start, start + rows * columns * 4);
+  const from = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  const to = from.map((_, index) => from[(index % rows) * columns + Math.floor(index / rows)] as number);
+  return create(TensorProtoSchema, { name, dataType, dims: dims.toReversed(), rawData: new Uint8Array(to.buffer) });
 }
 
 function withoutAccuracyLevels({ path }: PreparedGraph): Uint8Array {

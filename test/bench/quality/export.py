@@ -41,9 +41,8 @@ def main() -> None:
     export_genai(checkpoint, folder / "genai", "model_q4f16.onnx", "int4", "cuda", plain)
     for file, kind in (("model_int8.onnx", QuantType.QInt8), ("model_uint8.onnx", QuantType.QUInt8)):
         quantize_eight_bits(folder / "genai" / "model.onnx", folder / "genai" / file, kind)
-    export_optimum(checkpoint, folder / "optimum")
-    quantize_four_bits(folder / "optimum" / "model.onnx", folder / "optimum" / "model_q4.onnx")
-    for exporter in ("genai", "optimum"):
+    quantize_body(folder / "genai" / "model.onnx", folder / "genai-float-head" / "model_q4.onnx")
+    for exporter in ("genai", "genai-float-head"):
         for name in SHARED:
             shutil.copy(checkpoint / name, folder / exporter / name)
 
@@ -87,21 +86,19 @@ def export_genai(checkpoint: Path, folder: Path, file: str, precision: str, prov
                          hf_token="false", **options)
 
 
-def export_optimum(checkpoint: Path, folder: Path) -> None:
-    """What `optimum-cli export onnx --task text-generation-with-past` does."""
-    from optimum.exporters.onnx import onnx_export_from_model
-
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="sdpa")
-    onnx_export_from_model(model, folder, task="text-generation-with-past", do_validation=False)
-
-
 def quantize_eight_bits(source: Path, target: Path, kind: QuantType) -> None:
-    """The tool and the settings of transformers.js' conversion script; so for four bits."""
+    """The tool and the settings of transformers.js' conversion script."""
     quantize_dynamic(source, target, weight_type=kind, extra_options={"EnableSubgraph": True})
 
 
-def quantize_four_bits(source: Path, target: Path) -> None:
-    quantizer = MatMulNBitsQuantizer(onnx.load(source), block_size=32, is_symmetric=True, accuracy_level=None)
+def quantize_body(source: Path, target: Path) -> None:
+    """
+    Four bits with the tool and the settings of the same script, but for the output head. That is what it makes of
+    Optimum's graphs, where the embedding's weights are turned around for the head, and so are no constant.
+    """
+    target.parent.mkdir()
+    options = {"block_size": 32, "is_symmetric": True, "accuracy_level": None, "nodes_to_exclude": ["/lm_head/MatMul"]}
+    quantizer = MatMulNBitsQuantizer(onnx.load(source), **options)
     quantizer.process()
     onnx.save(quantizer.model.model, target)
 

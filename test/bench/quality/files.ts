@@ -38,7 +38,7 @@ const TEXTS_SHA256 = "38a3c993fd1eb9e938c862264f592eb8a96d04653405891d6ad1bca97a
 const source = (name: string): string =>
   fileURLToPath(new URL(`../../../../test/bench/quality/${name}`, import.meta.url));
 
-/** A folder with `genai/` and `optimum/`, each a model directory with graphs of several kinds. */
+/** A folder with `genai/` and `genai-float-head/`, each a model directory with graphs of several kinds. */
 export function exportedModel(cache: string): Installation {
   const python = installExporters(cache);
   if ("missing" in python) return python;
