@@ -35,7 +35,7 @@ export interface RewrittenGraph {
 }
 
 export interface PrepareOptions {
-  /** int8 activations for 4-bit weights where the file leaves it open; true when absent. */
+  /** Of 4-bit models: int8 activations where the file leaves it open, an fp32 head in 8 bits; true when absent. */
   readonly fastInt4?: boolean | undefined;
 }
 
