@@ -6,7 +6,6 @@ import type { ModelRunner } from "./runner.js";
 import { Sampler } from "./sampler.js";
 import { type Plan, Scheduler } from "./scheduler.js";
 import { StatsPublisher } from "./stats-publisher.js";
-import { systemTimers, type Timers } from "./timers.js";
 
 export interface EngineOptions {
   readonly runner: ModelRunner;
@@ -17,7 +16,6 @@ export interface EngineOptions {
   readonly emit: (events: readonly EngineEvent[]) => void;
   /** Lets the event loop deliver commands between two steps. */
   readonly turn?: () => Promise<void>;
-  readonly timers?: Timers;
 }
 
 /** A command to a loaded engine. */
@@ -30,7 +28,6 @@ export type RunningCommand = Exclude<EngineCommand, { readonly type: "load" }>;
 export class Engine {
   readonly #options: EngineOptions;
   readonly #turn: () => Promise<void>;
-  readonly #timers: Timers;
   readonly #scheduler: Scheduler;
   readonly #sampler: Sampler;
   readonly #stats: StatsPublisher;
@@ -44,7 +41,6 @@ export class Engine {
     const cache = new KvCache(maxSequences, runner.model.contextLength);
     this.#options = options;
     this.#turn = options.turn ?? nextTurn;
-    this.#timers = options.timers ?? systemTimers;
     this.#sampler = new Sampler(runner.model.vocabSize);
     this.#scheduler = new Scheduler({
       cache,
@@ -129,13 +125,8 @@ export class Engine {
     this.#flush();
     // Whoever took the events may have answered with a command at once.
     if (this.#commands.length > 0) return;
-    const due = this.#stats.dueInMs();
     await new Promise<void>((resolve) => {
-      const stopTimer = due === undefined ? undefined : this.#timers.after(due, resolve);
-      this.#wake = () => {
-        stopTimer?.();
-        resolve();
-      };
+      this.#wake = resolve;
     });
     this.#wake = undefined;
   }
