@@ -6,15 +6,21 @@ import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { describeModel } from "./describe-model.js";
 import type { GraphFile } from "./graph-file.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
+import type { ModelConfig } from "./model-config.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
+import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 import { RowWindow } from "./row-window.js";
 import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
-/** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
-const SYNC_BELOW_MS = 5;
+/**
+ * A run expected to be shorter stays on this thread: decode steps, but for the largest models. The way to another one
+ * costs 15 us where a core is idle and near 1 ms where ONNX Runtime's threads spin on all of them. Commands wait for the
+ * end of a step in any case.
+ */
+const SYNC_BELOW_MS = 50;
 /** Idle rows that a decode step carries along rather than being two runs. */
 const MOST_BRIDGED_ROWS = 4;
 
@@ -24,15 +30,20 @@ const MOST_BRIDGED_ROWS = 4;
  * graphs whose cache cannot be updated in place.
  */
 export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
-  const { graph, device, directory, threads } = options;
+  const { graph, device, threads } = options;
   const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
-  refuseFor(whyNotNative(nodes, device), graph);
+  refuseFor(whyNotNative(graph, device), graph);
   const session = await createNativeSession(graph, device, threads);
   try {
+    const directory = await options.directory;
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
-    return new NativeRunner(session, signature, options, await openCacheMemory(session, signature.cacheType, device));
+    const model = describeModel(directory, graph, signature);
+    const { ropeSwitch } = directory.config;
+    const cacheMemory = await openCacheMemory(session, signature.cacheType, device);
+    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, cacheMemory);
+    return withRopeSwitch(runner, signature, ropeSwitch);
   } catch (error) {
     session.dispose();
     throw error;
@@ -45,12 +56,13 @@ function refuseFor(obstacle: string | undefined, { path }: GraphFile): void {
 }
 
 class NativeRunner implements ModelRunner {
-  readonly model: ModelDescription;
   readonly device: DeviceChoice;
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
   /** Logits come for the last position only: the graph was asked to, or declares one position. */
   readonly #lastLogits: boolean;
+  /** Tokens up to which a sequence has the first of two rotary tables. */
+  readonly #ropeSwitch: number | undefined;
   readonly #slots: number;
   /** For what goes in and comes out; ONNX Runtime takes it to the device and back. */
   readonly #memory: OrtMemory;
@@ -65,17 +77,23 @@ class NativeRunner implements ModelRunner {
   /** What a run of one token a row took last. */
   #decodeMs = Number.POSITIVE_INFINITY;
 
-  constructor(session: OrtSession, signature: GraphSignature, options: RunnerOptions, cacheMemory: CacheMemory) {
-    this.model = describeModel(options.directory, options.graph, signature);
+  constructor(
+    session: OrtSession,
+    signature: GraphSignature,
+    options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
+    readonly model: ModelDescription,
+    cacheMemory: CacheMemory,
+  ) {
     this.device = options.device;
     this.#session = session;
     this.#signature = signature;
     const logits = session.outputs.find(({ name }) => name === signature.logits.name);
     this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
+    this.#ropeSwitch = options.ropeSwitch;
     this.#slots = options.maxSequences;
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
-    const limits = { rows: options.maxSequences, tokens: this.model.contextLength };
+    const limits = { rows: options.maxSequences, tokens: model.contextLength };
     const { cacheType: type, cache: entries } = signature;
     this.#cacheMemory = cacheMemory;
     this.#cache = new SlotCache({ ...cacheMemory, type, entries, limits });
@@ -136,9 +154,10 @@ class NativeRunner implements ModelRunner {
     const row = this.#cache.rowOf(slot) as number;
     const window = this.#window(row, 1);
     const step = this.#step as StepTensors;
+    const shift = rotaryShift(this.#ropeSwitch, past + tokens.length);
     for (let start = 0; start < tokens.length; start += step.promptTokens) {
       const chunk = tokens.subarray(start, start + step.promptTokens);
-      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index);
+      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
       step.setMaskSum(row, past + start + chunk.length);
       window.bind(chunk.length);
       await this.#execute(window, this.#decodeMs * chunk.length);
@@ -167,7 +186,7 @@ class NativeRunner implements ModelRunner {
   /** An idle row is fed some token after its last: it writes beyond the row's length, where nothing is yet. */
   #feedDecode(row: number, index: number, token = 0): void {
     const length = this.#cache.lengthInRow(row);
-    this.#step?.feed(index, token, length);
+    this.#step?.feed(index, token, length, rotaryShift(this.#ropeSwitch, length + 1));
     this.#step?.setMaskSum(row, length + 1);
   }
 

@@ -7,12 +7,15 @@ import { float16ToFloat32 } from "./float16.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
+import type { ModelConfig } from "./model-config.js";
 import type { ModelDirectory } from "./model-directory.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
+import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 
 export interface RunnerOptions {
-  readonly directory: ModelDirectory;
+  /** Looked at once there is a session: it may be read meanwhile. */
+  readonly directory: ModelDirectory | Promise<ModelDirectory>;
   readonly graph: PreparedGraph;
   readonly device: DeviceChoice;
   /** Intra-op threads; 0 lets ONNX Runtime choose. */
@@ -27,10 +30,17 @@ export interface RunnerOptions {
 export async function createNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
   const session = await createNodeSession(options.graph, options.device, options.threads);
   try {
+    const directory = await options.directory;
     const inputs = describeValues(session.inputMetadata);
-    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), options.directory.config);
+    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), directory.config);
     const { Tensor } = await loadOnnxRuntime();
-    return new NodeRunner(session, signature, options, Tensor);
+    const model = describeModel(directory, options.graph, signature);
+    const { ropeSwitch } = directory.config;
+    return withRopeSwitch(
+      new NodeRunner(session, signature, { ...options, ropeSwitch }, model, Tensor),
+      signature,
+      ropeSwitch,
+    );
   } catch (error) {
     await session.release();
     throw error;
@@ -44,19 +54,20 @@ interface Slot {
 }
 
 class NodeRunner implements ModelRunner {
-  readonly model: ModelDescription;
   readonly device: DeviceChoice;
+  private readonly ropeSwitch: number | undefined;
   private readonly slots: (Slot | undefined)[];
   private readonly fetches: readonly string[];
 
   constructor(
     private readonly session: InferenceSession,
     private readonly signature: GraphSignature,
-    options: RunnerOptions,
+    options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
+    readonly model: ModelDescription,
     private readonly Tensor: TensorConstructor,
   ) {
-    this.model = describeModel(options.directory, options.graph, signature);
     this.device = options.device;
+    this.ropeSwitch = options.ropeSwitch;
     this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
   }
@@ -113,12 +124,17 @@ class NodeRunner implements ModelRunner {
   }
 
   private feeds(row: RunnerRow, past: readonly Tensor[]): Record<string, OnnxValue> {
-    const { inputIds, attentionMask, positionIds, logitsToKeep, useCacheBranch, cache } = this.signature;
+    const { inputIds, attentionMask, positionIds, rotaryPositions, logitsToKeep, useCacheBranch, cache } =
+      this.signature;
     const length = row.tokens.length;
     const feeds: Record<string, OnnxValue> = {};
     feeds[inputIds.name] = this.ids(inputIds.type, [1, length], (i) => row.tokens[i] as number);
     if (attentionMask) feeds[attentionMask.name] = this.ids(attentionMask.type, [1, row.past + length], () => 1);
     if (positionIds) feeds[positionIds.name] = this.ids(positionIds.type, [1, length], (i) => row.past + i);
+    if (rotaryPositions) {
+      const first = row.past + rotaryShift(this.ropeSwitch, row.past + length);
+      feeds[rotaryPositions.name] = this.ids(rotaryPositions.type, [1, length], (i) => first + i);
+    }
     if (logitsToKeep) {
       feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, new Array<number>(logitsToKeep.rank).fill(1), () => 1);
     }

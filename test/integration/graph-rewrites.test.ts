@@ -18,7 +18,8 @@ import {
   type PreparedGraph,
   type PrepareOptions,
   prepareGraph,
-  rewriteGraph,
+  readGraph,
+  rewriteWith,
 } from "../../src/runtime/graph/prepare-graph.js";
 import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
 import { withFields } from "../../src/runtime/graph/rewrite.js";
@@ -222,7 +223,7 @@ function withFloatHead(tied: boolean): { directory: string; file: PreparedGraph;
   const head = tied ? [turn, withFields(product, { input: [product.input[0] ?? "", "turned"] })] : [product];
   graph.node = [...graph.node.filter(({ output }) => output[0] !== "logits"), ...head];
   graph.initializer.push(tied ? transposed(weights, float.folder) : weights);
-  return { directory, file: rewriteGraph({ path, dtype: "q4", weightBytes: 0 }, []), model };
+  return { directory, file: rewriteWith(readGraph({ path, dtype: "q4", weightBytes: 0 }), []), model };
 }
 
 const withModel = (file: PreparedGraph, model: ModelProto): PreparedGraph => {
@@ -262,6 +263,20 @@ describe("loadModel", () => {
     const { runner } = await load(modelDir(buildDecoder().graph));
     opened.push(runner);
     assert.match(runner.model.rewrites?.join("\n") ?? "", /^Output head: .*\nAccuracy level/);
+  });
+
+  it("fuses plain attention for the native runtime, and leaves it to the node runner as it is", async () => {
+    const plain = parityGraphs().find(({ name }) => name === "llama/optimum/model.onnx");
+    assert.ok(plain);
+    for (const [runtime, kind, first] of [
+      ["auto", "native", /^Attention: 2 layers made GroupQueryAttention/],
+      ["node", "node", /^Output head/],
+    ] as const) {
+      const { runner } = await load(plain.directory, { runtime, dtype: "fp32" });
+      opened.push(runner);
+      assert.equal(runner.device.runtime?.kind, kind);
+      assert.match(runner.model.rewrites?.[0] ?? "", first);
+    }
   });
 
   for (const runtime of ["node", "native"] as const) {

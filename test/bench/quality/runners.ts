@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { ModelRunner } from "../../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../../src/protocol.js";
-import { type PreparedGraph, prepareGraph, rewriteGraph } from "../../../src/runtime/graph/prepare-graph.js";
+import { type PreparedGraph, prepareGraph, readGraph, rewriteWith } from "../../../src/runtime/graph/prepare-graph.js";
 import type { Rewrite } from "../../../src/runtime/graph/rewrite.js";
 import { findGraphFile, type GraphFile } from "../../../src/runtime/graph-file.js";
 import { openModelDirectory } from "../../../src/runtime/model-directory.js";
@@ -27,5 +27,5 @@ export async function openRunner(folder: string, variant: Variant, maxSequences:
 }
 
 function prepare(file: GraphFile, rewrites: Variant["rewrites"]): PreparedGraph {
-  return rewrites === "served" ? prepareGraph(file) : rewriteGraph(file, rewrites);
+  return rewrites === "served" ? prepareGraph(file) : rewriteWith(readGraph(file), rewrites);
 }

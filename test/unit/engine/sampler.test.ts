@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { Random } from "../../../src/engine/random.js";
 import { Sampler, type SamplingState } from "../../../src/engine/sampler.js";
 import { TokenCounts } from "../../../src/engine/token-counts.js";
@@ -75,6 +76,38 @@ describe("Sampler", () => {
       }
     });
   }
+
+  it("draws from the reference's distribution, whatever the logits and the cuts", () => {
+    const logit = fc.oneof(
+      fc.integer({ min: -1000, max: 1000 }).map((sixteenths) => sixteenths / 16),
+      fc.constantFrom(0, 1, 2, -500, Number.NEGATIVE_INFINITY),
+    );
+    const params = fc.record({
+      temperature: fc.double({ min: 0.05, max: 2, noNaN: true }),
+      topK: fc.integer({ min: 0, max: 12 }),
+      // No sum of equal parts is one of these, so that rounding does not decide.
+      topP: fc.constantFrom(1, 0.9993, 0.9001, 0.5003, 0.1007),
+      minP: fc.constantFrom(0, 0.01, 0.3, 1),
+    });
+    fc.assert(
+      fc.property(fc.array(logit, { minLength: 1, maxLength: 24 }), params, (logits, cut) => {
+        fc.pre(logits.some((one) => one > Number.NEGATIVE_INFINITY));
+        assertDistribution(Float32Array.from(logits), warm(cut));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("chooses the first of the largest, wherever it is", () => {
+    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined };
+    for (const size of [1, 7, 8, 9, 16, 21]) {
+      const sampler = new Sampler(size);
+      for (let at = 0; at < size; at++) {
+        const logits = Float32Array.from({ length: size }, (_, id) => (id < at ? -2 : -1));
+        assert.equal(sampler.sample(logits, greedy), at);
+      }
+    }
+  });
 
   it("breaks ties as documented: all of the k-th's in top_k, the lowest ids in top_p, all of them in min_p", () => {
     const equal = new Float32Array(8);
