@@ -6,6 +6,7 @@ import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { type OnnxFile, readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
+import { quantizeHead } from "./quantized-head.js";
 import { applyRewrites, type Rewrite } from "./rewrite.js";
 import { joinRopeTables } from "./rope-tables.js";
 
@@ -38,7 +39,7 @@ export interface RewrittenGraph {
 }
 
 export interface PrepareOptions {
-  /** int8 activations for 4-bit weights where the file leaves it open; true when absent. */
+  /** Of 4-bit models: int8 activations where the file leaves it open, an fp32 head in 8 bits; true when absent. */
   readonly fastInt4?: boolean | undefined;
   /** For a runner that wants plain attention fused: what config.json says of it. */
   readonly attention?: AttentionSizes | undefined;
@@ -62,12 +63,18 @@ export function readGraph(file: GraphFile): ReadGraph {
 }
 
 /** Leaves what it is given as it is. */
-export function rewriteGraph({ file, onnx }: ReadGraph, options: PrepareOptions): PreparedGraph {
+export function rewriteGraph(read: ReadGraph, options: PrepareOptions): PreparedGraph {
+  const graph = rewriteWith(read, rewritesFor(options));
+  return { ...graph, fusion: options.attention && graph.notes[0] };
+}
+
+/** The same with these rewrites alone, in this order. */
+export function rewriteWith({ file, onnx }: ReadGraph, rewrites: readonly Rewrite[]): PreparedGraph {
   const { folder, mappedBytes } = onnx;
-  const { model, applied, notes } = applyRewrites(onnx.model, rewritesFor(options));
+  const { model, applied, notes } = applyRewrites(onnx.model, rewrites);
   const changed = applied || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
-  return { ...file, nodes: nodesOf(model), rewritten, notes, fusion: options.attention && notes[0] };
+  return { ...file, nodes: nodesOf(model), rewritten, notes, fusion: undefined };
 }
 
 /** Reads a graph and rewrites it. Throws `model_invalid`. */
@@ -81,7 +88,7 @@ function rewritesFor({ fastInt4 = true, attention, ropeSwitch }: PrepareOptions)
     ...(attention === undefined ? [] : [fuseAttention(attention)]),
     ...(ropeSwitch === undefined ? [] : [joinRopeTables(ropeSwitch)]),
     keepLastLogits,
-    ...(fastInt4 ? [setAccuracyLevel] : []),
+    ...(fastInt4 ? [setAccuracyLevel, quantizeHead] : []),
     packAttention,
   ];
 }
