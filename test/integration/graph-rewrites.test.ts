@@ -202,6 +202,20 @@ describe("loadModel", () => {
     assert.match(runner.model.rewrites?.join("\n") ?? "", /^Output head: .*\nAccuracy level/);
   });
 
+  it("fuses plain attention for the native runtime, and leaves it to the node runner as it is", async () => {
+    const plain = parityGraphs().find(({ name }) => name === "llama/optimum/model.onnx");
+    assert.ok(plain);
+    for (const [runtime, kind, first] of [
+      ["auto", "native", /^Attention: 2 layers made GroupQueryAttention/],
+      ["node", "node", /^Output head/],
+    ] as const) {
+      const { runner } = await load(plain.directory, { runtime, dtype: "fp32" });
+      opened.push(runner);
+      assert.equal(runner.device.runtime?.kind, kind);
+      assert.match(runner.model.rewrites?.[0] ?? "", first);
+    }
+  });
+
   for (const runtime of ["node", "native"] as const) {
     it(`refuses garbage before the ${runtime} runtime sees it`, async () => {
       const garbage = modelDir(new Uint8Array(5000).map((_, index) => (index * 31) % 256));
