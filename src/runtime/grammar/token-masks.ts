@@ -18,8 +18,8 @@ type Bytes = Extract<Node, { readonly kind: "bytes" }>;
 /** Beyond, all sets are forgotten and made again as they are needed. */
 const MOST_BYTES = 64 * 2 ** 20;
 
-/** New states that one mask may cost: some hundred milliseconds at worst, a thousand times what any sane schema needs. */
-const STATES_A_MASK = 300_000;
+/** New states that one mask may cost: some hundred milliseconds at worst, far more than any sane schema needs. */
+const STATES_A_MASK = 100_000;
 
 /**
  * Which tokens a state allows. A state is a sequence: what is being written, then the rest. Most tokens are decided by

@@ -48,6 +48,6 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "gen_ai.request.frequency_penalty": sampling.frequencyPenalty,
     "gen_ai.request.stream": request.stream,
     "gen_ai.response.model": request.model,
-    "gen_ai.output.type": "text",
+    "gen_ai.output.type": request.responseFormat?.startsWith("json") ? "json" : "text",
   };
 }
