@@ -11,9 +11,9 @@ export interface ItemCounts {
   /** Tokens made of items alone, the last of them perhaps unfinished, and the number of items each begins. */
   readonly tokens: Int32Array;
   readonly begun: Uint8Array;
-  /** Trie nodes down to which there are whole items alone, the root among them, and how many. */
-  readonly wholes: Int32Array;
-  readonly wholeItems: Uint8Array;
+  /** Trie nodes whose byte follows whole items and begins no other, and how many items those are. */
+  readonly breaks: Int32Array;
+  readonly breakItems: Uint8Array;
   /** The most that any token begins. */
   readonly most: number;
 }
@@ -28,13 +28,17 @@ export function countItems(derivatives: Derivatives, trie: TokenTrie, item: Expr
   const path = new Uint8Array(trie.longest + 1);
   const tokens: number[] = [];
   const begun: number[] = [];
-  const wholes = [0];
-  const wholeItems = [0];
+  const breaks: number[] = [];
+  const breakItems: number[] = [];
   for (let node = 1; node < byte.length; ) {
     const level = depth[node] as number;
     const before = states[level - 1] as Expr;
     const next = derivatives.step(before, byte[node] as number);
     if (next === exprs.never) {
+      if (before === items) {
+        breaks.push(node);
+        breakItems.push(path[level - 1] as number);
+      }
       node = end[node] as number;
       continue;
     }
@@ -45,17 +49,13 @@ export function countItems(derivatives: Derivatives, trie: TokenTrie, item: Expr
       tokens.push(id);
       begun.push(count);
     }
-    if (next === items && (end[node] as number) > node + 1) {
-      wholes.push(node);
-      wholeItems.push(count);
-    }
     node++;
   }
   return {
     tokens: Int32Array.from(tokens),
     begun: Uint8Array.from(begun),
-    wholes: Int32Array.from(wholes),
-    wholeItems: Uint8Array.from(wholeItems),
+    breaks: Int32Array.from(breaks),
+    breakItems: Uint8Array.from(breakItems),
     most: begun.reduce((most, count) => Math.max(most, count), 0),
   };
 }
@@ -66,18 +66,10 @@ export interface Closings {
   readonly items: Uint8Array;
 }
 
-export function findClosings(trie: TokenTrie, { wholes, wholeItems }: ItemCounts, closing: ByteSet): Closings {
-  const nodes: number[] = [];
-  const items: number[] = [];
-  wholes.forEach((node, i) => {
-    const last = trie.end[node] as number;
-    for (let child = node + 1; child < last; child = trie.end[child] as number) {
-      if (closing.table[trie.byte[child] as number] !== 1) continue;
-      nodes.push(child);
-      items.push(wholeItems[i] as number);
-    }
-  });
-  return { nodes: Int32Array.from(nodes), items: Uint8Array.from(items) };
+/** @param closing bytes that begin no item */
+export function findClosings(trie: TokenTrie, { breaks, breakItems }: ItemCounts, closing: ByteSet): Closings {
+  const closes = (node: number): boolean => closing.table[trie.byte[node] as number] === 1;
+  return { nodes: breaks.filter(closes), items: breakItems.filter((_, i) => closes(breaks[i] as number)) };
 }
 
 /** A character's automaton is this small; others are not worth looking at. */

@@ -115,7 +115,9 @@ export class TokenMasks {
   /** A repetition and the byte that closes it: each count would take a walk of its own, and here takes a comparison. */
   #closed({ node }: Expr): Inside | undefined {
     if (node.kind !== "seq" || node.head.node.kind !== "repeat" || node.tail.node.kind !== "bytes") return undefined;
-    const counts = this.#countsOf(node.head.node.inner);
+    const { inner } = node.head.node;
+    if (this.#mayBegin(inner, node.tail.node)) return undefined;
+    const counts = this.#countsOf(inner);
     if (counts === undefined) return undefined;
     const repeat = this.#alike(node.head.node, counts.most);
     const alike = this.derivatives.exprs.seq(repeat, node.tail);
@@ -151,12 +153,18 @@ export class TokenMasks {
     return { words, exits: Int32Array.from(exits) };
   }
 
+  /** Whether a byte that closes may as well begin another item. */
+  #mayBegin(item: Expr, { set }: Bytes): boolean {
+    const { derivatives } = this;
+    return set.table.some((has, byte) => has === 1 && derivatives.step(item, byte) !== derivatives.exprs.never);
+  }
+
   #countsOf(item: Expr): ItemCounts | undefined {
     const known = this.counted.get(item);
     if (known !== undefined || this.#counts.has(item)) return known ?? this.#counts.get(item);
     const counts = countItems(this.derivatives, this.trie, item);
     this.#counts.set(item, counts);
-    this.#bytes += counts === undefined ? 0 : 5 * (counts.tokens.length + counts.wholes.length);
+    this.#bytes += counts === undefined ? 0 : 5 * (counts.tokens.length + counts.breaks.length);
     return counts;
   }
 
