@@ -312,9 +312,9 @@ describe("Scheduler", () => {
     assert.ok(prefilled?.type === "prefilled");
     assert.deepEqual([prefilled.forward.steps, prefilled.forward.tokens], [1, 3]);
     const ended = a?.at(-1);
-    assert.ok(ended?.type === "ended" && ended.decode !== undefined);
+    assert.ok(ended?.type === "ended" && ended.forward !== undefined);
     // a decodes alone once, then twice beside b, each step a tick of the clock: half of it is b's.
-    const { steps, tokens, meanBatchSize, maxStepMs, deviceSeconds, passes } = ended.decode;
+    const { steps, tokens, meanBatchSize, maxStepMs, deviceSeconds, passes } = ended.forward;
     assert.deepEqual([steps, tokens, meanBatchSize, maxStepMs], [3, 3, 5 / 3, 1e-3]);
     assert.ok(Math.abs(deviceSeconds - 2e-6) < 1e-15);
     assert.deepEqual(
@@ -323,10 +323,10 @@ describe("Scheduler", () => {
     );
     assert.ok(a?.[0]?.type === "admitted");
     assert.equal(prefilled.forward.start, a[0].allocation.end, "the phases leave no gap");
-    assert.equal(ended.decode.start, prefilled.forward.end, "the phases leave no gap");
-    assert.equal(passes?.at(-1)?.end, ended.decode.end);
+    assert.equal(ended.forward.start, prefilled.forward.end, "the phases leave no gap");
+    assert.equal(passes?.at(-1)?.end, ended.forward.end);
     const other = b?.at(-1);
-    assert.ok(other?.type === "ended" && other.decode?.passes === undefined);
+    assert.ok(other?.type === "ended" && other.forward?.passes === undefined);
   });
 
   describe("long prompts", () => {
