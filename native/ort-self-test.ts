@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -61,7 +61,8 @@ function recall(file: string): SelfTestReport | undefined {
 
 function remember(folder: string, file: string, report: SelfTestReport): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // Not recursive: where mkdir says ENOENT of a folder that is there (/proc), Node 20 would try for ever.
+    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
     const draft = `${file}.${process.pid}`;
     writeFileSync(draft, JSON.stringify(report), { mode: 0o600 });
     renameSync(draft, file);

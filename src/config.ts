@@ -1,7 +1,7 @@
 /** Flags and environment to one frozen, checked configuration. A flag beats the environment, which beats the default. */
 import type { z } from "zod";
 import { VitrineError } from "./errors.js";
-import { OPTIONS, type OptionName, type OptionRow, zipkinUrl } from "./options.js";
+import { OPTIONS, type OptionName, type OptionRow, readSwitch, zipkinUrl } from "./options.js";
 
 export type Config = { readonly [K in OptionName]: z.output<(typeof OPTIONS)[K]["schema"]> } & {
   readonly zipkinEndpoint: string | undefined;
@@ -37,10 +37,10 @@ function check(option: OptionRow, setting: Setting): unknown {
 
 /** `ENABLE_ZIPKIN_TRACING`: true alone means the default collector; false silences endpoints from the environment. */
 function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
-  const value = env.ENABLE_ZIPKIN_TRACING?.toLowerCase();
+  const value = env.ENABLE_ZIPKIN_TRACING;
   if (value === undefined || value === "") return undefined;
-  if (["true", "1", "on", "yes"].includes(value)) return true;
-  if (["false", "0", "off", "no"].includes(value)) return false;
+  const enabled = readSwitch(value);
+  if (enabled !== undefined) return enabled;
   throw new VitrineError(
     "config_invalid",
     `ENABLE_ZIPKIN_TRACING: expected true or false, got ${JSON.stringify(value)}.`,

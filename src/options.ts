@@ -17,23 +17,29 @@ export interface OptionRow {
 }
 
 const text = z.string().min(1, "must not be empty");
-const integer = (least: number, most: number, what: string) =>
+/** A word, however it is spelt: `--log-level WARN`, `--device CPU`. */
+const word = z.string().trim().toLowerCase();
+const number = (what: string) =>
   z
     .string()
-    .regex(/^\d+$/, `expected ${what}`)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, `expected ${what}`);
+    .trim()
+    .regex(/^\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, `expected ${what}`)
+    .transform(Number);
+const integer = (least: number, most: number, what: string) =>
+  number(what).refine((value) => Number.isInteger(value) && value >= least && value <= most, `expected ${what}`);
 
-const duration = z
-  .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m)$/, "expected a duration with its unit, such as 500ms, 30s or 2m")
-  .transform((value) => Number.parseFloat(value) * (value.endsWith("ms") ? 1 : value.endsWith("s") ? 1000 : 60_000))
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const duration = word
+  .regex(/^(\d+\.?\d*|\.\d+) ?(ms|s|m|h)$/, "expected a duration with its unit, such as 500ms, 30s or 2m")
+  .transform((value) => Number.parseFloat(value) * (UNIT_MS[value.replace(/^[\d. ]+/, "")] ?? Number.NaN))
   // Node's timers hold 31 bits of milliseconds.
   .refine((value) => value < 2 ** 31, "expected at most 24 days");
 
-const device = z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
-  error: "expected one of auto, cpu, cuda, cuda:N",
-});
+const device = word.pipe(
+  z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
+    error: "expected one of auto, cpu, cuda, cuda:N",
+  }),
+);
 
 export const zipkinUrl = z
   .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })
@@ -61,7 +67,23 @@ function unitOf(value: string): string {
 const positiveDuration = duration.refine((value) => value > 0, "expected more than 0");
 
 const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
-  z.enum(values, { error: `expected one of ${values.join(", ")}` });
+  word.pipe(z.enum(values, { error: `expected one of ${values.join(", ")}` }));
+
+const YES = ["on", "true", "1", "yes"];
+const NO = ["off", "false", "0", "no"];
+/** Reads what people write into a variable that is on or off; undefined where it says neither. */
+export function readSwitch(value: string): boolean | undefined {
+  const said = value.trim().toLowerCase();
+  if (YES.includes(said)) return true;
+  return NO.includes(said) ? false : undefined;
+}
+
+const onOff = z.string().transform((value, context): "on" | "off" => {
+  const on = readSwitch(value);
+  if (on !== undefined) return on ? "on" : "off";
+  context.addIssue({ code: "custom", message: "expected on or off" });
+  return z.NEVER;
+});
 
 export const OPTIONS = {
   model: {
@@ -117,7 +139,7 @@ export const OPTIONS = {
     value: "",
     env: ["VITRINE_FAST_INT4"],
     fallback: "on",
-    schema: oneOf("on", "off"),
+    schema: onOff,
     help: "multiply 4-bit weights as the file says, not with 8-bit activations (in the environment: off)",
   },
   threads: {
@@ -219,10 +241,7 @@ export const OPTIONS = {
     value: "SHARE",
     env: ["VITRINE_SAMPLE_RATE"],
     fallback: "1",
-    schema: z
-      .string()
-      .regex(/^(0|1|0?\.\d+|1\.0+|0\.\d+)$/, "expected a share from 0 to 1")
-      .transform(Number),
+    schema: number("a share from 0 to 1").refine((value) => value <= 1, "expected a share from 0 to 1"),
     help: "share of traces kept, 0 to 1, where the caller did not decide",
   },
   traceStore: {
@@ -230,7 +249,7 @@ export const OPTIONS = {
     value: "on|off",
     env: ["VITRINE_TRACE_STORE"],
     fallback: "on",
-    schema: oneOf("on", "off"),
+    schema: onOff,
     help: "keep the last traces in memory, served under /zipkin",
   },
   traceDetail: {

@@ -141,6 +141,8 @@ export interface ModelDescription {
   readonly weightBytes: number;
   /** What was changed in the graph as it was loaded, or why it was not: a sentence each. */
   readonly rewrites?: readonly string[];
+  /** What of the model's files looks wrong though it runs: a sentence each. */
+  readonly warnings?: readonly string[];
 }
 
 /** Which runner runs the model and why. */
@@ -235,6 +237,8 @@ export type RequestEvent =
   | {
       readonly type: "admitted";
       readonly id: RequestId;
+      /** When its grammar was compiled, before it queued; at the first admission only. */
+      readonly grammar?: { readonly start: Micros; readonly end: Micros };
       readonly queue: QueueStats;
       readonly allocation: AllocationStats;
     }

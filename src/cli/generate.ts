@@ -4,6 +4,7 @@ import type { Config } from "../config.js";
 import { VitrineError } from "../errors.js";
 import { createLogger } from "./logger.js";
 import { type Service, startService } from "./service.js";
+import { exitStatus, onStopSignal } from "./stop-signals.js";
 import { waterfall, type ZipkinSpan } from "./waterfall.js";
 
 export interface GenerateOptions {
@@ -73,12 +74,17 @@ async function readTrace(service: Service, traceId: string): Promise<ZipkinSpan[
 /** `vitrine generate`: the text, then the request's trace, with nothing else running. */
 export async function generate(config: Config, options: GenerateOptions): Promise<void> {
   const quiet: Config = { ...config, host: "127.0.0.1", port: 0, traceStore: "on", sampleRate: 1 };
-  const service = await startService(quiet, createLogger(config.logLevel));
   const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort());
+  let streaming = false;
+  onStopSignal((count, signal) => {
+    if (count > 1 || !streaming) process.exit(exitStatus(signal));
+    abort.abort();
+  });
+  const service = await startService(quiet, createLogger(config.logLevel));
   try {
     await service.ready;
     process.stdout.write(options.prompt);
+    streaming = true;
     const traceId = await stream(service, options, abort.signal, (text) => process.stdout.write(text));
     const spans = await readTrace(service, traceId);
     const style = { width: process.stdout.columns ?? 100, color: process.stdout.isTTY === true };

@@ -25,6 +25,7 @@ function program(): Command {
   const vitrine = new Command("vitrine")
     .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
     .version(VERSION)
+    .showHelpAfterError("(--help lists what there is)")
     .exitOverride();
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
     .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")
@@ -33,16 +34,17 @@ function program(): Command {
     vitrine
       .command("generate")
       .description("continue a prompt in the terminal, then draw the request's trace")
-      .argument("<prompt>", "text to continue")
+      .argument("<prompt...>", "text to continue; quotes keep its spaces")
       .option("--max-tokens <N>", "most tokens to generate", wholeNumber, 200)
       .option("--temperature <T>", "0 is greedy", temperature, 0.8),
     ["model", "device", "dtype", "runtime", "fastInt4", "threads", "traceDetail", "zipkinEndpoint", "serviceName"],
-  ).action(async (prompt: string, flags: Record<string, unknown> & { maxTokens: number; temperature: number }) =>
-    generate(configOf(flags, { LOG_LEVEL: "error", ...process.env }), {
-      prompt,
-      maxTokens: flags.maxTokens,
-      temperature: flags.temperature,
-    }),
+  ).action(
+    async (prompt: readonly string[], flags: Record<string, unknown> & { maxTokens: number; temperature: number }) =>
+      generate(configOf(flags, { LOG_LEVEL: "error", ...process.env }), {
+        prompt: prompt.join(" "),
+        maxTokens: flags.maxTokens,
+        temperature: flags.temperature,
+      }),
   );
   return vitrine;
 }

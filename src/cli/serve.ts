@@ -1,7 +1,7 @@
-import { constants } from "node:os";
 import { type Config, unknownVariables } from "../config.js";
 import { createLogger } from "./logger.js";
 import { type Service, startService } from "./service.js";
+import { exitStatus, onStopSignal } from "./stop-signals.js";
 
 /** What runs where, and why it was chosen. */
 function modelLines({ engine, modelId }: Service): string {
@@ -29,26 +29,27 @@ Try it    curl ${service.address}/v1/completions -H 'content-type: application/j
 Listening on ${service.address}`;
 }
 
-/** SIGTERM and SIGINT drain; a second one cancels what still runs, a third ends the process as it stands. */
-function stopOnSignal(service: Service, config: Config): void {
-  let signals = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    signals += 1;
-    const running = `${service.engine.inFlight} running requests`;
-    if (signals === 1) console.log(`\n${signal}: finishing ${running} (again to cancel them)`);
-    if (signals === 2) console.log(`\n${signal}: cancelling ${running} (again to end at once)`);
-    if (signals === 2) service.cancelRunning();
-    if (signals > 2) process.exit(128 + constants.signals[signal]);
-    if (signals > 1) return;
-    service.stop(config.shutdownTimeout).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        console.error(error);
-        process.exit(1);
-      },
-    );
-  };
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+/** What is left to do after a second signal has this long. */
+const HURRY_MS = 1_000;
+
+/** A first signal drains; a second one cancels what still runs, and ends the process within a second; a third at once. */
+function stop(service: Service, config: Config, count: number, signal: NodeJS.Signals): void {
+  const end = (): never => process.exit(exitStatus(signal));
+  if (count > 2) end();
+  if (count === 2) {
+    console.log(`\n${signal}: cancelling ${service.engine.inFlight} running requests`);
+    service.cancelRunning();
+    setTimeout(end, HURRY_MS);
+    return;
+  }
+  console.log(`\n${signal}: finishing ${service.engine.inFlight} running requests (again to end at once)`);
+  service.stop(config.shutdownTimeout).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
 }
 
 /** `vitrine serve`: runs until a signal; rejects when the service cannot start. */
@@ -58,8 +59,12 @@ export async function serve(config: Config): Promise<void> {
     logger.warn(`${name} is set, but no option reads it; vitrine serve --help lists them`);
   }
   console.log(`Loading ${config.model} …`);
-  const service = await startService(config, logger);
-  stopOnSignal(service, config);
+  let service: Service | undefined;
+  onStopSignal((count, signal) => {
+    if (service === undefined) process.exit(exitStatus(signal));
+    stop(service, config, count, signal);
+  });
+  service = await startService(config, logger);
   try {
     await service.ready;
   } catch (error) {

@@ -1,6 +1,6 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
 import { createHmac, randomBytes } from "node:crypto";
-import { basename } from "node:path";
+import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { createEngineClient, type EngineClient, type EngineLoad } from "../engine/client.js";
@@ -8,7 +8,7 @@ import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
-import { resolveModelDirectory } from "../runtime/model-directory.js";
+import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
@@ -46,10 +46,7 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     propagation: config.propagation,
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
-    localEndpoint: {
-      ...(/^\d+\.\d+\.\d+\.\d+$/.test(config.host) ? { ipv4: config.host } : {}),
-      ...(config.port === 0 ? {} : { port: config.port }),
-    },
+    localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
     log: (level, message) => logger[level](message),
   });
@@ -83,9 +80,10 @@ function logEngine(engine: EngineClient, logger: Logger): void {
     if (state.kind === "ready") {
       const { model, device } = state;
       logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
+      for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
     } else if (state.kind === "restarting") {
       logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
-    } else if (state.kind === "failed") {
+    } else if (state.kind === "failed" && state.error.code !== "draining") {
       logger.error({ error: state.error.message }, "engine failed to start");
     } else if (state.kind === "stopped") {
       logger.info("engine stopped");
@@ -95,8 +93,8 @@ function logEngine(engine: EngineClient, logger: Logger): void {
 
 /** Starts everything; the server listens before the model is loaded, so that probes get answers. */
 export async function startService(config: Config, logger: Logger): Promise<Service> {
-  const modelDir = resolveModelDirectory(config.model);
-  const modelId = basename(modelDir);
+  // Also reads config.json: what is wrong with it is told before anything is started.
+  const { path: modelDir, name: modelId } = openModelDirectory(resolveModelDirectory(config.model));
   const tracing = createTracingFor(config, logger);
   const engine = createEngineClient({
     entry: ENGINE_ENTRY,
@@ -157,6 +155,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       hashUser: userHasher(config.userHashKey),
     });
     const address = await server.listen(config.host, config.port);
+    tracing.listening(Number(new URL(address).port || 80));
     const running = server;
     const cancelRunning = (): void => void running.drain(0);
     return { modelId, address, engine, tracing, ready, cancelRunning, stop };

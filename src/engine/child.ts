@@ -45,8 +45,12 @@ function forkEngine(entry: URL | string, env: NodeJS.ProcessEnv, listener: Child
     // onnxruntime-node reads this once, when it loads.
     env: { ...process.env, ...env, ORT_DISABLE_TELEMETRY: "1" },
   });
+  const kill = (): void => void child.kill("SIGKILL");
+  // Within a native call the child would not notice that it has become an orphan.
+  process.once("exit", kill);
   let gone = false;
   const exit = (how: ChildExit): void => {
+    process.off("exit", kill);
     if (!gone) listener.onExit(how);
     gone = true;
   };
@@ -60,7 +64,7 @@ function forkEngine(entry: URL | string, env: NodeJS.ProcessEnv, listener: Child
   child.on("close", (code, signal) => exit({ code, signal }));
   return {
     send: (command) => void child.send(command, () => {}),
-    kill: () => void child.kill("SIGKILL"),
+    kill,
   };
 }
 

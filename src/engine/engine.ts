@@ -1,5 +1,7 @@
 import { VitrineError } from "../errors.js";
-import type { EngineCommand, EngineEvent, Micros } from "../protocol.js";
+import type { EngineCommand, EngineEvent, EngineRequest, Micros, Outcome, RequestId } from "../protocol.js";
+import type { ConstraintCompiler } from "./constraint.js";
+import { type Compiled, ConstraintQueue } from "./constraint-queue.js";
 import type { StepTiming } from "./forward-timings.js";
 import { KvCache } from "./kv-cache.js";
 import { positionLogprobs } from "./logprobs.js";
@@ -10,7 +12,6 @@ import { Scheduler, type StepResults } from "./scheduler.js";
 import type { Sequence } from "./sequence.js";
 import type { Choice } from "./sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
-import { systemTimers, type Timers } from "./timers.js";
 
 export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
@@ -25,12 +26,13 @@ export interface EngineLimits {
 
 export interface EngineOptions extends EngineLimits {
   readonly runner: ModelRunner;
+  /** Holds outputs to grammars; without one such requests fail. */
+  readonly constraints?: ConstraintCompiler;
   readonly clock: () => Micros;
   /** Takes the events of one step, never an empty array. */
   readonly emit: (events: readonly EngineEvent[]) => void;
   /** Lets the event loop deliver commands between two steps. */
   readonly turn?: () => Promise<void>;
-  readonly timers?: Timers;
 }
 
 /** More is no faster a token, and streams wait longer for their next one. */
@@ -46,10 +48,12 @@ export type RunningCommand = Exclude<EngineCommand, { readonly type: "load" }>;
 export class Engine {
   readonly #options: EngineOptions;
   readonly #turn: () => Promise<void>;
-  readonly #timers: Timers;
   readonly #scheduler: Scheduler;
   readonly #sampler: Sampler;
   readonly #stats: StatsPublisher;
+  readonly #compiling: ConstraintQueue;
+  /** Requests whose grammar was compiled since the last step. */
+  #compiled: Compiled[] = [];
   #commands: RunningCommand[] = [];
   #events: EngineEvent[] = [];
   #wake: (() => void) | undefined;
@@ -62,7 +66,6 @@ export class Engine {
     const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner });
     this.#options = options;
     this.#turn = options.turn ?? nextTurn;
-    this.#timers = options.timers ?? systemTimers;
     this.#sampler = new Sampler(vocabSize);
     this.#scheduler = new Scheduler({
       cache,
@@ -72,6 +75,10 @@ export class Engine {
       prefillChunk: options.prefillChunk ?? PREFILL_CHUNK,
       ...(targetTpotMs === undefined ? {} : { targetTpotMs }),
       emit: (event) => this.#events.push(event),
+    });
+    this.#compiling = new ConstraintQueue(options.constraints, clock, (compiled) => {
+      this.#compiled.push(compiled);
+      this.#wake?.();
     });
     this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, clock });
   }
@@ -98,6 +105,8 @@ export class Engine {
         await this.#turn();
       }
     }
+    this.#submitCompiled();
+    for (const id of this.#compiling.clear()) this.#end(id, { kind: "cancelled", cause: "drain" });
     this.#scheduler.cancelAll("drain");
     this.#state = "stopped";
     this.#flush();
@@ -158,14 +167,9 @@ export class Engine {
   async #idle(): Promise<void> {
     this.#flush();
     // Whoever took the events may have answered with a command at once.
-    if (this.#commands.length > 0) return;
-    const due = this.#stats.dueInMs();
+    if (this.#commands.length + this.#compiled.length > 0) return;
     await new Promise<void>((resolve) => {
-      const stopTimer = due === undefined ? undefined : this.#timers.after(due, resolve);
-      this.#wake = () => {
-        stopTimer?.();
-        resolve();
-      };
+      this.#wake = resolve;
     });
     this.#wake = undefined;
   }
@@ -173,19 +177,40 @@ export class Engine {
   #applyCommands(): void {
     const commands = this.#commands;
     this.#commands = [];
+    // First, so that a command finds them.
+    this.#submitCompiled();
     for (const command of commands) this.#apply(command);
+  }
+
+  #submit(request: EngineRequest): void {
+    if (request.grammar === undefined) this.#scheduler.submit(request);
+    else this.#compiling.add(request, request.grammar);
+  }
+
+  #submitCompiled(): void {
+    for (const { request, result, at } of this.#compiled.splice(0)) {
+      if (result instanceof VitrineError) this.#end(request.id, { kind: "failed", error: result.toWire() });
+      else this.#scheduler.submit(request, { constraint: result, at });
+    }
+  }
+
+  /** Ends a request that the scheduler does not have. */
+  #end(id: RequestId, outcome: Outcome): void {
+    this.#events.push({ type: "ended", id, outcome, at: this.#options.clock() });
   }
 
   #apply(command: RunningCommand): void {
     switch (command.type) {
       case "submit":
-        this.#scheduler.submit(command.request);
+        this.#submit(command.request);
         break;
       case "stop":
-        this.#scheduler.stop(command.id);
+        if (this.#compiling.delete(command.id)) this.#end(command.id, { kind: "finished", reason: "stop" });
+        else this.#scheduler.stop(command.id);
         break;
       case "cancel":
-        this.#scheduler.cancel(command.id, command.cause);
+        if (this.#compiling.delete(command.id)) this.#end(command.id, { kind: "cancelled", cause: command.cause });
+        else this.#scheduler.cancel(command.id, command.cause);
         break;
       case "shutdown":
         this.#state = "stopping";

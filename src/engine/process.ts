@@ -9,16 +9,23 @@ import {
   type ModelDescription,
   monotonicMicros,
 } from "../protocol.js";
+import type { ConstraintCompiler } from "./constraint.js";
 import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
 import { PhaseRecorder } from "./phase-recorder.js";
 import type { ModelRunner } from "./runner.js";
+
+export interface LoadedEngine {
+  readonly runner: ModelRunner;
+  readonly phases: readonly LoadPhase[];
+  readonly constraints?: ConstraintCompiler;
+}
 
 /** Makes a runner, telling of each phase as it begins. Throws VitrineError. */
 export type LoadModel = (
   options: LoadOptions,
   clock: () => Micros,
   onPhase: (phase: LoadPhaseName) => void,
-) => Promise<{ readonly runner: ModelRunner; readonly phases: readonly LoadPhase[] }>;
+) => Promise<LoadedEngine>;
 
 /**
  * The child's side of the engine process: takes commands from the parent, `load` first, and sends it events, one
@@ -35,9 +42,10 @@ export function serveEngine(loadModel: LoadModel): void {
   process.on("disconnect", () => process.exit(0));
   let engine: Engine | undefined;
   const start = async (options: LoadOptions): Promise<void> => {
-    const runner = await load(loadModel, options);
+    const { runner, constraints } = await load(loadModel, options);
     engine = new Engine({
       runner,
+      ...(constraints === undefined ? {} : { constraints }),
       ...limitsOf(runner.model, options),
       clock: monotonicMicros,
       emit: (events) => void send(events),
@@ -54,19 +62,20 @@ export function serveEngine(loadModel: LoadModel): void {
 }
 
 /** Loads the model and reports how that went; a failure ends the process. */
-async function load(loadModel: LoadModel, options: LoadOptions): Promise<ModelRunner> {
+async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedEngine> {
   const start = monotonicMicros();
   const recorder = new PhaseRecorder();
   try {
-    const { runner, phases } = await loadModel(options, monotonicMicros, (phase) => {
+    const loaded = await loadModel(options, monotonicMicros, (phase) => {
       recorder.begin(phase, monotonicMicros());
       void send([{ type: "loading", phase }]);
     });
+    const { runner, phases } = loaded;
     const { device } = runner;
     const { kvTokens = Number.POSITIVE_INFINITY } = limitsOf(runner.model, options);
     const model = { ...runner.model, contextLength: Math.min(runner.model.contextLength, kvTokens) };
     void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
-    return runner;
+    return loaded;
   } catch (thrown) {
     const end = monotonicMicros();
     const error = VitrineError.from(thrown, "model_invalid").toWire();

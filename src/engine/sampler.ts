@@ -1,6 +1,7 @@
 import { VitrineError } from "../errors.js";
 import type { PositionLogprobs, SamplingParams } from "../protocol.js";
 import { brokenLogits } from "./broken-logits.js";
+import type { TokenConstraint } from "./constraint.js";
 import { positionLogprobs } from "./logprobs.js";
 import type { Random } from "./random.js";
 import { kthLargest, massThreshold } from "./select.js";
@@ -15,10 +16,12 @@ export interface SamplingState {
   readonly counts: TokenCounts | undefined;
   /** Ids that may not be chosen now: what ends the sequence, while it has fewer than `minTokens` tokens. */
   readonly suppressed?: readonly number[] | undefined;
+  /** Rules out what a grammar does not allow next. */
+  readonly constraint?: Pick<TokenConstraint, "mask"> | undefined;
 }
 
 /**
- * Logits to a token id. The order is logit_bias, min_tokens, penalties, temperature, top_k, top_p, min_p, typical_p,
+ * Logits to a token id. The order is logit_bias, min_tokens, grammar, penalties, temperature, top_k, top_p, min_p, typical_p,
  * then one draw, as Hugging Face transformers' logits processors and warpers do it; each cut sees the distribution
  * renormalised over what the cut before it left.
  *
@@ -80,6 +83,7 @@ export class Sampler {
     }
     const { params, random } = state;
     adjust(logits, params.logitBias, state.suppressed);
+    state.constraint?.mask(logits);
     state.counts?.penalize(logits, params);
     const likeliest = argMax(logits);
     if (params.temperature === 0) return likeliest;

@@ -1,5 +1,6 @@
 import type { VitrineError, WireError } from "../errors.js";
 import type { CancelCause, EngineRequest, Micros, Outcome, PositionLogprobs, RequestId } from "../protocol.js";
+import type { CompiledConstraint } from "./constraint.js";
 import type { StepTiming } from "./forward-timings.js";
 import { decodeRow, makePlan, type Plan, prefillRow } from "./plan.js";
 import { commonPrefix } from "./prefix.js";
@@ -79,9 +80,10 @@ export class Scheduler {
     return this.#planner.decodeMs(this.#pool.running.load);
   }
 
-  submit(request: EngineRequest): void {
+  /** @param compiled what the request's grammar became */
+  submit(request: EngineRequest, compiled?: CompiledConstraint): void {
     this.#assertClosed();
-    this.#pool.arrive(request);
+    this.#pool.arrive(request, compiled);
   }
 
   /** Ends the request as finished with reason `stop`; unknown ids are ignored. */

@@ -1,5 +1,6 @@
 import { VitrineError } from "../errors.js";
 import type { EngineRequest, Micros, Outcome, PositionLogprobs, RequestEvent, RequestId } from "../protocol.js";
+import type { CompiledConstraint } from "./constraint.js";
 import type { KvCache } from "./kv-cache.js";
 import { RequestQueue } from "./request-queue.js";
 import { RunningSet } from "./running-set.js";
@@ -56,10 +57,10 @@ export class SequencePool {
   }
 
   /** A request joins the queue, or fails at once. */
-  arrive(request: EngineRequest): void {
+  arrive(request: EngineRequest, compiled?: CompiledConstraint): void {
     const refusal = this.#refusal(request);
     if (refusal === undefined) {
-      const sequence = new Sequence(request, this.#arrivals++, this.waiting.size);
+      const sequence = new Sequence(request, this.#arrivals++, this.waiting.size, compiled);
       this.#live.set(request.id, sequence);
       this.waiting.push(sequence);
     } else {
@@ -77,7 +78,8 @@ export class SequencePool {
     if (admission === undefined) return false;
     const { slot, reused: reusedTokens, evicted: evictedTokens } = admission;
     const end = clock();
-    const { waitingSince, depth, id } = sequence;
+    const { request, waitingSince, depth, id } = sequence;
+    const compiled = sequence.takeCompiled();
     this.waiting.delete(sequence);
     this.running.add(sequence);
     sequence.admit(slot, reusedTokens, end);
@@ -85,6 +87,7 @@ export class SequencePool {
     this.#options.emit({
       type: "admitted",
       id,
+      ...(compiled === undefined ? {} : { grammar: { start: request.submittedAt, end: compiled.at } }),
       queue: { start: waitingSince, end: start, depth },
       allocation: { start, end, tokens, bytes, reusedTokens, evictedTokens, poolUtilization: cache.utilization },
     });
@@ -132,8 +135,9 @@ export class SequencePool {
     } else {
       sequence.accept(choice.token);
       this.#options.emit({ type: "token", id, ...choice, at });
+      if (sequence.constraint?.complete) this.end(sequence, { kind: "finished", reason: "stop" }, at);
       // The context's end is an end by length too: no request may ask for more than fits (see #refusal).
-      if (sequence.generated >= request.maxTokens) this.end(sequence, { kind: "finished", reason: "length" }, at);
+      else if (sequence.generated >= request.maxTokens) this.end(sequence, { kind: "finished", reason: "length" }, at);
     }
   }
 

@@ -1,4 +1,5 @@
 import type { EngineRequest, ForwardStats, Micros, RequestId, SamplingParams } from "../protocol.js";
+import type { CompiledConstraint, TokenConstraint } from "./constraint.js";
 import { ForwardTimings, type StepTiming } from "./forward-timings.js";
 import type { CacheHolder } from "./kv-cache.js";
 import { Random } from "./random.js";
@@ -27,19 +28,26 @@ export class Sequence implements SamplingState, CacheHolder {
   readonly tokens: TokenList;
   readonly random: Random;
   readonly counts: TokenCounts | undefined;
+  /** What its output may still be. */
+  readonly constraint: TokenConstraint | undefined;
+  #compiled: CompiledConstraint | undefined;
   #forward: ForwardTimings;
 
   /**
    * @param arrival its place in the order of arrivals
    * @param depth requests that were waiting ahead when this one arrived
+   * @param compiled what its grammar became
    */
   constructor(
     readonly request: EngineRequest,
     readonly arrival: number,
     public depth: number,
+    compiled?: CompiledConstraint,
   ) {
     this.tokens = new TokenList(request.prompt);
-    this.waitingSince = request.submittedAt;
+    this.constraint = compiled?.constraint;
+    this.#compiled = compiled;
+    this.waitingSince = compiled?.at ?? request.submittedAt;
     this.random = Random.seeded(request.sampling.seed);
     this.counts = TokenCounts.for(request.sampling, request.prompt);
     this.#forward = new ForwardTimings("prefill", request.recordSteps);
@@ -123,6 +131,14 @@ export class Sequence implements SamplingState, CacheHolder {
   accept(token: number): void {
     this.tokens.push(token);
     this.counts?.add(token);
+    this.constraint?.accept(token);
+  }
+
+  /** When its grammar was compiled; told once. */
+  takeCompiled(): CompiledConstraint | undefined {
+    const compiled = this.#compiled;
+    this.#compiled = undefined;
+    return compiled;
   }
 
   #begin(phase: ForwardStats["phase"], at: Micros): void {

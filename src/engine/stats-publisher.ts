@@ -3,7 +3,7 @@ import type { StepTiming } from "./forward-timings.js";
 import type { KvCache } from "./kv-cache.js";
 import type { Scheduler } from "./scheduler.js";
 
-/** Four times a second is enough for a gauge. */
+/** Four times a second is enough for a gauge of a busy engine. */
 const INTERVAL: Micros = 250_000;
 
 interface StatsSources {
@@ -12,7 +12,10 @@ interface StatsSources {
   readonly clock: () => Micros;
 }
 
-/** Keeps the engine's gauges, and hands them out only when they changed and not too often. */
+/**
+ * Keeps the engine's gauges, and hands them out only when they changed and not too often. That nothing is left to do is
+ * told at once, so that whoever has the last answer does not read that it is still running.
+ */
 export class StatsPublisher {
   readonly #sources: StatsSources;
   readonly #startedAt: Micros;
@@ -34,19 +37,15 @@ export class StatsPublisher {
   /** The gauges, if they are due. */
   take(): EngineStats | undefined {
     const now = this.#sources.clock();
-    if (this.#wait(now) > 0 || !this.#changed()) return undefined;
+    if (!this.#changed() || !this.#due(now)) return undefined;
     this.#lastAt = now;
     this.#last = this.#read(now);
     return this.#last;
   }
 
-  /** Milliseconds until changed gauges may be sent; undefined when nothing changed. */
-  dueInMs(): number | undefined {
-    return this.#changed() ? Math.ceil(this.#wait(this.#sources.clock()) / 1e3) : undefined;
-  }
-
-  #wait(now: Micros): Micros {
-    return this.#last === undefined ? 0 : Math.max(0, this.#lastAt + INTERVAL - now);
+  #due(now: Micros): boolean {
+    const { waiting, running } = this.#sources.scheduler;
+    return this.#last === undefined || waiting + running === 0 || now >= this.#lastAt + INTERVAL;
   }
 
   /** Idle time alone is no change: it would have to be sent for ever. */

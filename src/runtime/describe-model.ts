@@ -1,4 +1,5 @@
 import type { ModelDescription } from "../protocol.js";
+import { contradictions } from "./contradictions.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphSignature } from "./graph-signature.js";
 import type { ModelDirectory } from "./model-directory.js";
@@ -9,6 +10,7 @@ export function describeModel(
   graph: PreparedGraph,
   signature: GraphSignature,
 ): ModelDescription {
+  const warnings = contradictions(directory.config, signature);
   const elementBytes = signature.cacheType === "float16" ? 2 : 4;
   const elementsPerToken = signature.cache.reduce((sum, { heads, headDim }) => sum + heads * headDim, 0);
   return {
@@ -22,5 +24,6 @@ export function describeModel(
     kvBytesPerToken: elementsPerToken * elementBytes,
     weightBytes: graph.weightBytes,
     rewrites: graph.notes,
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
 }

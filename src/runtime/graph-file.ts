@@ -1,8 +1,8 @@
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, Dtype } from "../protocol.js";
-import { LFS_MARK, lfsPointer } from "./json-file.js";
+import { LFS_MARK, lfsPointer, readable } from "./json-file.js";
 
 /** One ONNX graph on disk. */
 export interface GraphFile {
@@ -51,7 +51,7 @@ export function findGraphFile(directory: string, dtype: Dtype | "auto", provider
     const path = fileNames(candidate)
       .map((name) => locate(directory, name))
       .find((found) => found !== undefined);
-    if (path !== undefined) return { path, dtype: candidate, weightBytes: checkedSize(path) };
+    if (path !== undefined) return { path, dtype: candidate, weightBytes: readable(path, () => checkedSize(path)) };
   }
   throw nothingFound(directory, dtype);
 }
@@ -73,7 +73,12 @@ function nothingFound(directory: string, dtype: Dtype | "auto"): VitrineError {
     );
   }
   const known = (Object.keys(ENDINGS) as Dtype[]).filter((name) => fileNames(name).some((f) => graphs.includes(f)));
-  const there = known.length > 0 ? `It has: ${known.join(", ")}.` : "It has no graph in onnx/ that vitrine knows.";
+  const there =
+    known.length > 0
+      ? `It has: ${known.join(", ")}.`
+      : graphs.length > 0
+        ? `Its graphs have other names (${graphs.slice(0, 5).join(", ")}): rename one to onnx/model.onnx.`
+        : "Download one into its folder onnx/, or export the model with Optimum.";
   const wanted =
     dtype === "auto" ? "no model*.onnx" : `no ${ENDINGS[dtype].map((ending) => `model${ending}.onnx`).join(" or ")}`;
   return new VitrineError("model_missing", `${directory} has ${wanted}. ${there}`, { param: "dtype" });
@@ -87,6 +92,7 @@ function checkedSize(path: string): number {
 }
 
 function checkedFileSize(path: string): number {
+  accessSync(path, constants.R_OK);
   const { size } = statSync(path);
   if (size === 0) throw new VitrineError("model_invalid", `${path} is empty; download it again.`);
   if (size < 1024 && readStart(path, LFS_MARK.length) === LFS_MARK) throw lfsPointer(path);
@@ -104,5 +110,5 @@ function readStart(path: string, length: number): string {
 }
 
 function listFiles(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : [];
+  return existsSync(folder) ? readable(folder, () => readdirSync(folder)) : [];
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { VitrineError } from "../errors.js";
+import { describeIssue } from "./json-issue.js";
 
 /** The text of a file, or undefined where there is none. Throws `model_invalid` when it cannot be read. */
 export function readOptionalText(path: string): string | undefined {
@@ -8,7 +9,7 @@ export function readOptionalText(path: string): string | undefined {
     return readFileSync(path, "utf8");
   } catch (cause) {
     if (isMissing(cause)) return undefined;
-    throw new VitrineError("model_invalid", `${path} cannot be read: ${reasonOf(cause)}`, { cause });
+    throw unreadable(path, cause);
   }
 }
 
@@ -38,12 +39,16 @@ function parseJson<Schema extends z.ZodType>(path: string, text: string, schema:
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const where = issue?.path.length ? issue.path.join(".") : "the top level";
-  throw new VitrineError(
-    "model_invalid",
-    `${path} is not what a model directory holds (at ${where}: ${issue?.message ?? "invalid"}). Download it again.`,
-  );
+  throw new VitrineError("model_invalid", `${mistakeIn(path, result.error, json)} Correct it, or download it again.`);
+}
+
+function mistakeIn(path: string, error: z.ZodError, json: unknown): string {
+  const [issue] = error.issues;
+  if (issue === undefined) return `${path} is not what a model directory holds.`;
+  const { field, wanted, found } = describeIssue(issue, json);
+  return field === ""
+    ? `${path} must hold ${wanted}, but it is ${found}.`
+    : `${path}: ${field} must be ${wanted}, but it is ${found}.`;
 }
 
 /** How a Git LFS pointer begins (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md). */
@@ -59,6 +64,24 @@ export function lfsPointer(path: string): VitrineError {
 export function isMissing(thrown: unknown): boolean {
   const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
   return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** `read`, or `model_invalid` that names what the system would not give: its own words do not say what to do. */
+export function readable<Result>(path: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof VitrineError) throw cause;
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: string, cause: unknown): VitrineError {
+  const denied = (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
+  const why = denied
+    ? "this user may not; give it the right (chmod +r, and +x of the folders above)."
+    : reasonOf(cause);
+  return new VitrineError("model_invalid", `${path} cannot be read: ${why}`, { cause });
 }
 
 export function reasonOf(thrown: unknown): string {

@@ -19,6 +19,9 @@ const textConfig = z.looseObject({
   num_attention_heads: count.nullish(),
   n_head: count.nullish(),
   num_key_value_heads: count.nullish(),
+  multi_query: z.boolean().nullish(),
+  num_hidden_layers: count.nullish(),
+  n_layer: count.nullish(),
   head_dim: count.nullish(),
   eos_token_id: tokenIds,
 });
@@ -39,6 +42,7 @@ export interface ModelConfig {
   /** Most positions of one sequence. */
   readonly contextLength: number;
   readonly vocabSize: number | undefined;
+  readonly layers: number | undefined;
   readonly kvHeads: number | undefined;
   readonly headDim: number | undefined;
   /** Ids that end a sequence, from both files, without repeats. */
@@ -71,7 +75,8 @@ export function readModelConfig(directory: string): ModelConfig {
     architecture,
     contextLength,
     vocabSize: text.vocab_size ?? undefined,
-    kvHeads: text.num_key_value_heads ?? heads,
+    layers: text.num_hidden_layers ?? text.n_layer ?? undefined,
+    kvHeads: text.num_key_value_heads ?? (text.multi_query ? 1 : heads),
     headDim: text.head_dim ?? (width !== undefined && heads !== undefined ? Math.floor(width / heads) : undefined),
     eosTokenIds: [...new Set([...readGenerationEos(directory), ...asList(text.eos_token_id)])],
   };

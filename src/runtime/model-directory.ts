@@ -38,7 +38,7 @@ export function resolveModelDirectory(dirOrName: string, modelsRoot = join(packa
   if (shipped.includes(dirOrName)) return join(modelsRoot, dirOrName);
   throw new VitrineError(
     "model_missing",
-    `No model "${dirOrName}": ${resolve(dirOrName)} does not exist, and the shipped models are: ${shipped.join(", ") || "none"}.`,
+    `There is no directory ${resolve(dirOrName)}, and no shipped model of that name (there are: ${shipped.join(", ") || "none"}).`,
     { param: "model" },
   );
 }

@@ -82,9 +82,13 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   try {
     hub = new HubTokenizer(file, config);
   } catch (cause) {
-    throw new VitrineError("model_invalid", `${path} is not a tokenizer that can be loaded: ${reasonOf(cause)}`, {
-      cause,
-    });
+    // Where the library did not expect what it found, its words are about its own code.
+    const why = cause instanceof TypeError ? "its model is incomplete" : reasonOf(cause);
+    throw new VitrineError(
+      "model_invalid",
+      `${path} is not a tokenizer that can be loaded (${why}). Download it again, or make it with a current transformers.`,
+      { cause },
+    );
   }
   return new ModelTokenizer(hub, config, modelEos, leastTokensOf(file), pieceBytesOf(file));
 }

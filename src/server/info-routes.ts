@@ -48,8 +48,15 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
       throw new VitrineError("not_found", "No traces are kept here: start with --trace-store on, or ask your Zipkin.");
     }
     const { status, body } = await store.get(request.url.slice("/zipkin/api/v2".length));
+    if (status >= 400) request.exchange.error = readApiError(status);
     return reply.status(status).type("application/json; charset=utf-8").send(body);
   });
+}
+
+/** For metrics and the log. The answer is in Zipkin's own words, which repeat what was asked for. */
+function readApiError(status: number): VitrineError {
+  const code = status === 400 ? "invalid_request" : status === 404 ? "not_found" : "internal";
+  return new VitrineError(code, `The trace store answered ${status}.`);
 }
 
 function healthOf(context: ServerContext): object {
@@ -84,10 +91,11 @@ const countersOf = ({ sendsOk, sendsFailed, ...spans }: ExportCounters): object 
   sends_failed: sendsFailed,
 });
 
-const modelOf = ({ dtype, contextLength, rewrites }: ModelDescription): object => ({
+const modelOf = ({ dtype, contextLength, rewrites, warnings }: ModelDescription): object => ({
   dtype,
   context_length: contextLength,
   ...(rewrites === undefined ? {} : { rewrites }),
+  ...(warnings === undefined ? {} : { warnings }),
 });
 
 function pathAfter(url: string, prefix: string): string | undefined {

@@ -66,6 +66,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
     this.#engineMetrics(engine);
     this.#exportMetrics(tracing);
+    this.#headerMetrics(tracing);
   }
 
   get contentType(): string {
@@ -156,6 +157,20 @@ export class Metrics {
         this.reset();
         const dropped: Readonly<Record<string, number>> = tracing.counters().dropped;
         for (const [cause, count] of Object.entries(dropped)) this.inc({ cause }, count);
+      },
+    });
+  }
+
+  #headerMetrics(tracing: Tracing): void {
+    const registers = [this.#registry];
+    new Counter({
+      name: "vitrine_trace_headers_refused_total",
+      help: "Requests whose caller sent trace ids that are none, by header and what was wrong",
+      labelNames: ["header", "reason"] as const,
+      registers,
+      collect() {
+        this.reset();
+        for (const { header, reason, count } of tracing.refusedHeaders()) this.inc({ header, reason }, count);
       },
     });
   }

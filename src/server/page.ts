@@ -23,15 +23,19 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 code, td.name, summary { font-family: ui-monospace, monospace; font-size: .9em }
 td { padding: 0 1rem .1rem 0; vertical-align: top }
 table.trace { width: 100%; border-collapse: collapse; margin: .3rem 0 1rem; table-layout: fixed }
-td.name { width: 20rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
-td.time { width: 6rem; text-align: right; padding: 0; font-variant-numeric: tabular-nums }
+td.name { width: min(20rem, 45%); white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+td.time { width: 5rem; text-align: right; padding: 0; font-variant-numeric: tabular-nums }
 .bar { height: .8rem; margin-top: .35rem; min-width: 2px; background: #3b82c4; border-radius: 2px }
 .error .bar { background: #c4423b }
+.error td.name { font-weight: bold }
+summary { overflow-wrap: anywhere }
+summary:focus-visible { outline: 2px solid #3b82c4 }
 summary { cursor: pointer }`;
 
 /** Runs in the browser. All text from traces goes in as text nodes and attributes, never as markup. */
 const SCRIPT = `
 "use strict";
+let shown;
 const list = document.getElementById("traces");
 const make = (tag, className, text) => {
   const node = document.createElement(tag);
@@ -39,6 +43,7 @@ const make = (tag, className, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
+const failure = ({ tags = {} }) => tags.error === undefined ? "" : "  failed: " + (tags["error.type"] || "error");
 const ms = (micros) => (micros / 1000).toFixed(micros < 10000 ? 2 : 0) + " ms";
 const ordered = (spans, parents, depth) => spans
   .filter((span) => parents(span))
@@ -58,7 +63,7 @@ function waterfall(spans) {
     bar.style.marginLeft = 100 * (span.timestamp - start) / total + "%";
     bar.style.width = 100 * (span.duration || 1) / total + "%";
     cell.append(bar);
-    row.append(make("td", "name", "\\u00a0".repeat(2 * depth) + span.name), cell, make("td", "time", ms(span.duration || 0)));
+    row.append(make("td", "name", "\\u00a0".repeat(2 * depth) + span.name + failure(span)), cell, make("td", "time", ms(span.duration || 0)));
     table.append(row);
   }
   return [rows[0][0], total, table];
@@ -69,19 +74,28 @@ function show(spans, open) {
   details.id = root.traceId;
   details.open = open;
   const time = new Date(root.timestamp / 1000).toLocaleTimeString();
-  details.append(make("summary", "", time + "  " + root.name + "  " + ms(total) + "  " + root.traceId), table);
+  details.append(make("summary", "", time + "  " + root.name + "  " + ms(total) + failure(root) + "  " + root.traceId), table);
   return details;
 }
 async function refresh() {
   const response = await fetch("zipkin/api/v2/traces?limit=10");
-  const traces = await response.json();
+  const text = await response.text();
+  // What has not changed is left alone, with whatever is selected or focused in it.
+  if (text === shown) return;
+  const traces = JSON.parse(text);
+  const focused = document.activeElement.closest("details");
   const open = new Set([...list.querySelectorAll("details[open]")].map((details) => details.id));
   const first = list.querySelector("details") === null;
   traces.sort((a, b) => b[0].timestamp - a[0].timestamp);
   list.replaceChildren(...traces.map((spans, i) => show(spans, open.has(spans[0].traceId) || (first && i === 0))));
+  if (focused) document.getElementById(focused.id)?.querySelector("summary").focus();
+  shown = text;
   if (traces.length === 0) list.textContent = "None yet: send a request.";
 }
-const tick = () => document.hidden || refresh().catch(() => { list.textContent = "The server does not answer."; });
+const tick = () => document.hidden || refresh().catch(() => {
+  shown = undefined;
+  list.textContent = "The server does not answer.";
+});
 tick();
 setInterval(tick, 3000);
 `;
@@ -101,7 +115,8 @@ export const PAGE_POLICY = [
 /** The page at `/`: what this service is, where to send what, and the newest traces as waterfalls. */
 export function renderPage({ modelId, version, traces }: PageFacts): string {
   const endpoints = ENDPOINTS.map(
-    ([method, path, what]) => `<tr><td><code>${method}</code></td><td><code>${path}</code></td><td>${what}</td></tr>`,
+    ([method, path, what]) =>
+      `<tr><td><code>${method}</code></td><td>${method === "GET" ? `<a href="${path}">` : ""}<code>${path}</code>${method === "GET" ? "</a>" : ""}</td><td>${what}</td></tr>`,
   ).join("\n");
   const newest = traces
     ? `<div id="traces"></div>\n<script>${SCRIPT}</script>`

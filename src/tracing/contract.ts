@@ -9,6 +9,7 @@ import type {
   RequestId,
   SamplingParams,
 } from "../protocol.js";
+import type { RefusalCount } from "./context/refused-headers.js";
 
 /** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
@@ -22,8 +23,8 @@ export interface TracingOptions {
   readonly sampleRate: number;
   /** Keep the last traces in memory and answer Zipkin's read API from them. */
   readonly storeTraces: boolean;
-  /** Where this service listens, for `localEndpoint`. */
-  readonly localEndpoint: { readonly ipv4?: string; readonly port?: number };
+  /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
+  readonly localEndpoint: { readonly ipv4?: string };
   /** CUDA index of the device to sample for `ai.gpu.*`; 0 when absent. */
   readonly gpuDeviceId?: number;
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
@@ -38,6 +39,10 @@ export interface Tracing {
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   counters(): ExportCounters;
+  /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
+  refusedHeaders(): readonly RefusalCount[];
+  /** The service listens on `port`, which the spans sent from now on say. */
+  listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */
   shutdown(timeoutMs: number): Promise<void>;
 }

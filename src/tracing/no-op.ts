@@ -9,5 +9,7 @@ export const NO_TRACING: Tracing = {
   recordLoad: () => {},
   store: undefined,
   counters: () => ({ ended: 0, delivered: 0, queued: 0, dropped: {}, sendsOk: 0, sendsFailed: 0 }),
+  refusedHeaders: () => [],
+  listening: () => {},
   shutdown: async () => {},
 };

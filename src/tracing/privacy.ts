@@ -17,6 +17,7 @@ const byType = {
     "network.peer.address",
     "peer.service",
     "error",
+    "error.type",
     "sampling.reason",
     "user_id_hash",
     // Ours.

@@ -36,7 +36,8 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   if (options.zipkinEndpoint === undefined && !options.storeTraces) return NO_TRACING;
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
   const counters = new ThreadCounters();
-  const exporter = new Exporter(threadData(options, internals, ring, counters.memory), counters, options.log);
+  const data = threadData(options, internals, ring, counters.memory);
+  const exporter = new Exporter(data, counters, options.log);
   const processor = new RingSpanProcessor(ring);
   const provider = new BasicTracerProvider({
     sampler: new TraceIdSampler(options.sampleRate),
@@ -49,6 +50,8 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     recordLoad: (load) => requests.load(load),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, counters),
+    refusedHeaders: () => requests.refused.counts,
+    listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
   };
 }
@@ -62,6 +65,7 @@ function threadData(
   return {
     ring,
     counters,
+    port: new SharedArrayBuffer(4),
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: options.zipkinEndpoint }),
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),

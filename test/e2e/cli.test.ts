@@ -1,10 +1,11 @@
 /** The command as a user types it. */
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runVitrine } from "../support/vitrine-process.js";
+import { PACKAGE_ROOT, runVitrine } from "../support/vitrine-process.js";
 
+const TINY = join(PACKAGE_ROOT, "models/tiny");
 const GENERATE = ["generate", "Once upon a time", "--max-tokens", "20", "--temperature", "0"];
 
 describe("vitrine command", function () {
@@ -55,6 +56,55 @@ describe("vitrine command", function () {
     assert.equal(serve.code, 0);
     const flags = ["model", "host", "port", "device", "dtype", "zipkin-endpoint", "propagation", "sample-rate"];
     for (const flag of flags) assert.ok(serve.stdout.includes(`--${flag} `), `no --${flag} in\n${serve.stdout}`);
+  });
+
+  it("takes a prompt without quotes", async () => {
+    const { code, stdout, stderr } = await runVitrine(["generate", "Once", "upon", "a", "time", ...GENERATE.slice(2)]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^Once upon a time/);
+  });
+
+  it("names the mistake in a model directory, and nothing that only follows from it", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "vitrine-model-"));
+    try {
+      const config = JSON.parse(await readFile(join(TINY, "config.json"), "utf8")) as object;
+      await writeFile(join(directory, "config.json"), JSON.stringify({ ...config, vocab_size: "many" }));
+      const wrongField = await runVitrine(["serve", "--port", "0", "--model", directory]);
+      assert.equal(wrongField.code, 1);
+      assert.match(wrongField.stderr, /^vitrine: \S+config\.json: vocab_size must be a number, but it is text\./);
+      await writeFile(join(directory, "config.json"), JSON.stringify(config));
+      const noTokenizer = await runVitrine(["serve", "--port", "0", "--model", directory]);
+      assert.equal(noTokenizer.code, 1);
+      assert.match(noTokenizer.stderr, /tokenizer\.json does not exist/);
+      assert.ok(!noTokenizer.stderr.includes("failed to start"), noTokenizer.stderr);
+      const aFile = await runVitrine(["serve", "--port", "0", "--model", join(directory, "config.json")]);
+      assert.match(aFile.stderr, /config\.json is a file; give the model's directory/);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("warns of a config.json that contradicts the graph, with both numbers", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "vitrine-model-"));
+    try {
+      await cp(TINY, directory, { recursive: true });
+      const config = JSON.parse(await readFile(join(TINY, "config.json"), "utf8")) as { num_hidden_layers: number };
+      const layers = config.num_hidden_layers;
+      await writeFile(join(directory, "config.json"), JSON.stringify({ ...config, num_hidden_layers: layers + 16 }));
+      const { code, stderr } = await runVitrine(["generate", "Once", "--max-tokens", "2", "--model", directory], {
+        LOG_LEVEL: "warn",
+      });
+      assert.equal(code, 0, stderr);
+      assert.ok(stderr.includes(`num_hidden_layers ${layers + 16}, the graph has ${layers}`), stderr);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("starts where nothing can be remembered", async () => {
+    // mkdir below it answers ENOENT, again and again.
+    const { code, stderr } = await runVitrine([...GENERATE, "--runtime", "native"], { TMPDIR: "/proc" });
+    assert.equal(code, 0, stderr);
   });
 
   const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [

@@ -48,6 +48,7 @@ describe("a request's trace in a real Zipkin", function () {
       assert.equal(server.parentId, caller.spanId);
       assert.equal(server.name, "post /v1/chat/completions");
       assert.equal(server.localEndpoint?.serviceName, "vitrine");
+      assert.equal(server.localEndpoint?.port, Number(new URL(service.vitrine.url).port));
       assert.equal(server.tags?.["http.method"], "POST");
       assert.equal(server.tags?.["http.path"], "/v1/chat/completions");
       assert.equal(server.tags?.["http.status_code"], "200");
@@ -112,7 +113,6 @@ describe("a request's trace in a real Zipkin", function () {
   });
 
   it("has durations that add up, in requests of 300 tokens", async () => {
-    const covered: { server: number; generate: number; trace: string }[] = [];
     const traceIds: string[] = [];
     for (let i = 0; i < 3; i++) traceIds.push((await service.stream(300)).traceId);
     for (const traceId of traceIds) {
@@ -122,17 +122,9 @@ describe("a request's trace in a real Zipkin", function () {
       assert.equal(generate.tags?.["ai.response.length"], "300");
       // The first token comes from prefill, and the last one is never fed.
       assert.equal(trace.named("inference.forward", { "ai.phase": "decode" }).tags?.["ai.steps"], "299");
-      covered.push({
-        server: coverage(server, trace.childrenOf(server)),
-        generate: coverage(generate, trace.childrenOf(generate)),
-        trace: String(trace),
-      });
+      const shares = [server, generate].map((span) => coverage(span, trace.childrenOf(span)));
+      assert.ok(Math.min(...shares) >= 0.99, `covered ${shares.join(" and ")}:\n${trace}`);
     }
-    // A busy machine may take a process off its core between two spans, but hardly three times.
-    assert.ok(
-      covered.some(({ server, generate }) => server >= 0.99 && generate >= 0.99),
-      `gaps in each trace:\n${covered.map(({ trace }) => trace).join("\n\n")}`,
-    );
   });
 
   describe("trace context", () => {

@@ -218,6 +218,19 @@ describe("the engine process without its client", () => {
     });
   }
 
+  it("takes a child that is stuck in a native call with it when it exits", async () => {
+    const parent = fork(PARENT, ["stuck"], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+    assert.ok(parent.stdout !== null);
+    let pid = 0;
+    for await (const line of createInterface(parent.stdout)) {
+      pid = pidIn(line);
+      if (pid > 0) break;
+    }
+    parent.send("exit");
+    await once(parent, "exit");
+    await gone(pid);
+  });
+
   it("answers what comes before the model is loaded, and ends when told to", async () => {
     const child = fork(FIXTURE, { serialization: "advanced", silent: true });
     child.send({ type: "submit", request: engineRequest({ id: "early" }) });

@@ -232,6 +232,11 @@ describe("server: metrics", () => {
     await (await harness.chat({ temperature: 5 })).text();
     await fetch(`${harness.url}/random-1`);
     await fetch(`${harness.url}/random-2`);
+    for (const status of [200, 400, 404, 503]) {
+      harness.tracing.store = { get: async () => ({ status, body: "[]" }) };
+      await fetch(`${harness.url}/zipkin/api/v2/traces?limit=zebra`);
+    }
+    harness.tracing.refusals = [{ header: "b3", reason: "upper_case", count: 4 }];
     for (const trace of harness.tracing.traces) await trace.finished;
     harness.engine.loaded({
       load: { start: 0, end: 1, phases: [] },
@@ -245,6 +250,11 @@ describe("server: metrics", () => {
       'vitrine_requests_total{route="/v1/completions",status="200",outcome="ok"} 1',
       'vitrine_requests_total{route="/v1/chat/completions",status="400",outcome="invalid_request"} 1',
       'vitrine_requests_total{route="none",status="404",outcome="not_found"} 2',
+      'vitrine_requests_total{route="/zipkin/api/v2/*",status="200",outcome="ok"} 1',
+      'vitrine_requests_total{route="/zipkin/api/v2/*",status="400",outcome="invalid_request"} 1',
+      'vitrine_requests_total{route="/zipkin/api/v2/*",status="404",outcome="not_found"} 1',
+      'vitrine_requests_total{route="/zipkin/api/v2/*",status="503",outcome="internal"} 1',
+      'vitrine_trace_headers_refused_total{header="b3",reason="upper_case"} 4',
       'vitrine_tokens_total{kind="prompt"} 2',
       'vitrine_tokens_total{kind="completion"} 3',
       "vitrine_time_to_first_token_seconds_count 1",
@@ -264,6 +274,7 @@ describe("server: metrics", () => {
     ]) {
       assert.ok(text.split("\n").includes(line), line);
     }
+    assert.ok(!JSON.stringify([text, harness.log]).includes("zebra"));
     assert.match(text, /^process_cpu_seconds_total /m);
     await harness.stop();
   });

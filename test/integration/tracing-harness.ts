@@ -23,7 +23,7 @@ export class TracingHarness {
         propagation: "b3multi",
         sampleRate: 1,
         storeTraces: true,
-        localEndpoint: { ipv4: "127.0.0.1", port: 8080 },
+        localEndpoint: { ipv4: "127.0.0.1" },
         log: (_level, message) => void this.logs.push(message),
       },
       { deliveryLimits: QUICK, drainMs: 5, gpuModule: NO_GPU, ...internals },

@@ -47,6 +47,7 @@ describe("the export thread", function () {
     const crash = "setTimeout(() => { throw new Error('crashed on purpose') }, 300)";
     const gpuModule = `data:text/javascript,export async function openGpuSampler() { if (process.env.VITRINE_TEST_CRASH) ${crash} }`;
     const tracing = harness.start(zipkin.endpoint, { gpuModule, deliveryLimits: { ...QUICK, batchMs: 600_000 } });
+    tracing.listening(8081);
     request(tracing);
     const answers = await Promise.all([tracing.store?.get("/services")]);
     assert.equal(answers[0]?.status, 200);
@@ -59,6 +60,8 @@ describe("the export thread", function () {
     while ((await tracing.store?.get("/services"))?.status !== 200) await sleep(5);
     await tracing.shutdown(10_000);
     assert.equal(tracing.counters().delivered, 2);
+    const ports = zipkin.received.flatMap(({ spans }) => spans.map(({ localEndpoint }) => localEndpoint.port));
+    assert.deepEqual(ports, [8081, 8081], "the new thread knows where the service listens");
     assertBalanced(tracing);
   });
 

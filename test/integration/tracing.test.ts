@@ -13,6 +13,7 @@ describe("sending spans to a collector", function () {
   it("delivers valid Zipkin v2 and asks not to be traced itself", async () => {
     const zipkin = await harness.collector(202);
     const tracing = harness.start(zipkin.endpoint);
+    tracing.listening(8080);
     request(tracing, { b3: `${CALLER.traceId}-${CALLER.spanId}-1` });
     await until(() => tracing.counters().delivered === 2);
     await until(() => zipkin.received.length === 1);

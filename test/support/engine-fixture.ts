@@ -18,6 +18,10 @@ serveEngine(async (options, clock, onPhase) => {
         throw new Error("a bug");
       });
       return new Promise(() => {});
+    case "stuck":
+      // As within a native call: no event of the process is heard.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      break;
     case "hanging":
       return new Promise(() => {});
   }

@@ -7,6 +7,7 @@ const client = createEngineClient({
   load: { modelDir: process.argv[2] ?? "", dtype: "auto", device: "cpu", threads: 1, maxSequences: 1 },
   onLog: (line) => process.stdout.write(`${line}\n`),
 });
+process.on("message", () => process.exit(0));
 client.onState(({ kind }) => {
   if (kind !== "ready") return;
   const endless = { id: "endless", prompt: Int32Array.of(1), maxTokens: 90_000, stopTokenIds: [], sampling: GREEDY };

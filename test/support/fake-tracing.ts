@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { RefusalCount } from "../../src/tracing/context/refused-headers.js";
 import type {
   ExportCounters,
   GenerateAttributes,
@@ -94,6 +95,9 @@ export class FakeTracing implements Tracing {
     sendsFailed: 1,
   };
 
+  refusals: readonly RefusalCount[] = [];
+  port: number | undefined;
+
   startRequest(request: IncomingRequest): FakeTrace {
     const trace = new FakeTrace(request, this.traces.length + 1);
     this.traces.push(trace);
@@ -106,6 +110,14 @@ export class FakeTracing implements Tracing {
 
   counters(): ExportCounters {
     return this.counts;
+  }
+
+  refusedHeaders(): readonly RefusalCount[] {
+    return this.refusals;
+  }
+
+  listening(port: number): void {
+    this.port = port;
   }
 
   async shutdown(): Promise<void> {}

@@ -15,6 +15,8 @@ export interface Exit {
 }
 
 export interface VitrineOptions {
+  /** As `npm start` does it: npm, a shell and the server in a process group of their own, as a terminal has it. */
+  readonly npm?: boolean;
   /** Flags after `serve --port 0`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -66,8 +68,14 @@ export class VitrineProcess {
 
   /** Resolves once `/ready` answers 200; throws with the process's output when it does not come to that. */
   static async start(options: VitrineOptions = {}): Promise<VitrineProcess> {
-    const child = spawn(process.execPath, [MAIN, "serve", "--port", "0", ...(options.flags ?? [])], {
+    const flags = ["--port", "0", ...(options.flags ?? [])];
+    // The build that comes before `npm start` would take away the files that are under test.
+    const [command, args] = options.npm
+      ? ["npm", ["start", "--ignore-scripts", "--", ...flags]]
+      : [process.execPath, [MAIN, "serve", ...flags]];
+    const child = spawn(command, args, {
       cwd: PACKAGE_ROOT,
+      detached: options.npm === true,
       env: { ...process.env, LOG_LEVEL: "info", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -96,7 +104,7 @@ export class VitrineProcess {
 
   /** The engine's process: the server's only child. */
   get enginePid(): number {
-    const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === this.pid);
+    const children = processIds().filter((pid) => statOf(pid)?.parent === this.pid);
     const [only] = children;
     if (only === undefined || children.length > 1) throw new Error(`vitrine has ${children.length} child processes`);
     return Number(only);
@@ -131,6 +139,19 @@ export class VitrineProcess {
     this.child.kill(name);
   }
 
+  /** What Ctrl-C in a terminal does: everybody in the group hears it. */
+  interruptGroup(): void {
+    process.kill(-this.pid, "SIGINT");
+  }
+
+  /** Commands of the processes in its group that still run. */
+  get group(): readonly string[] {
+    return processIds()
+      .map((pid) => statOf(pid))
+      .filter((stat) => stat?.group === this.pid && stat.state !== "Z")
+      .map((stat) => stat?.command ?? "");
+  }
+
   /** Drains and ends it, as an orchestrator does. */
   async stop(): Promise<Exit> {
     if (this.running) this.signal("SIGTERM");
@@ -146,7 +167,9 @@ export class VitrineProcess {
   }
 
   private readonly killNow = (): void => {
-    if (this.running) this.child.kill("SIGKILL");
+    if (!this.running) return;
+    if (this.child.spawnfile === "npm") process.kill(-this.pid, "SIGKILL");
+    else this.child.kill("SIGKILL");
   };
 
   private read(line: string): void {
@@ -155,11 +178,22 @@ export class VitrineProcess {
   }
 }
 
-/** Parent of a process, from `/proc/PID/stat`: the second field after the command's name in parentheses. */
-function parentOf(pid: string): number | undefined {
+const processIds = (): string[] => readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+
+interface ProcessStat {
+  readonly command: string;
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+}
+
+/** From `/proc/PID/stat`: the command's name in parentheses, then state, parent and group. */
+function statOf(pid: string): ProcessStat | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    const nameEnd = stat.lastIndexOf(")");
+    const [state = "", parent, group] = stat.slice(nameEnd + 2).split(" ");
+    return { command: stat.slice(stat.indexOf("(") + 1, nameEnd), state, parent: Number(parent), group: Number(group) };
   } catch {
     return undefined; // It has gone since it was listed.
   }

@@ -68,10 +68,33 @@ describe("loadConfig", () => {
     assert.equal(timeout("250ms"), 250);
     assert.equal(timeout("1.5s"), 1500);
     assert.equal(timeout("2m"), 120_000);
+    assert.equal(timeout("1h"), 3_600_000);
+    assert.equal(timeout("30S"), 30_000);
+    assert.equal(timeout(".5 s"), 500);
     fails(() => timeout("2"), /--request-timeout/, /500ms, 30s or 2m/);
     fails(() => timeout("40000m"), /24 days/);
     fails(() => timeout("0s"), /more than 0/);
     assert.equal(loadConfig({ shutdownTimeout: "0s" }, {}).shutdownTimeout, 0);
+  });
+
+  it("reads words in any case, and numbers as they are written elsewhere", () => {
+    const config = loadConfig(
+      { logLevel: "WARN", device: "CUDA:1", dtype: "Q4", propagation: " B3 ", sampleRate: "1e-3", maxQueue: "1e3" },
+      { VITRINE_TRACE_STORE: "false", VITRINE_FAST_INT4: "No", VITRINE_PORT: " 9000 ", VITRINE_THREADS: "2.0" },
+    );
+    assert.equal(config.logLevel, "warn");
+    assert.equal(config.device, "cuda:1");
+    assert.equal(config.dtype, "q4");
+    assert.equal(config.propagation, "b3");
+    assert.equal(config.sampleRate, 0.001);
+    assert.equal(config.maxQueue, 1000);
+    assert.equal(config.traceStore, "off");
+    assert.equal(config.fastInt4, "off");
+    assert.equal(config.port, 9000);
+    assert.equal(config.threads, 2);
+    for (const share of ["0", "1", "1.", ".25", "1.000", "+0.5"]) {
+      assert.equal(loadConfig({ sampleRate: share }, {}).sampleRate, Number(share));
+    }
   });
 
   const bad: [Parameters<typeof loadConfig>[0], RegExp][] = [
@@ -83,6 +106,11 @@ describe("loadConfig", () => {
     [{ dtype: "q5" }, /--dtype: expected one of auto, fp32/],
     [{ sampleRate: "1.5" }, /--sample-rate: expected a share from 0 to 1/],
     [{ sampleRate: "-0" }, /--sample-rate/],
+    [{ sampleRate: "" }, /--sample-rate/],
+    [{ sampleRate: "10%" }, /--sample-rate/],
+    [{ threads: "1.5" }, /--threads: expected a number of threads/],
+    [{ port: "0x50" }, /--port/],
+    [{ traceStore: "perhaps" }, /--trace-store: expected on or off, got "perhaps"/],
     [{ zipkinEndpoint: "zipkin:9411" }, /--zipkin-endpoint: expected a URL/],
     [{ zipkinEndpoint: "ftp://zipkin" }, /--zipkin-endpoint/],
     [{ propagation: "jaeger" }, /--propagation/],

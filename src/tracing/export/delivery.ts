@@ -1,4 +1,5 @@
 import type { ThreadCounters } from "../counters.js";
+import { Outage } from "./outage.js";
 import type { Sender, SendResult } from "./sender.js";
 
 export interface DeliveryLimits {
@@ -26,8 +27,6 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   attempts: 3,
   retryMs: 1_000,
 };
-
-const LOG_EVERY_MS = 60_000;
 
 /** Time, injectable for tests. `delay` returns a function that ends the wait early. */
 export interface Timers {
@@ -60,16 +59,18 @@ export class Delivery {
   #sending = false;
   #cancelWait: (() => void) | undefined;
   #deadline: number | undefined;
-  #lastLog = Number.NEGATIVE_INFINITY;
+  readonly #outage: Outage;
   #idle: (() => void)[] = [];
 
   constructor(
     private readonly sender: Sender,
     private readonly counters: ThreadCounters,
-    private readonly log: Log,
+    log: Log,
     private readonly limits: DeliveryLimits = DELIVERY_LIMITS,
     private readonly timers: Timers = systemTimers,
-  ) {}
+  ) {
+    this.#outage = new Outage(sender.target, counters, log);
+  }
 
   /** Queues one span, as JSON, or counts why not. */
   offer(json: string): void {
@@ -155,14 +156,30 @@ export class Delivery {
     const body = batch.map(({ json }) => json);
     for (let attempt = 1; ; attempt++) {
       const timeout = Math.max(1, Math.ceil(Math.min(this.limits.requestTimeoutMs, this.#timeLeft())));
-      const result = await this.sender.send(body, timeout);
+      const result = await this.#send(body, timeout);
       this.counters.add(result.ok ? "sendsOk" : "sendsFailed");
-      if (result.ok) return this.#settle("delivered", batch.length);
+      if (result.ok) {
+        this.#settle("delivered", batch.length);
+        return this.#outage.over();
+      }
       const givenUp = result.cause === "rejected" || attempt >= this.limits.attempts || this.#timeLeft() <= 0;
-      this.#report(result, givenUp ? batch.length : 0);
+      const fate = givenUp ? `${batch.length} spans dropped` : "will try again";
+      this.#outage.failed(this.timers.now(), result.reason, fate);
       if (givenUp) return this.#settle(result.cause, batch.length);
       await this.#pause(this.limits.retryMs * 2 ** (attempt - 1));
     }
+  }
+
+  /** One POST. A collector that hangs is told of before the time it has is up. */
+  async #send(body: readonly string[], timeoutMs: number): Promise<SendResult> {
+    const patience = timeoutMs / 2;
+    const cancel = this.timers.delay(patience, () => {
+      const reason = `no answer for ${patience} ms`;
+      this.#outage.failed(this.timers.now(), reason, `waiting ${timeoutMs - patience} ms more`);
+    });
+    const result = await this.sender.send(body, timeoutMs);
+    cancel();
+    return result;
   }
 
   #settle(slot: "delivered" | Exclude<SendResult, { ok: true }>["cause"], count: number): void {
@@ -186,16 +203,5 @@ export class Delivery {
 
   #timeLeft(): number {
     return this.#deadline === undefined ? Number.POSITIVE_INFINITY : this.#deadline - this.timers.now();
-  }
-
-  #report(failure: Exclude<SendResult, { ok: true }>, lost: number): void {
-    const now = this.timers.now();
-    if (now - this.#lastLog < LOG_EVERY_MS) return;
-    this.#lastLog = now;
-    const fate = lost > 0 ? `${lost} spans dropped` : "will try again";
-    this.log(
-      "warn",
-      `Sending spans to ${this.sender.target} failed: ${failure.reason}; ${fate}. Serving is not affected.`,
-    );
   }
 }

@@ -23,7 +23,7 @@ export class ExportPipeline {
   constructor(
     ring: SharedArrayBuffer,
     private readonly counters: ThreadCounters,
-    private readonly localEndpoint: ZipkinEndpoint,
+    private readonly localEndpoint: () => ZipkinEndpoint,
     private readonly destinations: Destinations,
   ) {
     this.#reader = new RingReader(ring);
@@ -43,7 +43,7 @@ export class ExportPipeline {
     try {
       const record = this.#decoder.decode(bytes, start, length);
       if (this.gpu !== undefined) addGpuTags(record, this.gpu);
-      const span = toZipkinSpan(record, this.localEndpoint);
+      const span = toZipkinSpan(record, this.localEndpoint());
       const json = JSON.stringify(span);
       store?.add(span, json.length);
       if (delivery !== undefined) delivery.offer(json);

@@ -12,6 +12,7 @@ import { watchGpu } from "./gpu-watch.js";
 import { HttpSender } from "./http-sender.js";
 import type { Sender } from "./sender.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
+import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 const data = workerData as ThreadData;
 const counters = new ThreadCounters(data.counters);
@@ -36,7 +37,14 @@ async function createDelivery(endpoint: string): Promise<Delivery> {
 const store = data.storeLimits === undefined ? undefined : new TraceStore(data.storeLimits);
 const delivery = data.zipkinEndpoint === undefined ? undefined : await createDelivery(data.zipkinEndpoint);
 const readApi = store === undefined ? undefined : new ReadApi(store);
-const pipeline = new ExportPipeline(data.ring, counters, data.localEndpoint, {
+const listening = new Int32Array(data.port);
+
+function localEndpoint(): ZipkinEndpoint {
+  const port = Atomics.load(listening, 0);
+  return port === 0 ? data.localEndpoint : { ...data.localEndpoint, port };
+}
+
+const pipeline = new ExportPipeline(data.ring, counters, localEndpoint, {
   ...(delivery === undefined ? {} : { delivery }),
   ...(store === undefined ? {} : { store }),
 });

@@ -7,6 +7,8 @@ export interface ThreadData {
   readonly ring: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly localEndpoint: ZipkinEndpoint;
+  /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
+  readonly port: SharedArrayBuffer;
   readonly zipkinEndpoint?: string;
   readonly encoder: SpanEncoderName;
   readonly storeLimits?: StoreLimits;

@@ -70,8 +70,9 @@ export class EnginePhases implements EngineSpans {
     this.#phaseStart = at;
   }
 
-  #admitted({ queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
+  #admitted({ grammar, queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
     this.#queuedMicros = (this.#queuedMicros ?? 0) + queue.end - queue.start;
+    if (grammar !== undefined) this.#child("grammar.compile", grammar.start, grammar.end, {});
     this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
     this.#child("kv_cache.allocate", allocation.start, allocation.end, {
       "ai.kv.tokens": allocation.tokens,

@@ -79,7 +79,7 @@ export class RecordedRequest implements RequestTrace {
     if (this.#generate !== undefined) this.#endGenerate(this.#generate, at, ending);
     setAttributes(this.server, { "http.status_code": result.status });
     // A client that left is answered 499 by convention, and is no failure of this service.
-    const bare = result.status >= 400 && ending.cause === undefined ? `HTTP status ${result.status}` : undefined;
+    const bare = result.status >= 400 && ending.cause === undefined ? { status: result.status } : undefined;
     this.maker.end(this.server, at, ending.error ?? bare);
   }
 

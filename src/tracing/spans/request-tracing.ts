@@ -2,6 +2,7 @@ import { type Context, ROOT_CONTEXT, type Tracer } from "@opentelemetry/api";
 import { type Clock, WallAnchor } from "../clock.js";
 import { readHeaders, writeHeaders } from "../context/propagation.js";
 import { contextFrom, headersOf, headerText } from "../context/propagator.js";
+import { RefusedHeaders } from "../context/refused-headers.js";
 import { withSamplingState, zipkinTraceId } from "../context/trace-context.js";
 import type { IncomingRequest, LoadRecord, RequestTrace, TracingOptions } from "../contract.js";
 import { recordLoadSpans } from "./load-trace.js";
@@ -15,11 +16,15 @@ function loadContext(sampleRate: number): Context {
 
 /** Starts the traces of requests and of model loads. */
 export class RequestTracing {
+  readonly refused: RefusedHeaders;
+
   constructor(
     private readonly tracer: Tracer,
     private readonly clock: Clock,
-    private readonly options: Pick<TracingOptions, "propagation" | "sampleRate">,
-  ) {}
+    private readonly options: Pick<TracingOptions, "propagation" | "sampleRate" | "log">,
+  ) {
+    this.refused = new RefusedHeaders(options.log);
+  }
 
   /** For one trace: its spans share one relation of the two clocks. */
   #maker(): SpanMaker {
@@ -31,10 +36,10 @@ export class RequestTracing {
   }
 
   start(request: IncomingRequest): RequestTrace {
-    const caller = contextFrom(
-      ROOT_CONTEXT,
-      readHeaders((name) => headerText(request.headers[name])),
-    );
+    const read = (name: string): string | undefined => headerText(request.headers[name]);
+    const sent = readHeaders(read);
+    this.refused.note(sent, read, request.start / 1e3);
+    const caller = contextFrom(ROOT_CONTEXT, sent);
     const maker = this.#maker();
     const server = maker.open(serverSpanName(request), request.start, caller, serverAttributes(request), SERVER_KIND);
     const { traceId, spanId } = server.span.spanContext();

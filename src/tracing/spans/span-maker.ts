@@ -41,15 +41,16 @@ export class SpanMaker {
     return { span, context: trace.setSpan(context, span), start: begin };
   }
 
-  /** Ends `open`; a failure becomes its status. */
-  end(open: OpenSpan, at: Micros, error?: WireError | string): void {
+  /** Ends `open`; a failure becomes its status, and its code (of a bare HTTP status, that number) `error.type`. */
+  end(open: OpenSpan, at: Micros, error?: WireError | { readonly status: number }): void {
     const end = Math.max(open.start, at);
     this.latest = Math.max(this.latest, end);
-    if (error !== undefined)
-      open.span.setStatus({
-        code: SpanStatusCode.ERROR,
-        message: typeof error === "string" ? error : errorText(error),
-      });
+    if (error !== undefined) {
+      const bare = "status" in error;
+      setAttributes(open, { "error.type": bare ? String(error.status) : error.code });
+      const message = bare ? `HTTP status ${error.status}` : errorText(error);
+      open.span.setStatus({ code: SpanStatusCode.ERROR, message });
+    }
     open.span.end(this.anchor.hrTime(end));
   }
 
@@ -87,11 +88,11 @@ function defined(attributes: SpanAttributes): Attributes {
 }
 
 /**
- * What the `error` tag says. What is wrong with a request is told with the caller's own words in it (a field's
- * name, a model's), so of those failures only the code is recorded.
+ * What the `error` tag says, for people; `error.type` is what to search for. What is wrong with a request is told with the
+ * caller's own words in it (a field's name, a model's), so of those failures only the code is recorded.
  */
-export function errorText({ code, message }: WireError): string {
-  return ERRORS[code].type === "invalid_request_error" ? code : `${code}: ${message}`;
+function errorText({ code, message }: WireError): string {
+  return ERRORS[code].type === "invalid_request_error" ? code : message;
 }
 
 /** Seconds, to the microsecond. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
+import type { TokenConstraint } from "../../../src/engine/constraint.js";
 import { Engine, type EngineOptions } from "../../../src/engine/engine.js";
 import { Random } from "../../../src/engine/random.js";
 import { VitrineError } from "../../../src/errors.js";
 import type { EngineEvent, EngineRequest, EngineStats } from "../../../src/protocol.js";
 import { engineRequest, GREEDY, isRequestEvent, story, tokensOf } from "../../support/engine-requests.js";
 import { FakeRunner, type FakeRunnerOptions, hashedLogits } from "../../support/fake-runner.js";
-import { ManualTimers } from "../../support/manual-timers.js";
 
-type EngineLimits = Pick<EngineOptions, "maxSequences" | "kvTokens" | "prefillChunk">;
+type EngineLimits = Pick<EngineOptions, "maxSequences" | "kvTokens" | "prefillChunk" | "constraints">;
 
 interface RunningEngine {
   readonly engine: Engine;
@@ -15,7 +15,6 @@ interface RunningEngine {
   readonly events: EngineEvent[];
   /** Sizes of the messages so far. */
   readonly messages: number[];
-  readonly timers: ManualTimers;
   /** Moves the clock. */
   readonly pass: (micros: number) => void;
   submit(request: EngineRequest): void;
@@ -27,7 +26,6 @@ interface RunningEngine {
 /** An engine over a fake runner, checked after every message it sends. */
 function startEngine(options: FakeRunnerOptions & Partial<EngineLimits> = {}): RunningEngine {
   const runner = new FakeRunner(options);
-  const timers = new ManualTimers();
   const events: EngineEvent[] = [];
   const messages: number[] = [];
   const open = new Set<string>();
@@ -37,9 +35,9 @@ function startEngine(options: FakeRunnerOptions & Partial<EngineLimits> = {}): R
     runner,
     maxSequences: options.maxSequences ?? 4,
     ...(options.kvTokens === undefined ? {} : { kvTokens: options.kvTokens }),
+    ...(options.constraints === undefined ? {} : { constraints: options.constraints }),
     ...(options.prefillChunk === undefined ? {} : { prefillChunk: options.prefillChunk }),
     clock: () => now,
-    timers,
     turn: () => Promise.resolve(),
     emit: (batch) => {
       assert.ok(batch.length > 0, "an empty message");
@@ -58,7 +56,6 @@ function startEngine(options: FakeRunnerOptions & Partial<EngineLimits> = {}): R
     runner,
     events,
     messages,
-    timers,
     pass: (micros) => {
       now += micros;
     },
@@ -246,7 +243,6 @@ describe("Engine", () => {
       runner,
       maxSequences: 1,
       clock: () => 0,
-      timers: new ManualTimers(),
       turn: async () => {
         turns++;
       },
@@ -276,6 +272,80 @@ describe("Engine", () => {
     assert.equal(runner.disposed, false, "the runner is its owner's to dispose");
   });
 
+  describe("with a grammar", () => {
+    /** Allows even tokens; five of them are all. */
+    const even = (): TokenConstraint & { left: number } => ({
+      left: 5,
+      mask: (logits) => {
+        for (let id = 1; id < logits.length; id += 2) logits[id] = Number.NEGATIVE_INFINITY;
+      },
+      accept(token) {
+        assert.equal(token % 2, 0);
+        this.left--;
+      },
+      get complete() {
+        return this.left === 0;
+      },
+    });
+    const held = (id: string, fields: Partial<EngineRequest> = {}): EngineRequest =>
+      engineRequest({ id, maxTokens: 9, grammar: { kind: "json_object" }, ...fields });
+
+    it("holds the output to it, and ends where nothing may follow", async () => {
+      const { events, submit, ended } = startEngine({
+        logits: hashedLogits,
+        constraints: { compile: async () => even() },
+      });
+      submit(held("a"));
+      submit(engineRequest({ id: "free", maxTokens: 9 }));
+      await ended();
+      assert.equal(tokensOf(events, "a").length, 5);
+      assert.equal(story(events, "a").at(-1), "finished stop");
+      assert.ok(tokensOf(events, "free").some((token) => token % 2 === 1));
+      const admitted = events.find((event) => event.type === "admitted" && event.id === "a");
+      assert.ok(admitted?.type === "admitted" && admitted.grammar !== undefined);
+      assert.equal(admitted.queue.start, admitted.grammar.end);
+    });
+
+    it("lets others run while it is compiled, and can be cancelled meanwhile", async () => {
+      const hold = gate();
+      const { engine, events, submit, ended } = startEngine({
+        constraints: { compile: () => hold.opened.then(even) },
+      });
+      submit(held("slow"));
+      submit(held("left"));
+      submit(engineRequest({ id: "other", maxTokens: 3 }));
+      await turn();
+      assert.equal(story(events, "other").at(-1), "finished length");
+      engine.dispatch({ type: "cancel", id: "left", cause: "client_gone" });
+      await turn();
+      assert.deepEqual(story(events, "left"), ["cancelled client_gone"]);
+      hold.open();
+      await ended();
+      assert.equal(story(events, "slow").at(-1), "finished stop");
+      assert.deepEqual(story(events, "left"), ["cancelled client_gone"]);
+    });
+
+    it("fails a request whose grammar cannot be compiled, or that has nobody to compile it", async () => {
+      const refusing = startEngine({
+        constraints: { compile: () => Promise.reject(new VitrineError("invalid_request", "no such keyword")) },
+      });
+      refusing.submit(held("a"));
+      await refusing.ended();
+      assert.deepEqual(story(refusing.events, "a"), ["failed invalid_request"]);
+      const without = startEngine();
+      without.submit(held("a"));
+      await without.ended();
+      assert.deepEqual(story(without.events, "a"), ["failed model_unsupported"]);
+    });
+
+    it("ends what is being compiled when the engine shuts down", async () => {
+      const { events, submit, shutdown } = startEngine({ constraints: { compile: () => new Promise(() => {}) } });
+      submit(held("a"));
+      await shutdown();
+      assert.deepEqual(story(events, "a"), ["cancelled drain"]);
+    });
+  });
+
   describe("time", () => {
     const statsOf = (events: readonly EngineEvent[]): EngineStats[] =>
       events.flatMap((event) => (event.type === "stats" ? [event.stats] : []));
@@ -296,9 +366,6 @@ describe("Engine", () => {
       }
       await started.ended();
       await turn();
-      started.pass(300_000);
-      started.timers.runNext();
-      await turn();
       const total = steps.reduce((sum, micros) => sum + micros, 0);
       const shares = started.events.reduce((sum, event) => {
         if (event.type === "prefilled") return sum + event.forward.deviceSeconds;
@@ -309,36 +376,37 @@ describe("Engine", () => {
       assert.ok(last !== undefined);
       assert.equal(last.steps, steps.length);
       assert.ok(Math.abs(last.busySeconds - total / 1e6) < 1e-12);
-      assert.ok(Math.abs(last.idleSeconds - 5.3) < 1e-9);
+      assert.ok(Math.abs(last.idleSeconds - 5) < 1e-9);
       assert.deepEqual([last.waiting, last.running, last.kvTokensReserved, last.kvTokensTotal], [0, 0, 0, 256]);
     });
 
-    it("sends gauges at most four times a second, only changed ones, and the last change late rather than never", async () => {
+    it("sends gauges at most four times a second, only changed ones, and at once when nothing is left to do", async () => {
       // A vocabulary so large that the text does not repeat: nothing can be guessed.
       const started = startEngine({ vocabSize: 100, beforeRun: () => started.pass(10_000) });
       await turn();
       assert.equal(statsOf(started.events).length, 1, "the first gauges");
       started.submit(engineRequest({ id: "a", maxTokens: 50 }));
       await started.ended();
-      await turn();
-      // Half a second of steps: gauges after 250 ms and after 500, when the last step is not done.
-      assert.equal(statsOf(started.events).length, 3);
-      assert.deepEqual(started.timers.delays, [250]);
-      started.pass(100_000);
-      started.engine.dispatch({ type: "cancel", id: "nobody", cause: "timeout" });
-      await turn();
-      assert.deepEqual(started.timers.delays, [150], "one timer, however often it is woken");
-      started.pass(150_000);
-      started.timers.runNext();
-      await turn();
+      // Half a second of steps: gauges after 250 ms, after 500, and with the last token.
       const stats = statsOf(started.events);
-      assert.deepEqual([stats.length, stats.at(-1)?.running, stats.at(-1)?.steps], [4, 0, 50]);
-      assert.equal(started.timers.pending, 0, "it sleeps for good");
+      assert.deepEqual(
+        stats.map(({ running, steps }) => [running, steps]),
+        [
+          [0, 0],
+          [1, 24],
+          [1, 49],
+          [0, 50],
+        ],
+      );
+      assert.deepEqual(
+        started.events.slice(-2).map(({ type }) => type),
+        ["ended", "stats"],
+      );
+      const messages = started.messages.length;
       started.pass(1_000_000);
       started.engine.dispatch({ type: "cancel", id: "nobody", cause: "timeout" });
       await turn();
-      assert.equal(statsOf(started.events).length, 4, "nothing changed");
-      assert.equal(started.timers.pending, 0);
+      assert.equal(started.messages.length, messages, "nothing changed");
     });
   });
 

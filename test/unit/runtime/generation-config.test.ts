@@ -40,7 +40,7 @@ describe("readSamplingDefaults", () => {
     ] as const) {
       assert.throws(() => read({ [field]: value }), {
         code: "model_invalid",
-        message: new RegExp(`generation_config\\.json .*at ${field}`),
+        message: new RegExp(`generation_config\\.json: ${field} must be .*, but it is `),
       });
     }
   });

@@ -82,6 +82,15 @@ describe("findGraphFile", () => {
     assert.equal(findGraphFile(both, "fp32", "cpu").path, join(both, "model.onnx"));
   });
 
+  it("says what to do where there is no graph, or one of another name", () => {
+    assert.throws(() => findGraphFile(withFiles("config.json"), "auto", "cpu"), {
+      message: /has no model\*\.onnx\. Download one into its folder onnx\//,
+    });
+    assert.throws(() => findGraphFile(withFiles("onnx/little.onnx"), "auto", "cpu"), {
+      message: /Its graphs have other names \(little\.onnx\): rename one to onnx\/model\.onnx\./,
+    });
+  });
+
   it("names the layout of two graphs, and does not for a type that is missing", () => {
     const split = ["onnx/decoder_model.onnx", "onnx/decoder_with_past_model.onnx"];
     assert.throws(() => findGraphFile(withFiles(...split), "auto", "cpu"), {

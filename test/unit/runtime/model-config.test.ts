@@ -11,6 +11,7 @@ describe("readModelConfig", () => {
       architecture: "llama",
       contextLength: 64,
       vocabSize: 32,
+      layers: undefined,
       kvHeads: 1,
       headDim: 8,
       eosTokenIds: [1],
@@ -21,7 +22,13 @@ describe("readModelConfig", () => {
     const config = read({
       "config.json": { model_type: "gpt2", vocab_size: 9, n_positions: 1024, n_embd: 12, n_head: 3, n_layer: 2 },
     });
-    assert.deepEqual([config.contextLength, config.kvHeads, config.headDim], [1024, 3, 4]);
+    assert.deepEqual([config.contextLength, config.layers, config.kvHeads, config.headDim], [1024, 2, 3, 4]);
+  });
+
+  it("knows that a multi-query model has one head of keys", () => {
+    const { num_key_value_heads: _, ...config } = DECODER_CONFIG;
+    assert.equal(read({ "config.json": { ...config, multi_query: true } }).kvHeads, 1);
+    assert.equal(read({ "config.json": { ...config, multi_query: false } }).kvHeads, 2);
   });
 
   it("prefers head_dim to hidden_size over heads", () => {
@@ -59,9 +66,15 @@ describe("readModelConfig", () => {
   it("names the field that has the wrong type", () => {
     assert.throws(() => read({ "config.json": { ...DECODER_CONFIG, vocab_size: "many" } }), {
       code: "model_invalid",
-      message: /config\.json is not what a model directory holds \(at vocab_size/,
+      message: /config\.json: vocab_size must be a number, but it is text\. Correct it, or download it again\.$/,
     });
-    assert.throws(() => read({ "config.json": [] }), { code: "model_invalid", message: /at the top level/ });
+    assert.throws(() => read({ "config.json": { ...DECODER_CONFIG, text_config: { n_head: 1.5 } } }), {
+      message: /: text_config\.n_head must be a whole number, but it is 1\.5\./,
+    });
+    assert.throws(() => read({ "config.json": [] }), {
+      code: "model_invalid",
+      message: /config\.json must hold an object, but it is a list\./,
+    });
   });
 
   it("refuses an encoder-decoder and a model without positions", () => {

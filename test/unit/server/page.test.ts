@@ -1,9 +1,95 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { Script } from "node:vm";
+import { createContext, Script } from "node:vm";
 import { escapeHtml, PAGE_POLICY, renderPage } from "../../../src/server/page.js";
 
 const scriptOf = (page: string): string | undefined => /<script>(.*)<\/script>/s.exec(page)?.[1];
+
+/** As much of the browser's tree as the page's script uses. */
+class FakeNode {
+  className = "";
+  textContent = "";
+  id = "";
+  open = false;
+  title = "";
+  readonly style = {};
+  focused = false;
+  children: FakeNode[] = [];
+
+  constructor(readonly tag: string) {}
+
+  append(...nodes: FakeNode[]): void {
+    this.children.push(...nodes);
+  }
+
+  replaceChildren(...nodes: FakeNode[]): void {
+    this.children = nodes;
+  }
+
+  get all(): FakeNode[] {
+    return this.children.flatMap((child) => [child, ...child.all]);
+  }
+
+  querySelectorAll(selector: string): FakeNode[] {
+    return this.all.filter(({ tag, open }) => selector === tag || (selector === `${tag}[open]` && open));
+  }
+
+  querySelector(selector: string): FakeNode | null {
+    return this.querySelectorAll(selector)[0] ?? null;
+  }
+
+  closest(): FakeNode | null {
+    return this.tag === "details" ? this : null;
+  }
+
+  focus(): void {
+    this.focused = true;
+  }
+
+  get text(): string {
+    return [this, ...this.all].map(({ textContent }) => textContent).join("|");
+  }
+}
+
+/** Runs the page's script; `show` makes it see those traces. */
+function openPage(): { readonly list: FakeNode; focus(node: FakeNode): void; show(traces: unknown): Promise<void> } {
+  const list = new FakeNode("div");
+  let answer = "[]";
+  let tick = (): void => {};
+  const document = {
+    hidden: true,
+    activeElement: new FakeNode("body"),
+    getElementById: (id: string) => (id === "traces" ? list : (list.all.find((node) => node.id === id) ?? null)),
+    createElement: (tag: string) => new FakeNode(tag),
+  };
+  const page = createContext({
+    document,
+    fetch: async () => ({ text: async () => answer }),
+    setInterval: (run: () => void) => {
+      tick = run;
+    },
+  });
+  new Script(scriptOf(renderPage({ modelId: "tiny", version: "1", traces: true })) ?? "").runInContext(page);
+  document.hidden = false;
+  const show = async (traces: unknown): Promise<void> => {
+    answer = JSON.stringify(traces);
+    tick();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  const focus = (node: FakeNode): void => {
+    document.activeElement = node;
+  };
+  return { list, focus, show };
+}
+
+const span = (traceId: string, tags?: Readonly<Record<string, string>>) => ({
+  traceId,
+  id: traceId,
+  name: "post /v1/completions",
+  timestamp: 1,
+  duration: 5,
+  ...(tags === undefined ? {} : { tags }),
+});
 
 describe("page", () => {
   it("escapes what it shows", () => {
@@ -27,5 +113,27 @@ describe("page", () => {
 
   it("says how to turn the store on where it is off", () => {
     assert.match(renderPage({ modelId: "tiny", version: "1", traces: false }), /--trace-store on/);
+  });
+
+  it("says in words what failed, not in colour alone", async () => {
+    const { list, show } = openPage();
+    await show([[span("a", { error: "the engine died", "error.type": "engine_lost" })], [span("b")]]);
+    const [failed, good] = list.querySelectorAll("details");
+    assert.match(failed?.text ?? "", /failed: engine_lost/);
+    assert.doesNotMatch(good?.text ?? "", /failed/);
+  });
+
+  it("leaves what has not changed alone, and keeps the focus in what has", async () => {
+    const { list, focus, show } = openPage();
+    await show([[span("a")]]);
+    const [before] = list.querySelectorAll("details");
+    assert.ok(before);
+    await show([[span("a")]]);
+    assert.equal(list.querySelectorAll("details")[0], before);
+    focus(before);
+    await show([[span("a")], [span("b")]]);
+    const after = list.querySelectorAll("details").find(({ id }) => id === "a");
+    assert.notEqual(after, before);
+    assert.equal(after?.querySelector("summary")?.focused, true);
   });
 });

@@ -66,7 +66,7 @@ function setUp(limits: Partial<DeliveryLimits> = {}) {
   const counters = new ThreadCounters();
   const timers = new ManualTimers();
   const logs: string[] = [];
-  const log = (_level: string, message: string) => void logs.push(message);
+  const log = (level: string, message: string) => void logs.push(`${level}: ${message}`);
   const delivery = new Delivery(sender, counters, log, { ...DELIVERY_LIMITS, ...limits }, timers);
   let offered = 0;
   const offer = (count: number, json = '{"a":1}') => {
@@ -213,6 +213,64 @@ describe("Delivery", () => {
     }
     assert.equal(logs.length, 2);
     assert.match(logs[0] ?? "", /http:\/\/collector failed: ECONNREFUSED; 1 spans dropped/);
+  });
+
+  it("tells of a collector that hangs before its time is up", async () => {
+    const { sender, offer, timers, logs } = setUp({ batchSpans: 1, requestTimeoutMs: 10_000 });
+    offer(1);
+    await timers.advance(4_999);
+    assert.deepEqual(logs, []);
+    await timers.advance(1);
+    assert.match(logs[0] ?? "", /^warn: .*http:\/\/collector failed: no answer for 5000 ms; waiting 5000 ms more/);
+    await timers.advance(5_000);
+    await sender.answer({ ok: false, cause: "timeout", reason: "no answer within 10000 ms" });
+    assert.equal(logs.length, 1);
+  });
+
+  it("says nothing of a POST that is answered in time", async () => {
+    const { sender, offer, timers, logs } = setUp({ batchSpans: 1 });
+    offer(1);
+    await timers.advance(4_000);
+    await sender.answer(OK);
+    await timers.advance(60_000);
+    assert.deepEqual(logs, []);
+  });
+
+  it("says once when the collector takes spans again, and what was dropped meanwhile, by cause", async () => {
+    const { sender, offer, timers, logs } = setUp({ batchSpans: 2, attempts: 1, queueSpans: 4 });
+    sender.results = [OK];
+    offer(2);
+    await settle();
+    offer(7);
+    await sender.answer(REFUSED);
+    await sender.answer(OK);
+    assert.deepEqual(logs.slice(1), [
+      "info: Spans reach http://collector again; dropped meanwhile: 3 queue_full, 2 connection_failed.",
+    ]);
+    offer(2);
+    await sender.answer(OK);
+    assert.equal(logs.length, 2);
+    // Within the minute of the first line: neither the failure nor its end is worth another.
+    offer(2);
+    await sender.answer(REFUSED);
+    offer(2);
+    await sender.answer(OK);
+    assert.equal(logs.length, 2);
+    await timers.advance(60_000);
+    offer(2);
+    await sender.answer(REFUSED);
+    offer(2);
+    await sender.answer(OK);
+    assert.match(logs[3] ?? "", /again; dropped meanwhile: 2 connection_failed\.$/);
+  });
+
+  it("says that nothing was dropped when a second attempt was enough", async () => {
+    const { sender, offer, timers, logs } = setUp({ batchSpans: 3 });
+    sender.results = [REFUSED, OK];
+    offer(3);
+    await settle();
+    await timers.advance(1_000);
+    assert.match(logs[1] ?? "", /dropped meanwhile: none\.$/);
   });
 
   it("flushes everything at once, in batches", async () => {

@@ -19,12 +19,15 @@ export class Harness {
   readonly requests: RequestTracing;
   readonly #pipeline: ExportPipeline;
   readonly processor: RingSpanProcessor;
+  readonly log: string[] = [];
 
   constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate">> = {}) {
     const { propagation = "b3multi", sampleRate = 1 } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
-    this.#pipeline = new ExportPipeline(ring, new ThreadCounters(), { serviceName: "vitrine" }, { store: this.store });
+    this.#pipeline = new ExportPipeline(ring, new ThreadCounters(), () => ({ serviceName: "vitrine" }), {
+      store: this.store,
+    });
     let spans = 0;
     let traces = 0;
     const provider = new BasicTracerProvider({
@@ -36,7 +39,11 @@ export class Harness {
       spanProcessors: [this.processor],
     });
     const clock = { wall: () => EPOCH, monotonic: () => 0 };
-    this.requests = new RequestTracing(provider.getTracer("test"), clock, { propagation, sampleRate });
+    this.requests = new RequestTracing(provider.getTracer("test"), clock, {
+      propagation,
+      sampleRate,
+      log: (_, line) => void this.log.push(line),
+    });
   }
 
   /** Spans of the only trace there is. */
@@ -65,7 +72,9 @@ export class Harness {
         .flatMap((span) => {
           const phase = span.tags?.["ai.phase"];
           const label = phase === undefined ? span.name : `${span.name} ${phase}`;
-          const mark = span.tags?.error === undefined ? "" : ` !${span.tags.error}`;
+          const { error, "error.type": type } = span.tags ?? {};
+          const mark =
+            error === undefined && type === undefined ? "" : ` !${type === error ? type : `${type}: ${error}`}`;
           return [`${"  ".repeat(depth)}${label}${mark}`, ...below(span.id, depth + 1)];
         });
     return below(undefined, 0);
