@@ -7,7 +7,6 @@ import { VitrineError } from "../../src/errors.js";
 import type { EngineEvent, EngineRequest, RequestEvent, RequestId } from "../../src/protocol.js";
 import { isRequestEvent } from "./engine-requests.js";
 import { FakeRunner } from "./fake-runner.js";
-import { ManualTimers } from "./manual-timers.js";
 
 export type Logits = (history: readonly number[], vocabSize: number) => Float32Array;
 
@@ -64,7 +63,6 @@ class ScenarioPlayer {
   readonly #endedIn = new Map<RequestId, { readonly asked: number | undefined; readonly told: number }>();
   readonly #arrivals: ScenarioRequest[];
   readonly #orders: { readonly step: number; readonly id: RequestId; readonly by: "cancel" | "stop" }[] = [];
-  readonly #timers = new ManualTimers();
   readonly #runner: FakeRunner;
   readonly #engine: Engine;
   readonly #mostRuns: number;
@@ -90,7 +88,6 @@ class ScenarioPlayer {
       ...(kvTokens === undefined ? {} : { kvTokens }),
       ...(targetTpotMs === undefined ? {} : { targetTpotMs }),
       clock: () => this.#now,
-      timers: this.#timers,
       turn: async () => this.#engine.checkInvariants(),
       emit: (batch) => this.#receive(batch),
     });
@@ -104,11 +101,6 @@ class ScenarioPlayer {
       // Steps are microtasks here: when the event loop turns, the engine has nothing left to do.
       await Promise.race([running, turn()]);
       assert.equal(this.#open.size, 0, `the engine sleeps while ${[...this.#open]} wait`);
-    }
-    this.#now += 1e6;
-    while (this.#timers.pending > 0) {
-      this.#timers.runNext();
-      await turn();
     }
     this.#engine.dispatch({ type: "shutdown" });
     await running;

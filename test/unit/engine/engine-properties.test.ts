@@ -239,12 +239,14 @@ function checkScores({ id, prompt: ids }: EngineRequest, events: readonly Reques
   );
 }
 
-const texts = new WeakMap<EngineRequest, ReturnType<typeof textAlone>>();
+const texts = new WeakMap<Scenario, Map<EngineRequest, ReturnType<typeof textAlone>>>();
 
-function textOf({ logits, vocabSize }: Scenario, request: EngineRequest): ReturnType<typeof textAlone> {
-  const known = texts.get(request) ?? textAlone(request, logits, vocabSize);
-  texts.set(request, known);
-  return known;
+function textOf(scenario: Scenario, request: EngineRequest): ReturnType<typeof textAlone> {
+  const known = texts.get(scenario) ?? new Map<EngineRequest, ReturnType<typeof textAlone>>();
+  texts.set(scenario, known);
+  const text = known.get(request) ?? textAlone(request, scenario.logits, scenario.vocabSize);
+  known.set(request, text);
+  return text;
 }
 
 /** Tokens at the start of `request` that `other` may have cached, its output included. */
