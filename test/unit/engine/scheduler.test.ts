@@ -370,6 +370,21 @@ describe("Scheduler", () => {
       );
     });
 
+    it("are scored once, however often they have to start again", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 2, tokensPerSlot: 60, cells: 60, prefillChunk: 4 });
+      scheduler.submit(ownPrompt("old", 35));
+      let token = 500;
+      for (let i = 0; i < 24; i++) step(() => token++);
+      scheduler.submit({ ...long("scored", 25), maxTokens: 1, promptLogprobs: true });
+      while (step(() => token++) !== undefined);
+      assert.ok(story(events, "scored").includes("preempted"));
+      const scored = events.flatMap((event) => (event.type === "prompt_logprobs" ? event.positions : []));
+      assert.deepEqual(
+        scored.map(({ token }) => token),
+        Array.from({ length: 24 }, (_, i) => 101 + i),
+      );
+    });
+
     it("wait for a request that is computing their beginning, and start with it", () => {
       const { scheduler, events, step } = makeScheduler({ slots: 4 });
       for (const id of ["a", "b", "c"]) scheduler.submit(long(id, 40));
@@ -502,6 +517,17 @@ describe("Scheduler", () => {
     assert.ok(most >= 4 && most <= 6, `${most} streams at once`);
     while (step() !== undefined);
     assert.equal(events.filter(({ type }) => type === "ended").length, 12);
+  });
+
+  it("holds a target when all come at once: those whose prompts are being cached count", () => {
+    const takes = ({ phase, work }: Plan): number => (phase === "prefill" ? 100 : 1000 + 1000 * work.rows);
+    const { scheduler, step } = makeScheduler({ slots: 16, tokensPerSlot: 512, takes, targetTpotMs: 5 });
+    let token = 30;
+    for (const [id, maxTokens] of Object.entries({ x: 10, y: 20, z: 200 })) scheduler.submit(ownPrompt(id, maxTokens));
+    for (let i = 0; i < 40; i++) step(() => token++);
+    for (const id of "abcdefghijkl") scheduler.submit(ownPrompt(id, 200));
+    for (let i = 0; i < 10; i++) step(() => token++);
+    assert.ok(scheduler.running <= 5, `${scheduler.running} streams at once`);
   });
 
   it("keeps its invariants and its promises under thousands of random operations", () => {
