@@ -39,8 +39,8 @@ export async function createNodeRunner(options: RunnerOptions): Promise<ModelRun
 
 /** One sequence's KV cache: a tensor for every entry of the signature's `cache`. */
 interface Slot {
-  length: number;
-  tensors: readonly Tensor[];
+  readonly tokens: readonly number[];
+  readonly tensors: readonly Tensor[];
 }
 
 class NodeRunner implements ModelRunner {
@@ -88,15 +88,28 @@ class NodeRunner implements ModelRunner {
     await this.session.release();
   }
 
-  private async runRow(row: RunnerRow): Promise<Float32Array> {
-    this.checkRow(row);
+  private async runRow(wanted: RunnerRow): Promise<Float32Array> {
+    this.checkRow(wanted);
+    const row = this.fromStart(wanted);
+    const before = row.past === 0 ? [] : (this.slots[row.slot]?.tokens ?? []);
     if (row.past === 0) this.release(row.slot);
     const past = this.slots[row.slot]?.tensors ?? this.emptyCache();
     const outputs = await this.runSession(row, past);
     const present = this.signature.cache.map((entry) => outputTensor(outputs, entry.present));
     disposeAll(past);
-    this.slots[row.slot] = { length: row.past + row.tokens.length, tensors: present };
+    this.slots[row.slot] = { tokens: [...before, ...row.tokens], tensors: present };
     return this.lastLogits(outputTensor(outputs, this.signature.logits.name), row.logits ?? 1);
+  }
+
+  /**
+   * A merged decoder's branch for a past takes its tokens one by one: of several it masks the wrong ones, and says
+   * nothing. A chunk of a prompt is fed with all that went before it instead.
+   */
+  private fromStart(row: RunnerRow): RunnerRow {
+    const held = this.slots[row.slot];
+    if (this.signature.useCacheBranch === undefined || held === undefined) return row;
+    if (row.past === 0 || row.tokens.length === 1) return row;
+    return { ...row, tokens: Int32Array.of(...held.tokens, ...row.tokens), past: 0, logits: row.logits ?? 1 };
   }
 
   /** The scheduler keeps these; breaking one would corrupt a sequence silently. */
@@ -107,7 +120,7 @@ class NodeRunner implements ModelRunner {
     if (!(slot in this.slots)) throw failed(`slot ${slot} is not one of ${this.slots.length}`);
     if (tokens.length === 0) throw failed(`slot ${slot} was given no tokens`);
     if (end > contextLength) throw failed(`slot ${slot} would hold ${end} tokens; the context is ${contextLength}`);
-    const held = this.slots[slot]?.length ?? 0;
+    const held = this.slots[slot]?.tokens.length ?? 0;
     if (past !== 0 && past !== held) throw failed(`slot ${slot} holds ${held} tokens, not ${past}`);
     if (tokens.some((id) => id < 0 || id >= vocabSize))
       throw failed(`a token id is outside the vocabulary of ${vocabSize}`);
