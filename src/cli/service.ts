@@ -3,20 +3,18 @@ import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { createEngineClient, type EngineClient, type EngineLoad } from "../engine/client.js";
+import type { EngineClient, EngineLoad } from "../engine/client.js";
 import { VitrineError } from "../errors.js";
 import { type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
-import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
+import type { ModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
-import { machineMemory } from "./machine-memory.js";
 import { VERSION } from "./version.js";
 
-const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
 /** What closing connections and flushing spans may take beyond the drain itself. */
 const FLUSH_TIMEOUT_MS = 5_000;
 
@@ -91,27 +89,20 @@ function logEngine(engine: EngineClient, logger: Logger): void {
   });
 }
 
-/** Starts everything; the server listens before the model is loaded, so that probes get answers. */
-export async function startService(config: Config, logger: Logger): Promise<Service> {
-  // Also reads config.json: what is wrong with it is told before anything is started.
-  const { path: modelDir, name: modelId } = openModelDirectory(resolveModelDirectory(config.model));
+export interface EngineParts {
+  readonly directory: ModelDirectory;
+  /** Started; it may still be loading the model. */
+  readonly engine: EngineClient;
+}
+
+/** Starts everything around the engine; the server listens before the model is loaded, so that probes get answers. */
+export async function startService(
+  config: Config,
+  logger: Logger,
+  { directory, engine }: EngineParts,
+): Promise<Service> {
+  const { path: modelDir, name: modelId } = directory;
   const tracing = createTracingFor(config, logger);
-  const engine = createEngineClient({
-    entry: ENGINE_ENTRY,
-    load: {
-      modelDir,
-      dtype: config.dtype,
-      device: config.device,
-      threads: config.threads,
-      runtime: config.runtime,
-      fastInt4: config.fastInt4 === "on",
-      maxSequences: config.maxSequences,
-      kvMemory: config.kvMemory === "auto" ? Math.floor(machineMemory() / 4) : config.kvMemory,
-      prefillChunk: config.prefillChunk,
-      ...(config.targetTpot === undefined ? {} : { targetTpotMs: config.targetTpot }),
-    },
-    onLog: (line) => logger.warn({ source: "engine" }, line),
-  });
   const longInputs = new TokenizerThread(modelDir);
   logEngine(engine, logger);
   let server: VitrineServer | undefined;
