@@ -78,7 +78,14 @@ export async function crowd(): Promise<BenchValue[]> {
 
 /** A streamed completion to its end. Resolves with how it ended: complete, or the status of a refusal. */
 function complete(address: string, agent: Agent, tokens: number): Promise<string> {
-  const body = { model: "tiny", prompt: "Once upon a time", max_tokens: tokens, stream: true, ignore_eos: true };
+  const body = {
+    model: "tiny",
+    prompt: "Once upon a time",
+    max_tokens: tokens,
+    temperature: 0,
+    stream: true,
+    ignore_eos: true,
+  };
   return new Promise((resolve, reject) => {
     const headers = { "content-type": "application/json" };
     const sent = request(`${address}/v1/completions`, { method: "POST", agent, headers }, (response) => {
