@@ -64,7 +64,7 @@ export async function crowd(): Promise<BenchValue[]> {
   const ends = new Map<string, number>();
   await Promise.all(
     Array.from({ length: 1000 }, async () => {
-      const end = await complete(service.address, agent, 16).catch((error: Error) => error.message);
+      const end = await complete(service.address, agent, 200).catch((error: Error) => error.message);
       ends.set(end, (ends.get(end) ?? 0) + 1);
     }),
   );
