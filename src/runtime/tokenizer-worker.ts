@@ -44,5 +44,5 @@ function resultOf({ input, mostTokens }: EncodeJob): EncodeResult {
 function encode(by: Tokenizer, input: EncodeInput, mostTokens: number): Int32Array | undefined {
   if (input.kind === "text") return encodeWithin(by, input.text, { addSpecialTokens: true }, mostTokens);
   if (template === undefined) throw new VitrineError("internal", "The model has no chat template.");
-  return encodeWithin(by, template.render(input.messages), { addSpecialTokens: false }, mostTokens);
+  return encodeWithin(by, template.render(input.messages, input.tools), { addSpecialTokens: false }, mostTokens);
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { VitrineError } from "../errors.js";
-import type { ChatMessage } from "./chat-template.js";
+import type { ChatMessage, Tool } from "./chat-template.js";
 import { readJson, reasonOf } from "./json-file.js";
 import { readModelConfig } from "./model-config.js";
 import { WindowDecoder } from "./stream-decoder.js";
@@ -25,15 +25,16 @@ export interface Tokenizer {
   bytesOf(id: number): Uint8Array;
   /**
    * A decoder of its own for each output. With the prompt's ids (their end is enough) the output continues that
-   * text: SentencePiece-style tokenizers drop the leading space of what they take for the start of a text.
+   * text: SentencePiece-style tokenizers drop the leading space of what they take for the start of a text. Special
+   * tokens whose names stand in `shown` are text, too.
    */
-  stream(prompt?: ArrayLike<number>): StreamDecoder;
+  stream(prompt?: ArrayLike<number>, shown?: string): StreamDecoder;
 }
 
 /** What is to be encoded: a text, or messages that the model's chat template makes one. */
 export type EncodeInput =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "messages"; readonly messages: readonly ChatMessage[] };
+  | { readonly kind: "messages"; readonly messages: readonly ChatMessage[]; readonly tools?: readonly Tool[] };
 
 /** Encodes long input beside the calling thread, in the order asked. */
 export interface LongInputEncoder {
@@ -133,8 +134,13 @@ class ModelTokenizer implements Tokenizer {
     return added === undefined ? this.pieceBytes(this.hub.id_to_token(id) ?? "") : Buffer.from(added);
   }
 
-  stream(prompt: ArrayLike<number> = []): StreamDecoder {
-    return new WindowDecoder((ids) => this.decodeText(ids), this.special, prompt);
+  stream(prompt: ArrayLike<number> = [], shown = ""): StreamDecoder {
+    const skipped = shown === "" ? this.special : this.#specialBut(shown);
+    return new WindowDecoder((ids) => this.decodeText(ids), skipped, prompt);
+  }
+
+  #specialBut(shown: string): ReadonlySet<number> {
+    return new Set([...this.special].filter((id) => !shown.includes(this.hub.id_to_token(id) ?? "\0")));
   }
 
   /**

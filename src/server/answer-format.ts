@@ -1,5 +1,6 @@
 import type { FinishReason } from "../protocol.js";
 import { chatLogprobs, completionLogprobs, type TokenEntry } from "./logprob-format.js";
+import { joinCalls, type ToolCallDelta } from "./tool-call-reader.js";
 
 /** Tokens of one request: each prompt counts once, however many answers it has. */
 export interface TokenCounts {
@@ -9,16 +10,21 @@ export interface TokenCounts {
   readonly completion: number;
 }
 
+/** Why a choice ended, as clients are told. */
+export type AnswerReason = FinishReason | "tool_calls";
+
 /** A part of one choice. */
 export interface Piece {
   readonly text: string;
+  /** What it has of tool calls; undefined for none. */
+  readonly calls?: readonly ToolCallDelta[] | undefined;
   /** The tokens that begin in it; undefined where no log probabilities are asked for. */
   readonly tokens: readonly TokenEntry[] | undefined;
 }
 
 /** All of one choice. */
 export interface FinishedChoice extends Piece {
-  readonly reason: FinishReason;
+  readonly reason: AnswerReason;
 }
 
 /** What all objects of one answer share. */
@@ -36,7 +42,7 @@ export interface AnswerFormat {
   /** What a choice's stream opens with, if anything. */
   opening(index: number): object | undefined;
   chunk(index: number, piece: Piece): object;
-  last(index: number, reason: FinishReason): object;
+  last(index: number, reason: AnswerReason): object;
   /** The chunk that `stream_options.include_usage` asks for. */
   usage(tokens: TokenCounts): object;
 }
@@ -66,7 +72,7 @@ export function chatFormat(head: AnswerHead, includeUsage: boolean): AnswerForma
     choices,
     ...(includeUsage ? { usage } : {}),
   });
-  const delta = (index: number, content: object, reason: FinishReason | null, logprobs: object | null): object =>
+  const delta = (index: number, content: object, reason: AnswerReason | null, logprobs: object | null): object =>
     event([{ index, delta: content, logprobs, finish_reason: reason }], null);
   return {
     whole: (choices, tokens) => ({
@@ -76,17 +82,28 @@ export function chatFormat(head: AnswerHead, includeUsage: boolean): AnswerForma
       model: head.model,
       choices: choices.map((choice, index) => ({
         index,
-        message: { role: "assistant", content: choice.text, refusal: null },
+        message: { role: "assistant", ...contentOf(choice), refusal: null },
         logprobs: logprobs(choice),
         finish_reason: choice.reason,
       })),
       usage: usageOf(tokens),
     }),
     opening: (index) => delta(index, { role: "assistant", content: "" }, null, null),
-    chunk: (index, piece) => delta(index, { content: piece.text }, null, logprobs(piece)),
+    chunk: (index, piece) => delta(index, deltaOf(piece), null, logprobs(piece)),
     last: (index, reason) => delta(index, {}, reason, null),
     usage: (tokens) => event([], usageOf(tokens)),
   };
+}
+
+/** Of a message: no content where there is nothing but calls. */
+function contentOf({ text, calls }: Piece): object {
+  if (calls === undefined) return { content: text };
+  return { content: text === "" ? null : text, tool_calls: joinCalls(calls).map(({ index: _, ...call }) => call) };
+}
+
+function deltaOf({ text, calls }: Piece): object {
+  if (calls === undefined) return { content: text };
+  return { ...(text === "" ? {} : { content: text }), tool_calls: joinCalls(calls) };
 }
 
 /** `POST /v1/completions`. */
@@ -99,7 +116,7 @@ export function completionFormat(head: AnswerHead, includeUsage: boolean): Answe
     choices,
     ...usage,
   });
-  const choice = (index: number, { text, tokens }: Piece, reason: FinishReason | null): object => {
+  const choice = (index: number, { text, tokens }: Piece, reason: AnswerReason | null): object => {
     return { text, index, logprobs: tokens === undefined ? null : completionLogprobs(tokens), finish_reason: reason };
   };
   const none = includeUsage ? { usage: null } : {};

@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
 import type { VitrineError } from "../errors.js";
-import type { FinishReason, Micros } from "../protocol.js";
-import type { AnswerFormat, FinishedChoice, Piece, TokenCounts } from "./answer-format.js";
+import type { Micros } from "../protocol.js";
+import type { AnswerFormat, AnswerReason, FinishedChoice, Piece, TokenCounts } from "./answer-format.js";
 import { errorBody } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
 import type { Answer } from "./generation.js";
@@ -21,6 +21,7 @@ class Deferred<T> {
 const joined = (pieces: readonly Piece[]): Piece => ({
   text: pieces.map(({ text }) => text).join(""),
   tokens: pieces[0]?.tokens === undefined ? undefined : pieces.flatMap(({ tokens }) => tokens ?? []),
+  calls: pieces.some(({ calls }) => calls) ? pieces.flatMap(({ calls }) => calls ?? []) : undefined,
 });
 
 /** Pieces of each choice that have not been sent. */
@@ -68,7 +69,7 @@ export class WholeAnswer implements Answer {
     this.#waiting.add(choice, piece);
   }
 
-  end(choice: number, reason: FinishReason): void {
+  end(choice: number, reason: AnswerReason): void {
     const nothing: Piece = { text: "", tokens: this.withTokens ? [] : undefined };
     this.#finished[choice] = { ...(this.#waiting.take(choice) ?? nothing), reason };
   }
@@ -119,7 +120,7 @@ export class StreamedAnswer implements Answer {
     this.#count();
   }
 
-  end(choice: number, reason: FinishReason): void {
+  end(choice: number, reason: AnswerReason): void {
     const stream = this.#open();
     this.#sendWaiting();
     stream.send(this.format.last(choice, reason));

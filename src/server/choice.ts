@@ -1,10 +1,12 @@
-import type { EngineRequest, FinishReason, PositionLogprobs, RequestId } from "../protocol.js";
+import type { EngineRequest, FinishReason, PositionLogprobs, RequestId, ToolCallFormat } from "../protocol.js";
 import type { StreamDecoder, Tokenizer } from "../runtime/tokenizer.js";
-import type { Piece } from "./answer-format.js";
+import type { AnswerReason, Piece } from "./answer-format.js";
+import type { ServerContext } from "./context.js";
 import type { Prompt } from "./fields.js";
 import type { GenerationRequest } from "./schema.js";
 import { StopMatcher } from "./stop-matcher.js";
 import { TokenTrail } from "./token-trail.js";
+import { ToolCallReader } from "./tool-call-reader.js";
 
 /** One answer to one prompt, as the engine is asked for it. */
 export interface ChoiceRequest {
@@ -24,10 +26,13 @@ export class Choice {
   readonly #prompt: Prompt;
   readonly #decoder: StreamDecoder;
   readonly #matcher: StopMatcher;
+  readonly #tokenizer: Tokenizer;
+  /** Undefined where no tool may be called. */
+  readonly #calls: ToolCallReader | undefined;
   readonly #trail: TokenTrail | undefined;
 
   constructor(
-    private readonly tokenizer: Tokenizer,
+    { tokenizer, chatTemplate, newId }: Pick<ServerContext, "tokenizer" | "chatTemplate" | "newId">,
     private readonly wanted: GenerationRequest,
     readonly index: number,
     { request, prompt }: ChoiceRequest,
@@ -35,7 +40,10 @@ export class Choice {
     this.#request = request;
     this.#prompt = prompt;
     // A completion continues its prompt's text, down to the space between them; a chat answer starts a text of its own.
-    this.#decoder = tokenizer.stream(wanted.operation === "chat" ? [] : request.prompt);
+    const calls = wanted.tools === undefined ? undefined : chatTemplate?.toolFormat;
+    this.#decoder = tokenizer.stream(wanted.operation === "chat" ? [] : request.prompt, calls && namesIn(calls));
+    this.#calls = calls && new ToolCallReader(calls, () => `call_${newId()}`);
+    this.#tokenizer = tokenizer;
     this.#matcher = new StopMatcher(wanted.stop.strings, wanted.stop.includeString);
     this.#trail = wanted.logprobs === undefined ? undefined : new TokenTrail(tokenizer);
   }
@@ -52,6 +60,12 @@ export class Choice {
   /** False where the answer is its prompt alone: what the engine makes beyond that is left out. */
   get hasTokens(): boolean {
     return this.wanted.maxTokens.asked !== 0;
+  }
+
+  /** An answer that was not told which tool to call, and called one, ended to have it run. */
+  toldReason(reason: FinishReason): AnswerReason {
+    const called = this.#calls !== undefined && this.#calls.calls > 0 && this.wanted.tools?.choice !== "named";
+    return called && reason === "stop" ? "tool_calls" : reason;
   }
 
   /** A stop string was found. */
@@ -86,19 +100,24 @@ export class Choice {
 
   /** What was held back, once no token follows. */
   flush(): Piece {
-    const piece = this.#piece(this.#matcher.push(this.#decoder.flush()) + this.#matcher.flush());
+    const last = this.#piece(this.#matcher.push(this.#decoder.flush()) + this.#matcher.flush());
+    const rest = this.#calls?.flush();
+    const piece = rest === undefined ? last : { ...last, text: last.text + rest.text };
     if (this.matched || piece.tokens === undefined) return piece;
     return { ...piece, tokens: [...piece.tokens, ...(this.#trail?.flush() ?? [])] };
   }
 
   #piece(text: string): Piece {
-    return { text, tokens: this.#trail?.release(text.length) };
+    const tokens = this.#trail?.release(text.length);
+    if (this.#calls === undefined) return { text, tokens };
+    const heard = this.#calls.push(text);
+    return { text: heard.text, tokens, ...(heard.calls.length === 0 ? {} : { calls: heard.calls }) };
   }
 
   /** The prompt as text, each token with the text it completes. */
   #echo(): Piece {
     const { prompt: ids } = this.#request;
-    const decoder = this.tokenizer.stream();
+    const decoder = this.#tokenizer.stream();
     const texts = Array.from(ids, (id) => decoder.push(id));
     const decoded = texts.join("") + decoder.flush();
     const text = this.#prompt.kind === "text" ? this.#prompt.text : decoded;
@@ -112,3 +131,6 @@ export class Choice {
     return { text, tokens };
   }
 }
+
+/** Special tokens that a format is written with are text here. */
+const namesIn = ({ open, middle, between = "", close }: ToolCallFormat): string => open + middle + between + close;

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { ChatMessage } from "../runtime/chat-template.js";
+import type { ChatMessage, Tool } from "../runtime/chat-template.js";
+import { OUTPUT_FIELDS, toolCallsField } from "./output-fields.js";
 
 /*
  * Building blocks of the request schemas. Every message completes "`field` …": what the field must be.
@@ -109,7 +110,7 @@ export const SHARED_FIELDS = {
 export type Prompt =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tokens"; readonly ids: readonly number[] }
-  | { readonly kind: "messages"; readonly messages: readonly ChatMessage[] };
+  | { readonly kind: "messages"; readonly messages: readonly ChatMessage[]; readonly tools?: readonly Tool[] };
 
 const PROMPT_SHAPE = "must be a string, an array of token ids, or an array of such prompts";
 
@@ -184,14 +185,18 @@ function partIssue(parsed: z.ZodSafeParseResult<z.infer<typeof part>>, index: nu
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
 
+/** A turn that only calls tools has no content. */
+const withContent = (message: unknown): unknown => {
+  if (typeof message !== "object" || message === null || !("tool_calls" in message) || !message.tool_calls)
+    return message;
+  return { ...message, content: ("content" in message ? message.content : undefined) ?? "" };
+};
+
 const message = z.object(
   {
-    tool_calls: z
-      .unknown()
-      .optional()
-      .refine((calls) => calls == null || (Array.isArray(calls) && calls.length === 0), {
-        error: "is not supported yet: send messages without tool calls",
-      }),
+    tool_calls: toolCallsField,
+    tool_call_id: text().nullish(),
+    name: text().nullish(),
     role: z
       .enum(ROLES, { error: `must be one of ${ROLES.join(", ")}` })
       // OpenAI's newer name for the same role; templates know the older one.
@@ -201,16 +206,31 @@ const message = z.object(
   { error: "must be an object with role and content" },
 );
 
+function chatMessage({
+  role,
+  content,
+  tool_calls: calls,
+  tool_call_id: id,
+  name,
+}: z.output<typeof message>): ChatMessage {
+  return {
+    role,
+    content,
+    ...(calls == null || calls.length === 0 ? {} : { tool_calls: calls }),
+    ...(id == null ? {} : { tool_call_id: id }),
+    ...(name == null ? {} : { name }),
+  };
+}
+
 /** `messages` of /v1/chat/completions. */
 const messagesField = z
-  .array(message, { error: "must be an array of messages, each with role and content" })
+  .array(z.preprocess(withContent, message), { error: "must be an array of messages, each with role and content" })
   .min(1, { error: "must hold at least one message" })
-  .transform((messages): Prompt => {
-    return { kind: "messages", messages: messages.map(({ role, content }) => ({ role, content })) };
-  });
+  .transform((messages) => messages.map(chatMessage));
 
 /** Fields of /v1/chat/completions alone. */
 export const CHAT_FIELDS = {
+  ...OUTPUT_FIELDS,
   messages: messagesField,
   max_completion_tokens: SHARED_FIELDS.max_tokens,
   logprobs: boolean().default(false),

@@ -1,6 +1,6 @@
 import { VitrineError } from "../errors.js";
 import type { CancelCause, FinishReason, Micros, Outcome, RequestEvent } from "../protocol.js";
-import type { Piece, TokenCounts } from "./answer-format.js";
+import type { AnswerReason, Piece, TokenCounts } from "./answer-format.js";
 import { Choice, type ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import { cancelError, framesOf, toVitrineError } from "./error-response.js";
@@ -13,7 +13,7 @@ export interface Answer {
   /** Its first token has come, though its text may be held back. */
   begin(choice: number): void;
   piece(choice: number, piece: Piece): void;
-  end(choice: number, reason: FinishReason): void;
+  end(choice: number, reason: AnswerReason): void;
   /** `at` is when the last token was known. */
   finish(tokens: TokenCounts, at: Micros): void;
   fail(error: VitrineError): void;
@@ -37,7 +37,7 @@ export class Generation implements Abortable {
     private readonly wanted: GenerationRequest,
     private readonly answer: Answer,
   ) {
-    this.#choices = requests.map((request, index) => new Choice(context.tokenizer, wanted, index, request));
+    this.#choices = requests.map((request, index) => new Choice(context, wanted, index, request));
     this.#latencies = new TokenLatencies(context.metrics, exchange.request.start);
   }
 
@@ -123,13 +123,14 @@ export class Generation implements Abortable {
   }
 
   #send({ index }: Choice, piece: Piece): void {
-    if (piece.text !== "" || (piece.tokens !== undefined && piece.tokens.length > 0)) this.answer.piece(index, piece);
+    if (piece.text !== "" || piece.calls !== undefined || (piece.tokens !== undefined && piece.tokens.length > 0))
+      this.answer.piece(index, piece);
   }
 
   #finish(choice: Choice, reason: FinishReason, at: Micros): void {
     choice.reason = reason;
     this.#latencies.end(choice.index, choice.tokens);
-    this.answer.end(choice.index, reason);
+    this.answer.end(choice.index, choice.toldReason(reason));
     if (this.#choices.some((other) => other.reason === undefined)) return;
     this.#settle();
     this.answer.finish(this.#tokens(), at);

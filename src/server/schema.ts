@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { VitrineError } from "../errors.js";
 import type { SamplingParams } from "../protocol.js";
+import { checkSchema } from "../runtime/grammar/check-grammar.js";
 import { CHAT_FIELDS, COMPLETION_FIELDS, MOST_CHOICES, type Prompt, SHARED_FIELDS } from "./fields.js";
+import { type OutputFormat, type ToolUse, toolUse } from "./output-fields.js";
 import { findUnsupported, UNSUPPORTED_CHAT, UNSUPPORTED_COMPLETION, type UnsupportedField } from "./unsupported.js";
 
 export type Operation = "chat" | "text_completion";
@@ -20,6 +22,9 @@ export interface GenerationRequest {
   readonly stop: StopConditions;
   /** Alternatives to report for each token; undefined: no log probabilities. */
   readonly logprobs: number | undefined;
+  readonly format: OutputFormat;
+  /** Undefined: none that may be called. */
+  readonly tools: ToolUse | undefined;
   /** The answer begins with its prompt. */
   readonly echo: boolean;
   /** Higher goes first. */
@@ -69,7 +74,7 @@ type Fields = Readonly<Record<string, unknown>>;
 type SharedData = Omit<z.output<typeof chatSchema>, keyof typeof CHAT_FIELDS>;
 type SharedRequest = Omit<
   GenerationRequest,
-  "operation" | "prompts" | "maxTokens" | "logprobs" | "echo" | "ignoredFields"
+  "operation" | "prompts" | "format" | "tools" | "maxTokens" | "logprobs" | "echo" | "ignoredFields"
 >;
 
 /**
@@ -102,6 +107,8 @@ function parseCompletion(fields: Fields): GenerationRequest {
     ...shared(data),
     operation: "text_completion",
     prompts,
+    format: undefined,
+    tools: undefined,
     echo,
     logprobs: data.logprobs,
     maxTokens: { asked: data.max_tokens, otherwise: DEFAULT_COMPLETION_TOKENS, field: "max_tokens" },
@@ -116,10 +123,15 @@ function parseChat(fields: Fields): GenerationRequest {
   if (data.top_logprobs > 0 && !data.logprobs) {
     throw badField("top_logprobs", "goes with `logprobs`: set that to true, or leave this out");
   }
+  const { response_format: format } = data;
+  const tools = toolUse(data, badField, checkSchema);
+  if (format?.kind === "json_schema") checkSchema(format.schema, "response_format.json_schema.schema");
   return {
     ...shared(data),
     operation: "chat",
-    prompts: [data.messages],
+    prompts: [{ kind: "messages", messages: data.messages, ...(tools === undefined ? {} : { tools: tools.tools }) }],
+    format,
+    tools,
     echo: false,
     logprobs: data.logprobs ? data.top_logprobs : undefined,
     maxTokens: {

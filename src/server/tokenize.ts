@@ -78,7 +78,7 @@ class LongTokenizing implements Abortable {
 function encode({ tokenizer, chatTemplate }: ServerContext, prompt: Prompt): Int32Array {
   if (prompt.kind === "tokens") return Int32Array.from(prompt.ids);
   if (prompt.kind === "text") return tokenizer.encode(prompt.text, { addSpecialTokens: true });
-  return tokenizer.encode(chatTemplate?.render(prompt.messages) ?? "", { addSpecialTokens: false });
+  return tokenizer.encode(chatTemplate?.render(prompt.messages, prompt.tools) ?? "", { addSpecialTokens: false });
 }
 
 function checkPrompt({ tokenizer, chatTemplate }: ServerContext, prompt: Prompt, param: string): void {
@@ -95,5 +95,6 @@ function checkPrompt({ tokenizer, chatTemplate }: ServerContext, prompt: Prompt,
 function lengthOf(prompt: Prompt): number {
   if (prompt.kind === "tokens") return 0;
   if (prompt.kind === "text") return prompt.text.length;
-  return prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
+  const tools = prompt.tools === undefined ? 0 : JSON.stringify(prompt.tools).length;
+  return prompt.messages.reduce((sum, { content }) => sum + content.length, tools);
 }

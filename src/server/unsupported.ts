@@ -14,8 +14,6 @@ const is =
 const empty = (value: unknown): boolean =>
   typeof value === "object" && value !== null && Object.keys(value).length === 0;
 const textOnly = (value: unknown): boolean => Array.isArray(value) && value.every((item) => item === "text");
-const textFormat = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && "type" in value && value.type === "text";
 const leaveOut = "is not supported yet: leave it out";
 
 export const UNSUPPORTED_COMPLETION: readonly UnsupportedField[] = [
@@ -23,15 +21,8 @@ export const UNSUPPORTED_COMPLETION: readonly UnsupportedField[] = [
 ];
 
 export const UNSUPPORTED_CHAT: readonly UnsupportedField[] = [
-  { field: "tools", harmless: empty, message: leaveOut },
-  { field: "tool_choice", harmless: is("none", "auto"), message: leaveOut },
-  { field: "functions", harmless: empty, message: leaveOut },
-  { field: "function_call", harmless: is("none", "auto"), message: leaveOut },
-  {
-    field: "response_format",
-    harmless: textFormat,
-    message: 'must be {"type": "text"}: other formats are not supported yet',
-  },
+  { field: "functions", harmless: empty, message: "is the old name of `tools`: send those" },
+  { field: "function_call", harmless: is("none", "auto"), message: "is the old name of `tool_choice`: send that" },
   { field: "modalities", harmless: textOnly, message: 'must be ["text"]: this server answers in text only' },
   { field: "audio", harmless: is(), message: leaveOut },
   { field: "prediction", harmless: is(), message: leaveOut },

@@ -79,6 +79,8 @@ export interface GenerateAttributes {
   /** Alternatives reported for each token; absent where no log probabilities are. */
   readonly logprobs?: number;
   readonly priority: number;
+  /** The kind of format the answer is held to, never what it holds; undefined for plain text. */
+  readonly responseFormat: string | undefined;
   /** The engine's requests, where there are several: each has a span of its own. */
   readonly choices?: readonly { readonly id: RequestId; readonly seed: number }[];
   /** Keyed hash of the caller, never the identifier. */

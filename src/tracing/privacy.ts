@@ -24,6 +24,7 @@ const byType = {
     "ai.model.name",
     "ai.model.dtype",
     "ai.task.type",
+    "ai.response_format",
     "ai.phase",
     "ai.outcome",
     "ai.cancel.cause",

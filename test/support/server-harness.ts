@@ -6,6 +6,7 @@ import OpenAI from "openai";
 import { pino } from "pino";
 import type { ChatTemplate } from "../../src/runtime/chat-template.js";
 import type { StreamDecoder, Tokenizer } from "../../src/runtime/tokenizer.js";
+import { FALLBACK_FORMAT } from "../../src/runtime/tool-format.js";
 import type { ServerLimits, ServerOptions } from "../../src/server/options.js";
 import { createServer, type VitrineServer } from "../../src/server/server.js";
 import { FakeEngine } from "./fake-engine.js";
@@ -29,6 +30,7 @@ export const byteTokenizer: Tokenizer = {
 };
 
 export const lineTemplate: ChatTemplate = {
+  toolFormat: FALLBACK_FORMAT,
   render: (messages) => `${messages.map(({ role, content }) => `${role}: ${content}`).join("\n")}\nassistant:`,
 };
 

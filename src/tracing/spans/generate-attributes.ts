@@ -29,6 +29,7 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "ai.n": request.n > 1 ? request.n : undefined,
     "ai.logprobs": request.logprobs,
     "ai.priority": request.priority === 0 ? undefined : request.priority,
+    "ai.response_format": request.responseFormat,
     "ai.device": deviceName(request.device),
     "ai.device.reason": request.device?.reason,
     "ai.runtime": request.device?.runtime?.kind,
@@ -47,6 +48,6 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "gen_ai.request.frequency_penalty": sampling.frequencyPenalty,
     "gen_ai.request.stream": request.stream,
     "gen_ai.response.model": request.model,
-    "gen_ai.output.type": "text",
+    "gen_ai.output.type": request.responseFormat?.startsWith("json") ? "json" : "text",
   };
 }

@@ -9,6 +9,12 @@ const chat = (fields: object = {}): string =>
   JSON.stringify({ model: "tiny", messages: [{ role: "user", content: "Hi" }], ...fields });
 const message = (fields: object): string => chat({ messages: [{ role: "user", content: "Hi", ...fields }] });
 
+const tool = (name: string, parameters: object = { type: "object" }): object => ({
+  type: "function",
+  function: { name, parameters },
+});
+const jsonSchema = (schema: object): object => ({ type: "json_schema", json_schema: { name: "x", schema } });
+
 function refusal(operation: Operation, body: string): VitrineError {
   try {
     parseRequest(operation, body);
@@ -111,17 +117,37 @@ const BAD_CHATS: readonly (readonly [string, string])[] = [
     }),
     "messages[0].content[1].type",
   ],
-  [message({ role: "assistant", content: null, tool_calls: [{ id: SECRET }] }), "messages[0].tool_calls"],
+  [message({ role: "assistant", content: null, tool_calls: [{ id: SECRET }] }), "messages[0].tool_calls[0].function"],
+  [message({ role: "assistant", content: null }), "messages[0].content"],
+  [message({ role: "tool", content: "x", tool_call_id: 5 }), "messages[0].tool_call_id"],
   [chat({ max_completion_tokens: 0 }), "max_completion_tokens"],
   [chat({ max_tokens: 0 }), "max_tokens"],
   [chat({ n: 200 }), "n"],
   [chat({ logprobs: 5 }), "logprobs"],
   [chat({ top_logprobs: 5 }), "top_logprobs"],
   [chat({ logprobs: true, top_logprobs: 21 }), "top_logprobs"],
-  [chat({ tools: [{ type: "function" }] }), "tools"],
+  [chat({ tools: [{ type: "function" }] }), "tools[0].function"],
+  [chat({ tools: [{ type: "web_search" }] }), "tools[0].type"],
+  [chat({ tools: [tool("a b")] }), "tools[0].function.name"],
+  [chat({ tools: [tool("a"), tool("a")] }), "tools[1].function.name"],
+  [chat({ tools: [tool("a", { type: "object", not: {} })] }), "tools[0].function.parameters"],
+  [
+    chat({ tools: [tool("a", { properties: { b: { type: SECRET } } })] }),
+    "tools[0].function.parameters.properties.b.type",
+  ],
+  [chat({ tools: [tool("a")], tool_choice: "maybe" }), "tool_choice"],
+  [
+    chat({ tools: [tool("a")], tool_choice: { type: "function", function: { name: SECRET } } }),
+    "tool_choice.function.name",
+  ],
+  [chat({ parallel_tool_calls: 1 }), "parallel_tool_calls"],
   [chat({ tool_choice: "required" }), "tool_choice"],
   [chat({ functions: [{}] }), "functions"],
-  [chat({ response_format: { type: "json_object" } }), "response_format"],
+  [chat({ function_call: "a" }), "function_call"],
+  [chat({ response_format: { type: "xml" } }), "response_format.type"],
+  [chat({ response_format: { type: "json_schema" } }), "response_format.json_schema"],
+  [chat({ response_format: jsonSchema({ items: { uniqueItems: true } }) }), "response_format.json_schema.schema.items"],
+  [chat({ response_format: jsonSchema({ pattern: `(${SECRET}` }) }), "response_format.json_schema.schema.pattern"],
   [chat({ modalities: ["text", "audio"] }), "modalities"],
   [chat({ audio: { voice: SECRET } }), "audio"],
   [chat({ prediction: { content: SECRET } }), "prediction"],
@@ -174,6 +200,8 @@ describe("request schema", () => {
       seed: undefined,
       stop: { strings: [], includeString: false, tokenIds: [], ignoreEos: false },
       logprobs: undefined,
+      format: undefined,
+      tools: undefined,
       echo: false,
       priority: 0,
       cacheSalt: undefined,
@@ -285,12 +313,52 @@ describe("request schema", () => {
       kind: "messages",
       messages: [
         { role: "system", content: "a" },
-        { role: "system", content: "b" },
+        { role: "system", content: "b", name: "x" },
         { role: "user", content: "c\nd" },
         { role: "assistant", content: "" },
-        { role: "tool", content: "e" },
+        { role: "tool", content: "e", tool_call_id: "1" },
       ],
     });
+  });
+
+  it("takes a turn that calls tools and has no content", () => {
+    const calls = [{ id: "1", type: "function", function: { name: "a", arguments: "{}" } }];
+    const [prompt] = parseRequest("chat", message({ role: "assistant", content: null, tool_calls: calls })).prompts;
+    assert.deepEqual(prompt, { kind: "messages", messages: [{ role: "assistant", content: "", tool_calls: calls }] });
+  });
+
+  it("reads the answer's format", () => {
+    const formatOf = (format: object) => parseRequest("chat", chat({ response_format: format })).format;
+    assert.equal(formatOf({ type: "text" }), undefined);
+    assert.deepEqual(formatOf({ type: "json_object" }), { kind: "json_object" });
+    assert.deepEqual(formatOf(jsonSchema({ type: "null" })), { kind: "json_schema", schema: '{"type":"null"}' });
+  });
+
+  it("reads tools and which of them may be called", () => {
+    const toolsOf = (fields: object) => parseRequest("chat", chat({ tools: [tool("a"), tool("b")], ...fields })).tools;
+    const names = (fields: object) => toolsOf(fields)?.callable.map(({ name }) => name);
+    assert.equal(toolsOf({ tool_choice: "none" }), undefined);
+    assert.equal(toolsOf({})?.choice, "auto");
+    assert.equal(toolsOf({})?.parallel, true);
+    assert.equal(toolsOf({ parallel_tool_calls: false })?.parallel, false);
+    assert.deepEqual(names({ tool_choice: "required" }), ["a", "b"]);
+    const named = { tool_choice: { type: "function", function: { name: "b" } } };
+    assert.deepEqual(names(named), ["b"]);
+    assert.equal(toolsOf(named)?.choice, "named");
+    assert.deepEqual(
+      toolsOf(named)?.tools.map((one) => one.function.name),
+      ["a", "b"],
+    );
+  });
+
+  it("lets a tool that is not strict have a schema that cannot be held to, and one without parameters have none", () => {
+    const loose = { type: "function", function: { name: "a", strict: false, parameters: { not: {} } } };
+    const bare = { type: "function", function: { name: "b" } };
+    const { tools } = parseRequest("chat", chat({ tools: [loose, bare] }));
+    assert.deepEqual(
+      tools?.callable.map(({ parameters }) => JSON.parse(parameters) as unknown),
+      [{ type: "object" }, { type: "object", properties: {}, additionalProperties: false }],
+    );
   });
 
   it("prefers max_completion_tokens, and remembers which field was used", () => {

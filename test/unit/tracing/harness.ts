@@ -110,6 +110,7 @@ export const GENERATE: GenerateAttributes = {
   maxTokens: 16,
   sampling: SAMPLING,
   n: 1,
+  responseFormat: undefined,
   priority: 0,
   userIdHash: "0123abcd",
   device: {

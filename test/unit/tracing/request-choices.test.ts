@@ -109,12 +109,13 @@ describe("trace of seldom used parameters", () => {
     const harness = new Harness();
     const trace = harness.requests.start(INCOMING);
     const sampling = { ...GENERATE.sampling, typicalP: 0.5, minTokens: 3 };
-    trace.generating(500, { ...GENERATE, sampling, logprobs: 0, priority: -2 });
+    trace.generating(500, { ...GENERATE, sampling, logprobs: 0, priority: -2, responseFormat: "json_schema" });
     trace.finish({ status: 200, at: 1_000 });
     const { tags } = harness.span("model.generate");
     assert.deepEqual(
       ["ai.typical_p", "ai.min_tokens", "ai.logprobs", "ai.priority", "ai.n"].map((name) => tags?.[name]),
       ["0.5", "3", "0", "-2", undefined],
     );
+    assert.deepEqual([tags?.["ai.response_format"], tags?.["gen_ai.output.type"]], ["json_schema", "json"]);
   });
 });
