@@ -15,19 +15,22 @@ import { dtypeOf, type ParityCase, type ParityGraph, parityGraphs } from "./pari
 
 const CPU: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "The CPU was asked for." };
 const SLOTS = 4;
-/** The native runner refuses them (see parity.test.ts). */
-const NODE_ONLY = /optimum|phi3-longrope/;
+const CANDIDATES = { native: createNativeRunner, node: createNodeRunner } as const;
 /** Dynamic quantization takes one scale over all positions of a run: what is fed together changes the result. */
 const FED_TOGETHER_MATTERS = /int8/;
 
 /** Runs in which guesses were fed along, over all graphs. */
 let guesses = 0;
 
-for (const graph of parityGraphs().filter(({ file }) => !FED_TOGETHER_MATTERS.test(file))) {
-  describe(`the engine on ${graph.name}`, () => {
+for (const kind of ["native", "node"] as const) {
+  for (const graph of parityGraphs().filter(({ file }) => !FED_TOGETHER_MATTERS.test(file))) describeGraph(kind, graph);
+}
+
+function describeGraph(kind: keyof typeof CANDIDATES, graph: ParityGraph): void {
+  describe(`the engine over the ${kind} runner on ${graph.name}`, () => {
     let runner: ModelRunner;
     before(async () => {
-      runner = await load(graph);
+      runner = await load(kind, graph);
     });
     after(() => runner?.dispose());
     const longest = graph.cases.reduce((a, b) => (lengthOf(b) > lengthOf(a) ? b : a));
@@ -58,7 +61,7 @@ for (const graph of parityGraphs().filter(({ file }) => !FED_TOGETHER_MATTERS.te
       check(graph, await play(runner, twice, SLOTS, { kvTokens, prefillChunk: 16 }));
     });
 
-    if (NODE_ONLY.test(graph.name) || dtypeOf(graph.file) !== "fp32") return;
+    if (kind === "node" || dtypeOf(graph.file) !== "fp32") return;
     it("gives them with guesses fed along, which it does not make for two at once", async () => {
       const counting = countGuesses(runner);
       check(graph, await play(counting, requestsOf(graph), 1));
@@ -90,13 +93,15 @@ function countGuesses(runner: ModelRunner): ModelRunner {
   };
 }
 
-function load(graph: ParityGraph): Promise<ModelRunner> {
-  const create = NODE_ONLY.test(graph.name) ? createNodeRunner : createNativeRunner;
+function load(kind: keyof typeof CANDIDATES, graph: ParityGraph): Promise<ModelRunner> {
   const file = { path: graph.path, dtype: dtypeOf(graph.file), weightBytes: 0 };
-  return create({
-    directory: openModelDirectory(graph.directory),
+  const directory = openModelDirectory(graph.directory);
+  const { ropeSwitch } = directory.config;
+  const attention = kind === "native" ? directory.config : undefined;
+  return CANDIDATES[kind]({
+    directory,
     // Recorded with the activations that the file asks for.
-    graph: prepareGraph(file, { fastInt4: false }),
+    graph: prepareGraph(file, { fastInt4: false, attention, ropeSwitch }),
     device: CPU,
     threads: 1,
     maxSequences: SLOTS,
