@@ -103,8 +103,9 @@ export class Scheduler {
   /** The next step, or undefined when there is nothing to do. */
   plan(): Plan | undefined {
     this.#assertClosed();
-    if (this.#lastPhase === "prefill") this.#open = this.#planDecode() ?? this.#planPrefill();
-    else this.#open = this.#planPrefill() ?? this.#planDecode();
+    const first = this.#lastPhase === "decode" ? this.#planPrefill() : undefined;
+    // Decoding may end whoever has no memory left: then there is room again for who waits.
+    this.#open = first ?? this.#planDecode() ?? this.#planPrefill();
     if (this.#open !== undefined) this.#lastPhase = this.#open.phase;
     return this.#open;
   }
