@@ -10,11 +10,14 @@ export class RunningSet {
     return this.prefilling.length + this.decoding.length;
   }
 
+  /** The streams that decode now. */
   get load(): DecodeLoad {
-    return {
-      rows: this.decoding.length,
-      context: this.decoding.reduce((sum, { tokens }) => sum + tokens.length, 0),
-    };
+    return loadOf(this.decoding);
+  }
+
+  /** Those that will once everybody's prompt is cached. */
+  get comingLoad(): DecodeLoad {
+    return loadOf([...this]);
   }
 
   add(sequence: Sequence): void {
@@ -45,6 +48,10 @@ export class RunningSet {
     yield* this.prefilling;
     yield* this.decoding;
   }
+}
+
+function loadOf(sequences: readonly Sequence[]): DecodeLoad {
+  return { rows: sequences.length, context: sequences.reduce((sum, { tokens }) => sum + tokens.length, 0) };
 }
 
 function yields(a: Sequence, b: Sequence): boolean {

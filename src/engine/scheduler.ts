@@ -103,8 +103,9 @@ export class Scheduler {
   /** The next step, or undefined when there is nothing to do. */
   plan(): Plan | undefined {
     this.#assertClosed();
-    if (this.#lastPhase === "prefill") this.#open = this.#planDecode() ?? this.#planPrefill();
-    else this.#open = this.#planPrefill() ?? this.#planDecode();
+    const first = this.#lastPhase === "decode" ? this.#planPrefill() : undefined;
+    // Decoding may end whoever has no memory left: then there is room again for who waits.
+    this.#open = first ?? this.#planDecode() ?? this.#planPrefill();
     if (this.#open !== undefined) this.#lastPhase = this.#open.phase;
     return this.#open;
   }
@@ -202,7 +203,7 @@ export class Scheduler {
   }
 
   #mayAdmit(sequence: Sequence): boolean {
-    if (this.#pool.short || !this.#planner.admits(this.#pool.running.load)) return false;
+    if (this.#pool.short || !this.#planner.admits(this.#pool.running.comingLoad)) return false;
     return !this.#options.rewinds || !this.#prefixIsComing(sequence);
   }
 
@@ -220,8 +221,10 @@ export class Scheduler {
     const { tokens, cached } = sequence;
     if (sequence.scores) {
       const known = Math.min(row.tokens.length, tokens.length - 1 - cached);
-      const score = (_: unknown, i: number) => results.score(index, i, tokens.at(cached + i + 1));
-      this.#pool.scored(sequence, Array.from({ length: known }, score), at);
+      // Those from before it had to start again are told already.
+      const first = Math.min(known, Math.max(0, sequence.scored - cached));
+      const score = (_: unknown, i: number) => results.score(index, first + i, tokens.at(cached + first + i + 1));
+      this.#pool.scored(sequence, Array.from({ length: known - first }, score), at);
     }
     sequence.cached += row.tokens.length;
     if (sequence.state === "ended" || sequence.uncached > 0) return;

@@ -97,14 +97,14 @@ export class SequencePool {
   /** A running sequence gives up its slot and is the next of its priority to be admitted. */
   preempt(sequence: Sequence): void {
     const at = this.#options.clock();
-    const decode = sequence.decodeStats();
+    const forward = sequence.forwardStats();
     this.running.delete(sequence);
     this.#options.cache.release(sequence.slot as number, true);
     sequence.preempt(at, this.waiting.size);
     this.waiting.putBack(sequence);
     this.#short = true;
     this.#preemptions++;
-    this.#options.emit({ type: "preempted", id: sequence.id, at, ...(decode === undefined ? {} : { decode }) });
+    this.#options.emit({ type: "preempted", id: sequence.id, at, ...(forward === undefined ? {} : { forward }) });
   }
 
   /** Its prompt is cached: from here on it decodes. */
@@ -118,7 +118,8 @@ export class SequencePool {
   scored(sequence: Sequence, scores: readonly (PositionLogprobs | VitrineError)[], at: Micros): void {
     const error = scores.find((score) => score instanceof VitrineError);
     if (error !== undefined) this.end(sequence, { kind: "failed", error: error.toWire() }, at);
-    else {
+    else if (scores.length > 0) {
+      sequence.scored += scores.length;
       const positions = scores.filter((score): score is PositionLogprobs => !(score instanceof VitrineError));
       this.#options.emit({ type: "prompt_logprobs", id: sequence.id, positions });
     }
@@ -142,7 +143,7 @@ export class SequencePool {
 
   end(sequence: Sequence, outcome: Outcome, at: Micros = this.#options.clock()): void {
     this.#live.delete(sequence.id);
-    const decode = sequence.decodeStats();
+    const forward = sequence.forwardStats();
     if (sequence.slot === undefined) this.waiting.delete(sequence);
     else {
       this.running.delete(sequence);
@@ -152,7 +153,7 @@ export class SequencePool {
     }
     sequence.slot = undefined;
     sequence.state = "ended";
-    this.#options.emit({ type: "ended", id: sequence.id, outcome, at, ...(decode === undefined ? {} : { decode }) });
+    this.#options.emit({ type: "ended", id: sequence.id, outcome, at, ...(forward === undefined ? {} : { forward }) });
   }
 
   /** There is no memory for it even alone. */

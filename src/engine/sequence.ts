@@ -19,6 +19,8 @@ export class Sequence implements SamplingState, CacheHolder {
   slot: number | undefined;
   /** Its first tokens that its slot holds. */
   cached = 0;
+  /** Tokens of its prompt, after the first, whose log probabilities were told. */
+  scored = 0;
   /** Since when it has been waiting, and how many were ahead of it then. */
   waitingSince: Micros;
   /** Guesses at the next tokens, fed along in this step to be verified. */
@@ -104,6 +106,7 @@ export class Sequence implements SamplingState, CacheHolder {
     this.state = "waiting";
     this.waitingSince = at;
     this.depth = depth;
+    this.#begin("prefill", at);
   }
 
   /** Its share of a step that fed `fed` of its tokens, good or bad. */
@@ -119,9 +122,9 @@ export class Sequence implements SamplingState, CacheHolder {
     return prefill;
   }
 
-  /** What its decoding took since `beginDecode`; undefined when no step ran. */
-  decodeStats(): ForwardStats | undefined {
-    return this.#forward.phase === "decode" ? this.#forward.stats() : undefined;
+  /** What the phase that it is in took so far; undefined when no step of it ran. */
+  forwardStats(): ForwardStats | undefined {
+    return this.#forward.stats();
   }
 
   /** The next token is this one. */

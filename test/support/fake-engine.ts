@@ -92,7 +92,7 @@ export class FakeRequest {
   end(outcome: Outcome): void {
     if (this.ended) throw new Error(`request ${this.id} ended twice`);
     this.ended = true;
-    this.onEvent({ type: "ended", id: this.id, outcome, at: monotonicMicros(), decode: forward("decode", 1) });
+    this.onEvent({ type: "ended", id: this.id, outcome, at: monotonicMicros(), forward: forward("decode", 1) });
   }
 
   #emit(event: RequestEvent): this {

@@ -56,11 +56,12 @@ export class EnginePhases implements EngineSpans {
     if (event.type === "admitted") this.#admitted(event);
     else if (event.type === "prefilled") this.#prefilled(event.forward);
     else if (event.type === "token") this.#token(event.at);
-    else if (event.type === "preempted") this.#preempted(event.at, event.decode);
+    else if (event.type === "preempted") this.#preempted(event.at, event.forward);
     else if (event.type === "ended") {
       this.outcome = event.outcome;
-      if (event.decode !== undefined) this.#decoded(event.decode);
-      this.close(event.at, failureOf(event.outcome));
+      const failure = failureOf(event.outcome);
+      if (event.forward !== undefined) this.#leave(event.forward, failure);
+      this.close(event.at, failure);
     }
   }
 
@@ -84,9 +85,7 @@ export class EnginePhases implements EngineSpans {
   }
 
   #prefilled(forward: ForwardStats): void {
-    this.#prefillMicros = (this.#prefillMicros ?? 0) + forward.end - forward.start;
-    this.#inferenceStart ??= forward.start;
-    this.#forward(forward, { "ai.batch.size": rounded(forward.meanBatchSize, 2) });
+    this.#forward(forward);
     this.#enter("decode", forward.end);
   }
 
@@ -99,27 +98,31 @@ export class EnginePhases implements EngineSpans {
   }
 
   /** It waits again: what follows is a second queue, allocation and prefill. */
-  #preempted(at: Micros, decode: ForwardStats | undefined): void {
-    if (decode !== undefined) this.#decoded(decode);
+  #preempted(at: Micros, forward: ForwardStats | undefined): void {
+    if (forward !== undefined) this.#leave(forward, undefined);
     this.maker.annotate(this.parent, "preempted", at);
     this.#enter("queue", at);
   }
 
-  #decoded(forward: ForwardStats): void {
-    this.#decodeMicros = (this.#decodeMicros ?? 0) + forward.end - forward.start;
-    this.#forward(forward, { "ai.batch.mean_size": rounded(forward.meanBatchSize, 2) });
+  /** The last phase: nothing of it is open any more. */
+  #leave(forward: ForwardStats, error: WireError | undefined): void {
+    this.#forward(forward, error);
     this.#phase = "none";
   }
 
-  #forward(forward: ForwardStats, batch: SpanAttributes): void {
+  #forward(forward: ForwardStats, error?: WireError): void {
     const { phase, start, end, passes = [] } = forward;
+    const batchSize = rounded(forward.meanBatchSize, 2);
+    if (phase === "prefill") this.#prefillMicros = (this.#prefillMicros ?? 0) + end - start;
+    else this.#decodeMicros = (this.#decodeMicros ?? 0) + end - start;
+    this.#inferenceStart ??= start;
     this.#inferenceEnd = end;
     this.#deviceSeconds = (this.#deviceSeconds ?? 0) + forward.deviceSeconds;
     const span = this.maker.open("inference.forward", start, this.parent, {
       "ai.phase": phase,
       "ai.steps": forward.steps,
       "ai.tokens": forward.tokens,
-      ...batch,
+      ...(phase === "prefill" ? { "ai.batch.size": batchSize } : { "ai.batch.mean_size": batchSize }),
       "ai.step_ms.max": rounded(forward.maxStepMs, 3),
       "ai.step_ms.expected": forward.expectedStepMs === undefined ? undefined : rounded(forward.expectedStepMs, 3),
       "ai.cost.device_seconds": rounded(forward.deviceSeconds, 9),
@@ -133,7 +136,7 @@ export class EnginePhases implements EngineSpans {
         "ai.device": this.device,
       });
     });
-    this.maker.end(span, Math.max(end, ...passes.slice(-1).map((pass) => pass.end)));
+    this.maker.end(span, Math.max(end, ...passes.slice(-1).map((pass) => pass.end)), error);
   }
 
   /** Ends the phase that is open, if any, at `at`. */

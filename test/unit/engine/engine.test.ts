@@ -369,7 +369,7 @@ describe("Engine", () => {
       const total = steps.reduce((sum, micros) => sum + micros, 0);
       const shares = started.events.reduce((sum, event) => {
         if (event.type === "prefilled") return sum + event.forward.deviceSeconds;
-        return event.type === "ended" ? sum + (event.decode?.deviceSeconds ?? 0) : sum;
+        return event.type === "ended" ? sum + (event.forward?.deviceSeconds ?? 0) : sum;
       }, 0);
       assert.ok(Math.abs(shares - total / 1e6) < 1e-12);
       const last = statsOf(started.events).at(-1);

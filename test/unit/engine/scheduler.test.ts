@@ -312,9 +312,9 @@ describe("Scheduler", () => {
     assert.ok(prefilled?.type === "prefilled");
     assert.deepEqual([prefilled.forward.steps, prefilled.forward.tokens], [1, 3]);
     const ended = a?.at(-1);
-    assert.ok(ended?.type === "ended" && ended.decode !== undefined);
+    assert.ok(ended?.type === "ended" && ended.forward !== undefined);
     // a decodes alone once, then twice beside b, each step a tick of the clock: half of it is b's.
-    const { steps, tokens, meanBatchSize, maxStepMs, deviceSeconds, passes } = ended.decode;
+    const { steps, tokens, meanBatchSize, maxStepMs, deviceSeconds, passes } = ended.forward;
     assert.deepEqual([steps, tokens, meanBatchSize, maxStepMs], [3, 3, 5 / 3, 1e-3]);
     assert.ok(Math.abs(deviceSeconds - 2e-6) < 1e-15);
     assert.deepEqual(
@@ -323,10 +323,10 @@ describe("Scheduler", () => {
     );
     assert.ok(a?.[0]?.type === "admitted");
     assert.equal(prefilled.forward.start, a[0].allocation.end, "the phases leave no gap");
-    assert.equal(ended.decode.start, prefilled.forward.end, "the phases leave no gap");
-    assert.equal(passes?.at(-1)?.end, ended.decode.end);
+    assert.equal(ended.forward.start, prefilled.forward.end, "the phases leave no gap");
+    assert.equal(passes?.at(-1)?.end, ended.forward.end);
     const other = b?.at(-1);
-    assert.ok(other?.type === "ended" && other.decode?.passes === undefined);
+    assert.ok(other?.type === "ended" && other.forward?.passes === undefined);
   });
 
   describe("long prompts", () => {
@@ -367,6 +367,21 @@ describe("Scheduler", () => {
       assert.ok(
         admitted?.type === "admitted" && admitted.allocation.reusedTokens === 0,
         "cached tokens have no logits",
+      );
+    });
+
+    it("are scored once, however often they have to start again", () => {
+      const { scheduler, events, step } = makeScheduler({ slots: 2, tokensPerSlot: 60, cells: 60, prefillChunk: 4 });
+      scheduler.submit(ownPrompt("old", 35));
+      let token = 500;
+      for (let i = 0; i < 24; i++) step(() => token++);
+      scheduler.submit({ ...long("scored", 25), maxTokens: 1, promptLogprobs: true });
+      while (step(() => token++) !== undefined);
+      assert.ok(story(events, "scored").includes("preempted"));
+      const scored = events.flatMap((event) => (event.type === "prompt_logprobs" ? event.positions : []));
+      assert.deepEqual(
+        scored.map(({ token }) => token),
+        Array.from({ length: 24 }, (_, i) => 101 + i),
       );
     });
 
@@ -502,6 +517,17 @@ describe("Scheduler", () => {
     assert.ok(most >= 4 && most <= 6, `${most} streams at once`);
     while (step() !== undefined);
     assert.equal(events.filter(({ type }) => type === "ended").length, 12);
+  });
+
+  it("holds a target when all come at once: those whose prompts are being cached count", () => {
+    const takes = ({ phase, work }: Plan): number => (phase === "prefill" ? 100 : 1000 + 1000 * work.rows);
+    const { scheduler, step } = makeScheduler({ slots: 16, tokensPerSlot: 512, takes, targetTpotMs: 5 });
+    let token = 30;
+    for (const [id, maxTokens] of Object.entries({ x: 10, y: 20, z: 200 })) scheduler.submit(ownPrompt(id, maxTokens));
+    for (let i = 0; i < 40; i++) step(() => token++);
+    for (const id of "abcdefghijkl") scheduler.submit(ownPrompt(id, 200));
+    for (let i = 0; i < 10; i++) step(() => token++);
+    assert.ok(scheduler.running <= 5, `${scheduler.running} streams at once`);
   });
 
   it("keeps its invariants and its promises under thousands of random operations", () => {

@@ -47,8 +47,8 @@ export const DECODE: ForwardStats = {
 
 export const token = (at: number): RequestEvent => ({ type: "token", id, token: 7, at });
 export const prefilled: RequestEvent = { type: "prefilled", id, forward: PREFILL };
-export const ended = (outcome: Outcome, at = 35_010, decode?: ForwardStats): RequestEvent =>
-  decode === undefined ? { type: "ended", id, outcome, at } : { type: "ended", id, outcome, at, decode };
+export const ended = (outcome: Outcome, at = 35_010, forward?: ForwardStats): RequestEvent =>
+  forward === undefined ? { type: "ended", id, outcome, at } : { type: "ended", id, outcome, at, forward };
 
 export const FINISHED: Outcome = { kind: "finished", reason: "stop" };
 export const LOST: WireError = { code: "engine_lost", message: "the engine process was killed (SIGKILL)" };
