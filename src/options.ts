@@ -41,6 +41,15 @@ const device = word.pipe(
   }),
 );
 
+const devices = z
+  .string()
+  .transform((value) => value.split(","))
+  .pipe(
+    z.array(device.refine((name) => name !== "auto"), {
+      error: "expected devices with commas between them, such as cuda:0,cuda:1 or cpu,cuda",
+    }),
+  );
+
 export const zipkinUrl = z
   .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })
   .transform((value) => {
@@ -118,6 +127,13 @@ export const OPTIONS = {
     schema: device,
     help: "auto, cpu, cuda or cuda:N; auto takes CUDA where it works",
   },
+  devices: {
+    flag: "devices",
+    value: "LIST",
+    env: ["VITRINE_DEVICES"],
+    schema: devices.optional(),
+    help: "instead of --device, one engine for each of these: cuda:0,cuda:1; requests go where their prompt is cached",
+  },
   dtype: {
     flag: "dtype",
     value: "TYPE",
@@ -156,7 +172,7 @@ export const OPTIONS = {
     env: ["VITRINE_MAX_SEQUENCES"],
     fallback: "32",
     schema: integer(1, 1024, "a number from 1 to 1024"),
-    help: "most requests that generate at once",
+    help: "most requests that generate at once on a device",
   },
   kvMemory: {
     flag: "kv-memory",
@@ -164,7 +180,7 @@ export const OPTIONS = {
     env: ["VITRINE_KV_MEMORY"],
     fallback: "auto",
     schema: size,
-    help: "most memory of the KV cache, such as 512M or 8G; it grows by steps; auto is a quarter of the machine's",
+    help: "most memory of a device's KV cache, such as 512M or 8G; it grows by steps; auto is a quarter of the machine's",
   },
   prefillChunk: {
     flag: "prefill-chunk",

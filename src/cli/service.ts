@@ -3,9 +3,9 @@ import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { createEngineClient, type EngineClient, type EngineLoad } from "../engine/client.js";
+import type { EngineClient, EngineLoad } from "../engine/client.js";
 import { VitrineError } from "../errors.js";
-import { type LoadPhase, monotonicMicros } from "../protocol.js";
+import { type DeviceRequest, type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
 import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
@@ -13,10 +13,9 @@ import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
-import { machineMemory } from "./machine-memory.js";
+import { devicesOf, startEngines } from "./engines.js";
 import { VERSION } from "./version.js";
 
-const ENGINE_ENTRY = new URL("./engine-process.js", import.meta.url);
 /** What closing connections and flushing spans may take beyond the drain itself. */
 const FLUSH_TIMEOUT_MS = 5_000;
 
@@ -26,7 +25,7 @@ export interface Service {
   readonly address: string;
   readonly engine: EngineClient;
   readonly tracing: Tracing;
-  /** Settles with the engine's first load; rejects with its VitrineError. */
+  /** Settles once every engine has loaded for the first time; rejects with the VitrineError of one that could not. */
   readonly ready: Promise<void>;
   /** While stopping: waits no longer for running requests, and cancels them. */
   cancelRunning(): void;
@@ -47,47 +46,37 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
     localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
-    ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
+    gpuDeviceIds: [...new Set(devicesOf(config).filter((device) => device !== "cpu"))].map(gpuIndex),
     log: (level, message) => logger[level](message),
   });
 }
 
+/** `cuda` and `auto` take the first device. */
+const gpuIndex = (device: DeviceRequest): number => (device.startsWith("cuda:") ? Number(device.slice(5)) : 0);
+
 /** Records every engine start as a trace; the first one holds the tokenizer's loading, too. */
 function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tokenizer: LoadPhase): Promise<void> {
+  let told = false;
+  let starting = engine.engines.length;
   return new Promise((resolve, reject) => {
     engine.onLoad((load: EngineLoad) => {
-      const first = load.restarts === 0;
-      const phases = first ? [tokenizer, ...load.load.phases] : load.load.phases;
+      const phases = told ? load.load.phases : [tokenizer, ...load.load.phases];
+      told = true;
       const start = Math.min(load.load.start, ...phases.map((phase) => phase.start));
       const end = Math.max(load.load.end, ...phases.map((phase) => phase.end));
-      const { result, restarts } = load;
+      const { device: requested, result, restarts } = load;
       tracing.recordLoad({
         load: { start, end, phases },
         restarts,
+        requested,
         ...(result.kind === "ready"
           ? { model: result.model, device: result.device }
           : { model: { name: modelId }, error: result.error }),
       });
-      if (result.kind === "ready") resolve();
-      else reject(VitrineError.fromWire(result.error));
+      if (restarts > 0) return;
+      if (result.kind === "failed") reject(VitrineError.fromWire(result.error));
+      else if (--starting === 0) resolve();
     });
-  });
-}
-
-/** The engine's life in the log: starts, losses, restarts. */
-function logEngine(engine: EngineClient, logger: Logger): void {
-  engine.onState((state) => {
-    if (state.kind === "ready") {
-      const { model, device } = state;
-      logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
-      for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
-    } else if (state.kind === "restarting") {
-      logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
-    } else if (state.kind === "failed" && state.error.code !== "draining") {
-      logger.error({ error: state.error.message }, "engine failed to start");
-    } else if (state.kind === "stopped") {
-      logger.info("engine stopped");
-    }
   });
 }
 
@@ -96,24 +85,8 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   // Also reads config.json: what is wrong with it is told before anything is started.
   const { path: modelDir, name: modelId } = openModelDirectory(resolveModelDirectory(config.model));
   const tracing = createTracingFor(config, logger);
-  const engine = createEngineClient({
-    entry: ENGINE_ENTRY,
-    load: {
-      modelDir,
-      dtype: config.dtype,
-      device: config.device,
-      threads: config.threads,
-      runtime: config.runtime,
-      fastInt4: config.fastInt4 === "on",
-      maxSequences: config.maxSequences,
-      kvMemory: config.kvMemory === "auto" ? Math.floor(machineMemory() / 4) : config.kvMemory,
-      prefillChunk: config.prefillChunk,
-      ...(config.targetTpot === undefined ? {} : { targetTpotMs: config.targetTpot }),
-    },
-    onLog: (line) => logger.warn({ source: "engine" }, line),
-  });
+  const engine = startEngines(modelDir, config, logger);
   const longInputs = new TokenizerThread(modelDir);
-  logEngine(engine, logger);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
@@ -146,7 +119,7 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       modelId,
       version: VERSION,
       limits: {
-        maxInFlight: config.maxSequences + config.maxQueue,
+        maxInFlight: config.maxSequences * engine.engines.length + config.maxQueue,
         maxPerKey: config.maxPerKey,
         requestTimeoutMs: config.requestTimeout,
       },

@@ -118,7 +118,6 @@ function attributesOf(
   context: ServerContext,
   request: GenerationRequest,
 ): Omit<GenerateAttributes, "maxTokens" | "sampling"> {
-  const { state } = context.engine;
   return {
     model: request.model,
     operation: request.operation,
@@ -127,7 +126,6 @@ function attributesOf(
     priority: request.priority,
     ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
     ...(request.user === undefined ? {} : { userIdHash: context.hashUser(request.user) }),
-    ...(state.kind === "ready" ? { device: state.device } : {}),
   };
 }
 

@@ -91,6 +91,7 @@ describe("the export thread", function () {
       tracing.recordLoad({
         load: { start: at - 5_000, end: at, phases: [] },
         model: { name: "tiny" },
+        requested: "cuda",
         device: { requested: "cuda", provider: "cuda", deviceId: 0, reason: "asked for" },
         restarts: 0,
       });

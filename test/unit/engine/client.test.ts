@@ -104,7 +104,7 @@ describe("EngineClient", () => {
     assert.deepEqual(story(a, "a"), ["token 5", "finished stop"]);
     assert.deepEqual(story(b, "b"), ["token 6"]);
     assert.equal(client.inFlight, 1);
-    assert.deepEqual(client.stats, stats);
+    assert.deepEqual(client.engines[0]?.stats, stats);
   });
 
   it("sends stop and cancel for requests that run, and ignores others", () => {
@@ -160,7 +160,7 @@ describe("EngineClient", () => {
           /^The engine process was killed by SIGKILL while this request was running; send it again\..*out-of-memory/,
         );
       }
-      assert.equal(client.stats, undefined);
+      assert.equal(client.engines[0]?.stats, undefined);
       assert.ok(client.state.kind === "restarting");
       assert.equal(client.state.restarts, 1);
       const refused = submit(client, "c");

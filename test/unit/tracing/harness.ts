@@ -112,11 +112,4 @@ export const GENERATE: GenerateAttributes = {
   n: 1,
   priority: 0,
   userIdHash: "0123abcd",
-  device: {
-    requested: "auto",
-    provider: "cuda",
-    deviceId: 1,
-    reason: "a CUDA device was found",
-    runtime: { requested: "native", kind: "native", reason: "asked for" },
-  },
 };

@@ -21,6 +21,7 @@ const RECORD: LoadRecord = {
     kvBytesPerToken: 3_072,
     weightBytes: 9_000_000,
   },
+  requested: "auto",
   device: {
     requested: "auto",
     provider: "cpu",
@@ -60,7 +61,7 @@ describe("load trace", () => {
     const harness = new Harness();
     const error = { code: "device_unavailable", message: "no CUDA driver" } as const;
     const load = { ...RECORD.load, phases: RECORD.load.phases.slice(0, 2) };
-    harness.requests.load({ load, model: { name: "tiny" }, error, restarts: 2 });
+    harness.requests.load({ load, model: { name: "tiny" }, requested: "cuda:1", error, restarts: 2 });
     assert.deepEqual(harness.tree(), [
       "model.load !device_unavailable: no CUDA driver",
       "  tokenizer.load",

@@ -21,6 +21,13 @@ export const ADMITTED: RequestEvent = {
     evictedTokens: 2,
     poolUtilization: 0.123456,
   },
+  device: {
+    requested: "auto",
+    provider: "cuda",
+    deviceId: 1,
+    reason: "a CUDA device was found",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
+  },
 };
 
 export const PREFILL: ForwardStats = {
