@@ -35,20 +35,21 @@ const duration = word
   // Node's timers hold 31 bits of milliseconds.
   .refine((value) => value < 2 ** 31, "expected at most 24 days");
 
-const device = word.pipe(
-  z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
-    error: "expected one of auto, cpu, cuda, cuda:N",
-  }),
-);
+const DEVICE_NAMES = "expected one of auto, cpu, cuda, cuda:N";
+const device = word
+  .pipe(z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.int()])], { error: DEVICE_NAMES }))
+  // A template's numbers are not held to their own checks.
+  .refine((name) => !name.includes("-"), DEVICE_NAMES);
 
-const devices = z
-  .string()
-  .transform((value) => value.split(","))
-  .pipe(
-    z.array(device.refine((name) => name !== "auto"), {
-      error: "expected devices with commas between them, such as cuda:0,cuda:1 or cpu,cuda",
-    }),
-  );
+const devices = z.string().transform((value, context) => {
+  const { data = [] } = z.array(device).safeParse(value.split(","));
+  if (data.length > 0 && !data.includes("auto")) return data;
+  context.addIssue({
+    code: "custom",
+    message: "expected devices with commas between them, such as cuda:0,cuda:1 or cpu,cuda",
+  });
+  return z.NEVER;
+});
 
 export const zipkinUrl = z
   .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })

@@ -148,7 +148,13 @@ export class EnginePhases implements EngineSpans {
       this.#child("queue", start, at, {}, error);
     }
     if (this.#phase === "prefill") {
-      this.#child("inference.forward", start, at, { "ai.phase": "prefill", "ai.device": deviceName(this.#device) }, error);
+      this.#child(
+        "inference.forward",
+        start,
+        at,
+        { "ai.phase": "prefill", "ai.device": deviceName(this.#device) },
+        error,
+      );
     }
     // After the prefill a request may end without a step; only one that was torn off had begun one.
     if (this.#phase === "decode" && error !== undefined) {

@@ -67,7 +67,8 @@ describe("load trace", () => {
       "  tokenizer.load",
       "  session.create !device_unavailable: no CUDA driver",
     ]);
-    assert.equal(harness.span("model.load").tags?.["ai.engine.restarts"], "2");
+    const { tags } = harness.span("model.load");
+    assert.deepEqual([tags?.["ai.engine.restarts"], tags?.["ai.device"]], ["2", "cuda:1"], "what was asked for");
   });
 
   it("is kept whatever the rate, unless the rate is 0", () => {
