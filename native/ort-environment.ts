@@ -1,6 +1,6 @@
 import { koffi } from "./koffi.js";
 import { LOG_FATAL, type OrtApi, type Out, type Pointer } from "./ort-api.js";
-import { check, loadOrtLibrary, type OrtLibrary, stored } from "./ort-library.js";
+import { check, loadOrtLibrary, type OrtLibrary, onAnotherThread, stored } from "./ort-library.js";
 
 /** What the other classes of `native/` need of the environment. */
 export const NATIVE: unique symbol = Symbol("native");
@@ -23,19 +23,35 @@ export class OrtEnvironment {
   readonly version: string;
   readonly libraryPath: string;
 
-  private constructor({ api, version, path }: OrtLibrary) {
+  private constructor({ api, version, path }: OrtLibrary, pointer: Pointer<"Env">) {
     this.version = version;
     this.libraryPath = path;
-    const pointer: Out<Pointer<"Env">> = [null];
-    check(api, api.CreateEnv(LOG_FATAL, "vitrine", pointer), "create its environment");
     const allocator: Out<Pointer<"Allocator">> = [null];
     check(api, api.GetAllocatorWithDefaultOptions(allocator), "give its CPU allocator");
-    this[NATIVE] = { api, pointer: stored(pointer), allocator: stored(allocator) };
+    this[NATIVE] = { api, pointer, allocator: stored(allocator) };
   }
 
   /** Loads the library at the first call. Throws NativeError `library`. */
   static open(): OrtEnvironment {
-    OrtEnvironment.#current ??= new OrtEnvironment(loadOrtLibrary());
+    if (OrtEnvironment.#current !== undefined) return OrtEnvironment.#current;
+    const library = loadOrtLibrary();
+    const pointer: Out<Pointer<"Env">> = [null];
+    return OrtEnvironment.#adopt(library, library.api.CreateEnv(LOG_FATAL, "vitrine", pointer), pointer);
+  }
+
+  /** As `open`, but registers ONNX Runtime's operators, which takes 20 ms, on another thread. */
+  static async start(): Promise<OrtEnvironment> {
+    if (OrtEnvironment.#current !== undefined) return OrtEnvironment.#current;
+    const library = loadOrtLibrary();
+    const pointer: Out<Pointer<"Env">> = [null];
+    const status = await onAnotherThread(library.api.CreateEnv, LOG_FATAL, "vitrine", pointer);
+    return OrtEnvironment.#adopt(library, status, pointer);
+  }
+
+  /** Whoever asks ONNX Runtime for an environment gets the same one: of two that were made at once, one is kept. */
+  static #adopt(library: OrtLibrary, status: Pointer<"Status"> | null, pointer: Out<Pointer<"Env">>): OrtEnvironment {
+    check(library.api, status, "create its environment");
+    OrtEnvironment.#current ??= new OrtEnvironment(library, stored(pointer));
     return OrtEnvironment.#current;
   }
 

@@ -4,7 +4,16 @@ import { dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { koffi, type LibraryHandle } from "./koffi.js";
 import { NativeError } from "./native-error.js";
-import { ERROR_CODES, koffiType, ORT_API, ORT_API_VERSION, type OrtApi, type Out, type Pointer } from "./ort-api.js";
+import {
+  ERROR_CODES,
+  koffiType,
+  type NativeFunction,
+  ORT_API,
+  ORT_API_VERSION,
+  type OrtApi,
+  type Out,
+  type Pointer,
+} from "./ort-api.js";
 
 /** A loaded libonnxruntime. */
 export interface OrtLibrary {
@@ -90,6 +99,16 @@ function decodeTable(table: unknown): OrtApi {
     return [name, koffi.decode(address, koffi.proto(koffiType(returns), args.map(koffiType)))];
   });
   return Object.freeze(Object.fromEntries(entries)) as OrtApi;
+}
+
+/** Calls a function on a thread of koffi's pool; the event loop turns meanwhile. */
+export function onAnotherThread<Args extends unknown[], Result>(
+  call: NativeFunction<Args, Result>,
+  ...args: Args
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error, result) => (error === null ? resolve(result) : reject(error)));
+  });
 }
 
 /** Throws what a status tells, and releases it. `doing` begins the message: "run the model". */

@@ -9,7 +9,7 @@ import { OrtSession } from "./ort-session.js";
 import { OrtTensor } from "./ort-value.js";
 
 async function main(): Promise<void> {
-  const environment = OrtEnvironment.open();
+  const environment = await OrtEnvironment.start();
   const session = await OrtSession.create(environment, twoNodeModel(["n"]), { threads: 1 });
   const memory = OrtMemory.cpu(environment);
   const binding = OrtBinding.create(session);

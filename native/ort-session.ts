@@ -3,7 +3,7 @@ import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
 import type { ElementType, OrtApi, Out, Pointer } from "./ort-api.js";
 import { NATIVE, type OrtEnvironment } from "./ort-environment.js";
-import { check, stored } from "./ort-library.js";
+import { check, onAnotherThread, stored } from "./ort-library.js";
 import { createSessionOptions, type OrtSessionOptions } from "./ort-session-options.js";
 import { readDeclaredInfo } from "./ort-tensor-info.js";
 
@@ -54,12 +54,10 @@ export class OrtSession extends NativeObject<"Session"> {
     const settings = createSessionOptions(api, options);
     const session: Out<Pointer<"Session">> = [null];
     try {
-      const status = await new Promise<Pointer<"Status"> | null>((resolve, reject) => {
-        const done = (error: Error | null, result: Pointer<"Status"> | null): void =>
-          error === null ? resolve(result) : reject(error);
-        if (typeof graph === "string") api.CreateSession.async(env, graph, settings, session, done);
-        else api.CreateSessionFromArray.async(env, graph, graph.byteLength, settings, session, done);
-      });
+      const status =
+        typeof graph === "string"
+          ? await onAnotherThread(api.CreateSession, env, graph, settings, session)
+          : await onAnotherThread(api.CreateSessionFromArray, env, graph, graph.byteLength, settings, session);
       check(api, status, typeof graph === "string" ? `load ${graph}` : "load the graph");
     } finally {
       api.ReleaseSessionOptions(settings);

@@ -2,8 +2,9 @@ import { createParser } from "eventsource-parser";
 import { z } from "zod";
 import type { Config } from "../config.js";
 import { VitrineError } from "../errors.js";
+import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
-import { type Service, startService } from "./service.js";
+import type { Service } from "./service.js";
 import { exitStatus, onStopSignal } from "./stop-signals.js";
 import { waterfall, type ZipkinSpan } from "./waterfall.js";
 
@@ -80,7 +81,7 @@ export async function generate(config: Config, options: GenerateOptions): Promis
     if (count > 1 || !streaming) process.exit(exitStatus(signal));
     abort.abort();
   });
-  const service = await startService(quiet, createLogger(config.logLevel));
+  const service = await launch(quiet, createLogger(config.logLevel));
   try {
     await service.ready;
     process.stdout.write(options.prompt);

@@ -1,7 +1,8 @@
 import { type Config, unknownVariables } from "../config.js";
 import type { DeviceChoice } from "../protocol.js";
+import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
-import { type Service, startService } from "./service.js";
+import type { Service } from "./service.js";
 import { exitStatus, onStopSignal } from "./stop-signals.js";
 
 /** What runs where, and why it was chosen. */
@@ -68,7 +69,7 @@ export async function serve(config: Config): Promise<void> {
     if (service === undefined) process.exit(exitStatus(signal));
     stop(service, config, count, signal);
   });
-  service = await startService(config, logger);
+  service = await launch(config, logger);
   try {
     await service.ready;
   } catch (error) {

@@ -8,12 +8,12 @@ import { VitrineError } from "../errors.js";
 import { type DeviceRequest, type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
-import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
+import type { ModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
-import { devicesOf, startEngines } from "./engines.js";
+import { devicesOf } from "./engines.js";
 import { VERSION } from "./version.js";
 
 /** What closing connections and flushing spans may take beyond the drain itself. */
@@ -57,7 +57,6 @@ const gpuIndex = (device: DeviceRequest): number => (device.startsWith("cuda:") 
 /** Records every engine start as a trace; the first one holds the tokenizer's loading, too. */
 function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tokenizer: LoadPhase): Promise<void> {
   let told = false;
-  let starting = engine.engines.length;
   return new Promise((resolve, reject) => {
     engine.onLoad((load: EngineLoad) => {
       const phases = told ? load.load.phases : [tokenizer, ...load.load.phases];
@@ -73,19 +72,26 @@ function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tok
           ? { model: result.model, device: result.device }
           : { model: { name: modelId }, error: result.error }),
       });
-      if (restarts > 0) return;
-      if (result.kind === "failed") reject(VitrineError.fromWire(result.error));
-      else if (--starting === 0) resolve();
+      if (result.kind === "failed" && restarts === 0) reject(VitrineError.fromWire(result.error));
+      else if (engine.engines.every(({ state }) => state.kind !== "starting")) resolve();
     });
   });
 }
 
-/** Starts everything; the server listens before the model is loaded, so that probes get answers. */
-export async function startService(config: Config, logger: Logger): Promise<Service> {
-  // Also reads config.json: what is wrong with it is told before anything is started.
-  const { path: modelDir, name: modelId } = openModelDirectory(resolveModelDirectory(config.model));
+export interface EngineParts {
+  readonly directory: ModelDirectory;
+  /** Started; it may still be loading the model. */
+  readonly engine: EngineClient;
+}
+
+/** Starts everything around the engine; the server listens before the model is loaded, so that probes get answers. */
+export async function startService(
+  config: Config,
+  logger: Logger,
+  { directory, engine }: EngineParts,
+): Promise<Service> {
+  const { path: modelDir, name: modelId } = directory;
   const tracing = createTracingFor(config, logger);
-  const engine = startEngines(modelDir, config, logger);
   const longInputs = new TokenizerThread(modelDir);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;

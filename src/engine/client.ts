@@ -19,6 +19,7 @@ import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./clie
 import { EngineStart } from "./engine-start.js";
 import { type EngineDeath, engineLost } from "./exit-reason.js";
 import { InFlight } from "./in-flight.js";
+import { notReady } from "./not-ready.js";
 import { type OomKills, systemOomKills } from "./oom-kills.js";
 import { systemTimers, type Timers } from "./timers.js";
 
@@ -249,21 +250,10 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     if (this.#shutdown !== undefined) {
       return new VitrineError("draining", "The service is shutting down; send the request again later.");
     }
-    if (this.#state.kind !== "ready") return new VitrineError("engine_not_ready", notReady(this.#state));
+    if (this.#state.kind !== "ready") return notReady(this.#state);
     if (this.#requests.has(id)) {
       return new VitrineError("internal", "A request with the same id is still running; ids must be unique.");
     }
     return undefined;
-  }
-}
-
-function notReady(state: EngineState): string {
-  switch (state.kind) {
-    case "failed":
-      return `The engine could not be started: ${state.error.message}`;
-    case "restarting":
-      return "The engine process died and is being restarted; send the request again in a few seconds.";
-    default:
-      return "The model is still loading; send the request again once /ready answers 200.";
   }
 }

@@ -22,22 +22,6 @@ export function positionLogprobs(logits: Float32Array, token: number, top: numbe
   return { ...of(token), top: best.slice(0, top).map(of) };
 }
 
-/**
- * The same for consecutive positions, such as a prompt's: row `i` of `logits` is what the model expected where
- * `tokens[i]` came.
- * @param logits `tokens.length` rows of `vocabSize` numbers
- */
-export function rowLogprobs(
-  logits: Float32Array,
-  vocabSize: number,
-  tokens: ArrayLike<number>,
-  top: number,
-): PositionLogprobs[] {
-  return Array.from(tokens, (token, row) =>
-    positionLogprobs(logits.subarray(row * vocabSize, (row + 1) * vocabSize), token, top),
-  );
-}
-
 /** Ids of the `count` largest logits, best first. Nearly every logit loses one comparison and is done; NaN loses none. */
 function likeliest(logits: Float32Array, count: number): number[] {
   const ids: number[] = [];

@@ -7,6 +7,19 @@ import type { Random } from "./random.js";
 import { kthLargest, massThreshold } from "./select.js";
 import type { TokenCounts } from "./token-counts.js";
 import { TypicalCut } from "./typical-cut.js";
+import { weighFrom } from "./weight.js";
+
+/**
+ * Tokens e^60 times less likely than the likeliest are left out: all of them together, in the largest vocabulary, have
+ * less than what the 53 bits of a random number can tell from nothing.
+ */
+const REACH = 60;
+/**
+ * Weights are put into bins, 16 to an octave, to find where a mass is reached: by the exponent of the number and the
+ * first 4 bits of its fraction, which are the upper half of its upper word. The first bin holds 1, the largest weight.
+ */
+const FIRST_BIN = 0x3ff0;
+const BINS = Math.ceil((16 * REACH) / Math.LN2) + 2;
 
 /** What one sequence brings to the choice of its next token. */
 export interface SamplingState {
@@ -15,7 +28,7 @@ export interface SamplingState {
   /** Undefined when no penalty is set. */
   readonly counts: TokenCounts | undefined;
   /** Ids that may not be chosen now: what ends the sequence, while it has fewer than `minTokens` tokens. */
-  readonly suppressed?: readonly number[] | undefined;
+  readonly suppressed: readonly number[] | undefined;
   /** Rules out what a grammar does not allow next. */
   readonly constraint?: Pick<TokenConstraint, "mask"> | undefined;
 }
@@ -44,17 +57,24 @@ export class Sampler {
   readonly #vocabSize: number;
   readonly #ids: Int32Array;
   readonly #weights: Float64Array;
+  /** The halves of `#weights`, the upper one second. */
+  readonly #words: Uint32Array;
+  /** Of the weights in each bin. */
+  readonly #masses = new Float64Array(BINS);
   readonly #partition: Float64Array;
   readonly #heap: Float32Array;
   /** Candidates in `#ids` and `#weights`. */
   #count = 0;
   #typical: TypicalCut | undefined;
   #raw: Float32Array | undefined;
+  /** Their weights' sum. */
+  #total = 0;
 
   constructor(vocabSize: number) {
     this.#vocabSize = vocabSize;
     this.#ids = new Int32Array(vocabSize);
     this.#weights = new Float64Array(vocabSize);
+    this.#words = new Uint32Array(this.#weights.buffer);
     this.#partition = new Float64Array(vocabSize);
     this.#heap = new Float32Array(vocabSize);
   }
@@ -82,7 +102,8 @@ export class Sampler {
       );
     }
     const { params, random } = state;
-    adjust(logits, params.logitBias, state.suppressed);
+    // A grammar may leave nothing but the end, however early.
+    adjust(logits, params.logitBias, state.constraint === undefined ? state.suppressed : undefined);
     state.constraint?.mask(logits);
     state.counts?.penalize(logits, params);
     const likeliest = argMax(logits);
@@ -96,64 +117,81 @@ export class Sampler {
 
   /** Makes candidates of the top k, weighted by their probability relative to the likeliest token's. */
   #gather(logits: Float32Array, max: number, { temperature, topK, topP, minP }: SamplingParams): void {
-    let floor = Number.NEGATIVE_INFINITY;
-    if (topK > 0 && topK < logits.length) floor = kthLargest(logits, logits.length, topK, this.#heap);
+    let floor = max - REACH * temperature;
+    if (topK > 0 && topK < logits.length) {
+      floor = Math.max(floor, kthLargest(logits, logits.length, topK, this.#heap));
+    }
     // Without a nucleus in between, min_p's cut can spare the exponentials; the exact cut follows.
     if (topP >= 1 && minP > 0) floor = Math.max(floor, max + temperature * (Math.log(minP) - 1e-9));
-    const ids = this.#ids;
-    const weights = this.#weights;
-    let count = 0;
-    for (let id = 0; id < logits.length; id++) {
-      const logit = logits[id] as number;
-      if (logit >= floor) {
-        ids[count] = id;
-        weights[count++] = Math.exp((logit - max) / temperature);
-      }
-    }
-    this.#count = count;
+    this.#count = weighFrom(floor, logits, max, temperature, this.#ids, this.#weights);
+    let total = 0;
+    for (let i = 0; i < this.#count; i++) total += this.#weights[i] as number;
+    this.#total = total;
   }
 
   #keepNucleus(topP: number): void {
-    const weights = this.#weights;
-    const target = topP * this.#total();
-    // All tokens below this weight together have less than the mass to cut, so the threshold is not among them.
-    const floor = (this.#total() - target) / this.#count;
-    const partition = this.#partition;
-    let contenders = 0;
-    for (let i = 0; i < this.#count; i++) {
-      const weight = weights[i] as number;
-      if (weight >= floor) partition[contenders++] = weight;
-    }
-    const threshold = massThreshold(partition, contenders, target);
-    let mass = 0;
-    for (let i = 0; i < this.#count; i++) {
-      const weight = weights[i] as number;
-      if (weight > threshold) mass += weight;
-    }
+    const target = topP * this.#total;
+    let { mass, threshold } = this.#cut(target);
     let kept = 0;
+    let total = 0;
     for (let i = 0; i < this.#count; i++) {
-      const weight = weights[i] as number;
+      const weight = this.#weights[i] as number;
       if (weight < threshold) continue;
       if (weight === threshold) {
         if (mass >= target) continue;
         mass += weight;
       }
+      total += weight;
       this.#keep(i, kept++);
     }
     this.#count = kept;
+    this.#total = total;
+  }
+
+  /** The largest weight such that what weighs at least as much adds up to `target`, and the mass of what weighs more. */
+  #cut(target: number): { threshold: number; mass: number } {
+    const weights = this.#weights;
+    const partition = this.#partition;
+    const masses = this.#masses.fill(0);
+    for (let i = 0; i < this.#count; i++) {
+      const bin = this.#binOf(i);
+      masses[bin] = (masses[bin] as number) + (weights[i] as number);
+    }
+    let last = 0;
+    let mass = 0;
+    while (last < BINS - 1 && mass + (masses[last] as number) < target) mass += masses[last++] as number;
+    // Only the bin in which the mass is reached has to be looked at closely.
+    let contenders = 0;
+    for (let i = 0; i < this.#count; i++) if (this.#binOf(i) === last) partition[contenders++] = weights[i] as number;
+    // Rounding alone can leave a little mass wanted after the smallest weight: then all of them are needed.
+    if (contenders === 0) return { threshold: 0, mass };
+    const threshold = massThreshold(partition, contenders, target - mass);
+    for (let i = 0; i < contenders; i++) if ((partition[i] as number) > threshold) mass += partition[i] as number;
+    return { threshold, mass };
+  }
+
+  #binOf(candidate: number): number {
+    return FIRST_BIN - ((this.#words[2 * candidate + 1] as number) >>> 16);
   }
 
   #keepAtLeast(minP: number): void {
     let kept = 0;
+    let total = 0;
     for (let i = 0; i < this.#count; i++) {
-      if ((this.#weights[i] as number) >= minP) this.#keep(i, kept++);
+      const weight = this.#weights[i] as number;
+      if (weight < minP) continue;
+      total += weight;
+      this.#keep(i, kept++);
     }
     this.#count = kept;
+    this.#total = total;
   }
 
   #keepTypical(typicalP: number): void {
     this.#typical ??= new TypicalCut(this.#vocabSize);
     this.#count = this.#typical.apply(this.#ids, this.#weights, this.#count, typicalP);
+    this.#total = 0;
+    for (let i = 0; i < this.#count; i++) this.#total += this.#weights[i] as number;
   }
 
   #keep(from: number, to: number): void {
@@ -161,15 +199,9 @@ export class Sampler {
     this.#weights[to] = this.#weights[from] as number;
   }
 
-  #total(): number {
-    let total = 0;
-    for (let i = 0; i < this.#count; i++) total += this.#weights[i] as number;
-    return total;
-  }
-
   /** @param uniform in [0, 1) */
   #draw(uniform: number): number {
-    let left = uniform * this.#total();
+    let left = uniform * this.#total;
     let last = 0;
     for (let i = 0; i < this.#count; i++) {
       const weight = this.#weights[i] as number;
@@ -194,13 +226,14 @@ function adjust(
 
 /** Index of the largest logit, the first of equals. */
 function argMax(logits: Float32Array): number {
-  let max = Number.NEGATIVE_INFINITY;
   let index = -1;
-  for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id] as number;
-    // One comparison for nearly every token: NaN fails it too, and is told apart within.
-    if (!(logit <= max)) {
+  let max = Number.NEGATIVE_INFINITY;
+  for (let start = 0; start < logits.length; start += 8) {
+    if (noneAbove(logits, start, max)) continue;
+    for (let id = start; id < Math.min(start + 8, logits.length); id++) {
+      const logit = logits[id] as number;
       if (Number.isNaN(logit)) throw brokenLogits("contain NaN");
+      if (logit <= max) continue;
       max = logit;
       index = id;
     }
@@ -208,4 +241,18 @@ function argMax(logits: Float32Array): number {
   if (index < 0) throw brokenLogits("are all minus infinity");
   if (max === Number.POSITIVE_INFINITY) throw brokenLogits("contain infinity");
   return index;
+}
+
+/** Whether eight logits are all at most `max`; false for NaN, too, and at the end. Written out: a loop takes twice as long. */
+function noneAbove(logits: Float32Array, at: number, max: number): boolean {
+  return (
+    (logits[at] as number) <= max &&
+    (logits[at + 1] as number) <= max &&
+    (logits[at + 2] as number) <= max &&
+    (logits[at + 3] as number) <= max &&
+    (logits[at + 4] as number) <= max &&
+    (logits[at + 5] as number) <= max &&
+    (logits[at + 6] as number) <= max &&
+    (logits[at + 7] as number) <= max
+  );
 }

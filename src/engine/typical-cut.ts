@@ -22,20 +22,26 @@ export class TypicalCut {
    */
   apply(ids: Int32Array, weights: Float64Array, count: number, typicalP: number): number {
     let total = 0;
+    let most = 0;
     let logs = 0;
     for (let i = 0; i < count; i++) {
       const weight = weights[i] as number;
       total += weight;
+      if (weight > most) most = weight;
       if (weight > 0) logs += weight * Math.log(weight);
     }
     // |-log p - entropy|, with p = weight / total: the total cancels.
     const mean = logs / total;
+    // All below this weight together have less than the mass to cut. Where it is farther from the mean than the largest
+    // weight is, what is heavier reaches the mass before anything below it comes in reach.
+    const floor = ((1 - typicalP) * total) / count;
+    const least = Math.log(most) - mean <= mean - Math.log(floor) ? floor : Number.MIN_VALUE;
     let contenders = 0;
     for (let i = 0; i < count; i++) {
       const weight = weights[i] as number;
-      const distance = Math.abs(Math.log(weight) - mean);
+      const distance = weight < least ? Number.POSITIVE_INFINITY : Math.abs(Math.log(weight) - mean);
       this.#distances[i] = distance;
-      if (weight === 0) continue;
+      if (distance === Number.POSITIVE_INFINITY) continue;
       this.#keys[contenders] = distance;
       this.#masses[contenders++] = weight;
     }

@@ -1,11 +1,13 @@
+import { resolve } from "node:path";
 import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
 import { prepareGraph } from "./graph/prepare-graph.js";
 import { findGraphFile } from "./graph-file.js";
-import { type ModelDirectory, openModelDirectory } from "./model-directory.js";
+import type { ModelDirectory } from "./model-directory.js";
 import { createNativeRunner } from "./native-runner.js";
+import { startOrt } from "./native-session.js";
 import { createNodeRunner, type RunnerOptions } from "./node-runner.js";
 
 export interface LoadedModel {
@@ -40,22 +42,27 @@ export async function loadModel(
  * CUDA and CUDA does not start, on the CPU.
  */
 export async function createRunner(options: LoadOptions, device: DeviceChoice): Promise<ModelRunner> {
-  const directory = openModelDirectory(options.modelDir);
   try {
-    return await createRunnerOn(device, directory, options);
+    return await createRunnerOn(device, options);
   } catch (error) {
+    // What is wrong with the directory as such explains the rest.
+    await openDirectory(options.modelDir);
     if (device.requested !== "auto" || device.provider === "cpu") throw error;
-    return createRunnerOn(fallBackToCpu(device, error), directory, options);
+    return createRunnerOn(fallBackToCpu(device, error), options);
   }
 }
 
-async function createRunnerOn(
-  device: DeviceChoice,
-  directory: ModelDirectory,
-  options: LoadOptions,
-): Promise<ModelRunner> {
-  const graph = prepareGraph(findGraphFile(directory.path, options.dtype, device.provider), options);
-  const { threads, maxSequences, runtime: requested = "auto" } = options;
+/**
+ * The session's creation takes longest and is another thread's, so it begins as early as it can: ONNX Runtime starts
+ * while the graph is read, and config.json is read while the session is created.
+ */
+async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promise<ModelRunner> {
+  const { modelDir, threads, maxSequences, runtime: requested = "auto" } = options;
+  // The native runner asks for it again, and is the one to fail with it.
+  const started = requested === "node" ? undefined : startOrt().catch(() => {});
+  const graph = prepareGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider), options);
+  await started;
+  const directory = openDirectory(modelDir);
   const on = (kind: RuntimeChoice["kind"], reason: string): RunnerOptions => {
     return { directory, graph, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
   };
@@ -68,6 +75,14 @@ async function createRunnerOn(
     if (requested === "native" || !isNoWayToRun(error)) throw error;
     return createNodeRunner(on("node", error.message));
   }
+}
+
+/** With the library that checks the files, which takes as long to load as the graph to read. */
+function openDirectory(path: string): Promise<ModelDirectory> {
+  const directory = import("./model-directory.js").then(({ openModelDirectory }) => openModelDirectory(path));
+  // Whoever awaits it hears of a failure.
+  directory.catch(() => {});
+  return directory;
 }
 
 /** Of the native runtime alone: the graph is not for it, or the library failed its self-test. */

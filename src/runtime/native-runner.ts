@@ -13,8 +13,12 @@ import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { StepTensors } from "./step-tensors.js";
 
-/** A run expected to be shorter stays on this thread: the way to another one costs 15 us to 0.15 ms, more when cores are busy. */
-const SYNC_BELOW_MS = 5;
+/**
+ * A run expected to be shorter stays on this thread: decode steps, but for the largest models. The way to another one
+ * costs 15 us where a core is idle and near 1 ms where ONNX Runtime's threads spin on all of them. Commands wait for the
+ * end of a step in any case.
+ */
+const SYNC_BELOW_MS = 50;
 /** Room is made by so many tokens at once. */
 const SPARE_TOKENS = 256;
 
@@ -24,15 +28,18 @@ const SPARE_TOKENS = 256;
  * graphs whose cache cannot be updated in place.
  */
 export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
-  const { graph, device, directory, threads } = options;
+  const { graph, device, threads } = options;
   const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(nodes, device), graph);
   const session = await createNativeSession(graph, device, threads);
   try {
+    const directory = await options.directory;
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
-    return new NativeRunner(session, signature, options, await openCacheMemory(session, signature.cacheType, device));
+    const model = describeModel(directory, graph, signature);
+    const cacheMemory = await openCacheMemory(session, signature.cacheType, device);
+    return new NativeRunner(session, signature, options, model, cacheMemory);
   } catch (error) {
     session.dispose();
     throw error;
@@ -45,7 +52,6 @@ function refuseFor(obstacle: string | undefined, { path }: GraphFile): void {
 }
 
 class NativeRunner implements ModelRunner {
-  readonly model: ModelDescription;
   readonly device: DeviceChoice;
   readonly rewinds = true;
   readonly #session: OrtSession;
@@ -66,8 +72,13 @@ class NativeRunner implements ModelRunner {
   /** What a run of one token a row took last. */
   #decodeMs = Number.POSITIVE_INFINITY;
 
-  constructor(session: OrtSession, signature: GraphSignature, options: RunnerOptions, cacheMemory: CacheMemory) {
-    this.model = describeModel(options.directory, options.graph, signature);
+  constructor(
+    session: OrtSession,
+    signature: GraphSignature,
+    options: RunnerOptions,
+    readonly model: ModelDescription,
+    cacheMemory: CacheMemory,
+  ) {
     this.device = options.device;
     this.#session = session;
     this.#signature = signature;

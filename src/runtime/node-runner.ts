@@ -12,7 +12,8 @@ import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
 export interface RunnerOptions {
-  readonly directory: ModelDirectory;
+  /** Looked at once there is a session: it may be read meanwhile. */
+  readonly directory: ModelDirectory | Promise<ModelDirectory>;
   readonly graph: PreparedGraph;
   readonly device: DeviceChoice;
   /** Intra-op threads; 0 lets ONNX Runtime choose. */
@@ -27,10 +28,11 @@ export interface RunnerOptions {
 export async function createNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
   const session = await createNodeSession(options.graph, options.device, options.threads);
   try {
+    const directory = await options.directory;
     const inputs = describeValues(session.inputMetadata);
-    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), options.directory.config);
+    const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), directory.config);
     const { Tensor } = await loadOnnxRuntime();
-    return new NodeRunner(session, signature, options, Tensor);
+    return new NodeRunner(session, signature, options, describeModel(directory, options.graph, signature), Tensor);
   } catch (error) {
     await session.release();
     throw error;
@@ -44,7 +46,6 @@ interface Slot {
 }
 
 class NodeRunner implements ModelRunner {
-  readonly model: ModelDescription;
   readonly device: DeviceChoice;
   /** Present comes out of a run as a whole: there is no going back in it. */
   readonly rewinds = false;
@@ -55,9 +56,9 @@ class NodeRunner implements ModelRunner {
     private readonly session: InferenceSession,
     private readonly signature: GraphSignature,
     options: RunnerOptions,
+    readonly model: ModelDescription,
     private readonly Tensor: TensorConstructor,
   ) {
-    this.model = describeModel(options.directory, options.graph, signature);
     this.device = options.device;
     this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];

@@ -113,8 +113,10 @@ export class StreamedAnswer implements Answer {
   }
 
   piece(choice: number, piece: Piece): void {
-    this.#waiting.add(choice, piece);
-    if (!this.#open().blocked) this.#sendWaiting();
+    const stream = this.#open();
+    if (stream.blocked) this.#waiting.add(choice, piece);
+    else stream.send(this.format.chunk(choice, piece));
+    this.#count();
   }
 
   end(choice: number, reason: FinishReason): void {

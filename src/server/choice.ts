@@ -16,10 +16,10 @@ export interface ChoiceRequest {
 export class Choice {
   /** Why it ended; what comes afterwards is nobody's. */
   reason: FinishReason | undefined;
-  /** Log probabilities of the prompt's tokens but the first. */
-  promptLogprobs: readonly PositionLogprobs[] = [];
   #tokens = 0;
   #begun = false;
+  /** Of the prompt's tokens but the first. */
+  #promptLogprobs: PositionLogprobs[] = [];
   readonly #request: EngineRequest;
   readonly #prompt: Prompt;
   readonly #decoder: StreamDecoder;
@@ -59,6 +59,16 @@ export class Choice {
     return this.#matcher.matched;
   }
 
+  /** The engine goes on after this many tokens: what it told of the prompt's later ones it will tell again. */
+  resumeAfter(cached: number): void {
+    this.#promptLogprobs.length = Math.min(this.#promptLogprobs.length, cached);
+  }
+
+  /** More of the prompt's log probabilities. */
+  score(positions: readonly PositionLogprobs[]): void {
+    for (const position of positions) this.#promptLogprobs.push(position);
+  }
+
   /** What the answer begins with before any token; undefined when that was asked before. */
   begin(): Piece | undefined {
     if (this.#begun) return undefined;
@@ -95,7 +105,7 @@ export class Choice {
     const trail = this.#trail;
     if (trail === undefined) return { text, tokens: undefined };
     ids.forEach((id, i) => {
-      trail.add(id, i === 0 ? undefined : this.promptLogprobs[i - 1], texts[i] ?? "");
+      trail.add(id, i === 0 ? undefined : this.#promptLogprobs[i - 1], texts[i] ?? "");
     });
     const tokens = trail.flush();
     trail.startAfter(text);

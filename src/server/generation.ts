@@ -74,7 +74,7 @@ export class Generation implements Abortable {
 
   #take(choice: Choice, event: RequestEvent): void {
     if (event.type === "admitted") this.#admitted(choice, event.allocation.reusedTokens);
-    else if (event.type === "prompt_logprobs") choice.promptLogprobs = event.positions;
+    else if (event.type === "prompt_logprobs") choice.score(event.positions);
     else if (event.type === "ended") this.#ended(choice, event.outcome, event.at);
     else if (event.type === "token" && choice.hasTokens) {
       const { token, logprobs, at } = event;
@@ -89,6 +89,7 @@ export class Generation implements Abortable {
 
   /** A prompt counts once, and so does what was cached of it: the first time, since a preempted request finds its own. */
   #admitted(choice: Choice, reusedTokens: number): void {
+    choice.resumeAfter(reusedTokens);
     if (choice.index % this.wanted.n === 0 && !this.#cached.has(choice)) this.#cached.set(choice, reusedTokens);
   }
 

@@ -1,7 +1,7 @@
 /**
  * The runtime against its peers: the same model, the same number of threads, each peer in a process of its own, one
- * measured round at a time in an order that rotates. `--quick` leaves long prompts out and measures one round, for work
- * on the benchmark itself.
+ * measured round at a time in an order that rotates. `--only TEXT` measures the work whose name has TEXT in it, as
+ * "decode at 128" or "level 4"; `--quick` leaves long prompts out and measures one round, for work on the benchmark itself.
  */
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,8 +15,12 @@ import type { PeerCommand } from "./peers/peer.js";
 import { GENAI, LLAMA, NATIVE, NODE, type PeerName, Peers, TRANSFORMERS } from "./peers/peers.js";
 import { type BenchRow, type BenchValue, compare, interleave, median, report } from "./report.js";
 
-const { values: flags } = parseArgs({ options: { quick: { type: "boolean" } }, strict: false });
+const { values: flags } = parseArgs({
+  options: { quick: { type: "boolean" }, only: { type: "string" } },
+  strict: false,
+});
 const QUICK = flags.quick === true;
+const ONLY = typeof flags.only === "string" ? flags.only : "";
 
 /** One kind of work: a round of it for each peer. */
 interface Work {
@@ -72,9 +76,11 @@ class RuntimeBenchmark {
     names: readonly PeerName[],
     work: readonly Work[],
   ): Promise<void> {
+    const measured = work.filter((one) => isMeasured(title, one));
+    if (measured.length === 0) return;
     const processes = await startAll(this.peers.specsOf(model, names, CONTEXT));
     try {
-      for (const one of work.filter(isMeasured)) await this.#compareOne(`${title}, ${one.name}`, model, processes, one);
+      for (const one of measured) await this.#compareOne(`${title}, ${one.name}`, model, processes, one);
     } finally {
       await Promise.all(processes.map((process) => process.stop()));
     }
@@ -128,9 +134,10 @@ class RuntimeBenchmark {
     this.rows.push({ name: `${title}, ${NATIVE}`, against: "memory bandwidth", ...row, target: 0.8 });
   }
 
-  /** From a process's start to its first token, and the memory of a long prompt in a process that did nothing else. */
+  /** From a process's start to its first token. */
   async compareStarts(model: BenchModel, names: readonly PeerName[]): Promise<void> {
     const title = `${model.name} q4, start to first token`;
+    if (!title.includes(ONLY)) return;
     process.stderr.write(`${title}\n`);
     const specs = this.peers.specsOf(model, names, CONTEXT);
     const variants = specs.map((spec) => ({ name: spec.name, round: () => startToFirstToken(spec) }));
@@ -140,11 +147,13 @@ class RuntimeBenchmark {
     this.#addRows(title, costs);
     const last = this.rows.findIndex((row) => row.against === alone.name);
     this.rows[last] = { ...(this.rows[last] as BenchRow), target: 1 / 1.15 };
-    if (!QUICK) await this.#compareMemory(model, specs);
   }
 
-  async #compareMemory(model: BenchModel, specs: readonly PeerSpec[]): Promise<void> {
+  /** The memory of a long prompt in a process that did nothing else. */
+  async compareMemory(model: BenchModel, names: readonly PeerName[]): Promise<void> {
     const title = `${model.name} q4, peak memory at ${LONG_PROMPT}`;
+    if (QUICK || !title.includes(ONLY)) return;
+    const specs = this.peers.specsOf(model, names, CONTEXT);
     process.stderr.write(`${title}\n`);
     const costs = new Map<string, number[]>();
     for (const spec of specs) costs.set(spec.name, [await peakMemory(spec)]);
@@ -155,8 +164,10 @@ class RuntimeBenchmark {
   }
 }
 
-const isMeasured = ({ command }: Work): boolean =>
-  !QUICK || (command.do === "decode" ? command.context : command.tokens) < LONG_PROMPT;
+function isMeasured(title: string, { name, command }: Work): boolean {
+  if (!`${title}, ${name}`.includes(ONLY)) return false;
+  return !QUICK || (command.do === "decode" ? command.context : command.tokens) < LONG_PROMPT;
+}
 
 /** Those that can run the model, loaded. */
 async function startAll(specs: readonly PeerSpec[]): Promise<PeerProcess[]> {
@@ -210,7 +221,8 @@ if (load > 0.5)
 
 const benchmark = new RuntimeBenchmark(peers, await measureBandwidth(threads));
 await benchmark.compareStarts(large.plain, EVERYONE);
+await benchmark.compareMemory(large.plain, EVERYONE);
 await benchmark.compareWork("0.5B q4", large.plain, EVERYONE, PLAIN);
 await benchmark.compareWork("0.5B q4 of level 4", large.level4, [NATIVE, NODE, TRANSFORMERS, GENAI], LEVEL_4);
 await benchmark.compareWork("tiny q4", tiny, EVERYONE, TINY);
-report("npm run bench:runtime", benchmark.rows, benchmark.values);
+report(`npm run bench:runtime${ONLY === "" ? "" : ` -- --only "${ONLY}"`}`, benchmark.rows, benchmark.values);

@@ -308,6 +308,20 @@ describe("loadModel", () => {
   const { library, device } = probeCuda();
   const missing = library ?? device;
 
+  it("names what is wrong with config.json, whatever follows from it", async () => {
+    const config = { ...DECODER_CONFIG, vocab_size: "many" };
+    const graph = buildDecoder().graph;
+    for (const runtime of ["node", "native"] as const) {
+      for (const files of [{ "onnx/model.onnx": graph }, { "onnx/model.onnx": graph.subarray(0, 100) }, {}]) {
+        const modelDir = writeFiles(folder(), { "config.json": config, ...files });
+        await assert.rejects(load(modelDir, { runtime }), {
+          code: "model_invalid",
+          message: /config\.json.*vocab_size/,
+        });
+      }
+    }
+  });
+
   it("falls back to the CPU for auto, and says why", async function () {
     if (missing === undefined) this.skip();
     const runner = await load(modelFolder(), { device: "auto" });

@@ -304,6 +304,17 @@ describe("server: log probabilities", () => {
     assert.equal(harness.tracing.traces[0]?.attributes?.maxTokens, 0);
   });
 
+  it("of a long prompt come in parts, and again after a preemption", async () => {
+    harness.engine.play = (fake) => {
+      fake.admit().promptLogprobs(1, 3).promptLogprobs(3, 5).preempt();
+      fake.admit(2).promptLogprobs(3, 6).preempt();
+      fake.admit(0).promptLogprobs(1, 4).promptLogprobs(4, 6).prefill().token(33, likely(33, -0.5)).finish("length");
+    };
+    const fields = { prompt: [1, 2, 3, 4, 5, 6], echo: true, logprobs: 0, max_tokens: 1 };
+    const { choices } = await json<Completion>(harness.complete(fields));
+    assert.deepEqual(choices[0]?.logprobs?.token_logprobs, [null, -2, -3, -4, -5, -6, -0.5]);
+  });
+
   it("echo also without them, in streams", async () => {
     harness.engine.play = (fake) => fake.admit().prefill().text("!").finish();
     const events = sseData(await (await harness.complete({ prompt: "ab", echo: true, stream: true })).text());

@@ -387,6 +387,7 @@ describe("server: shutting down", () => {
     const refused = await harness.complete();
     assert.equal(refused.status, 503);
     assert.equal(refused.headers.get("connection"), "close");
+    assert.equal(refused.headers.get("retry-after"), "1");
     assert.equal((await errorOf(refused)).code, "draining");
     assert.equal((await fetch(`${harness.url}/ready`)).status, 503);
     assert.equal((await fetch(`${harness.url}/health`)).status, 200);

@@ -71,9 +71,10 @@ export class FakeRequest {
     return this.#emit(logprobs === undefined ? event : { ...event, logprobs });
   }
 
-  /** For each token of the prompt but the first, a log probability of minus its id, and no alternatives. */
-  promptLogprobs(): this {
-    const positions = Array.from(this.request.prompt.subarray(1), (token) => ({ token, logprob: -token, top: [] }));
+  /** For each token of the prompt but the first (or of a part), a log probability of minus its id, and no alternatives. */
+  promptLogprobs(from = 1, to = this.request.prompt.length): this {
+    const tokens = this.request.prompt.subarray(from, to);
+    const positions = Array.from(tokens, (token) => ({ token, logprob: -token, top: [] }));
     return this.#emit({ type: "prompt_logprobs", id: this.id, positions });
   }
 

@@ -1,67 +1,129 @@
-/** llama.cpp through node-llama-cpp and its prebuilt library, on a GGUF of the same shape. */
-import { createRequire } from "node:module";
+/**
+ * llama.cpp, on a GGUF of the same shape: the library that node-llama-cpp ships, called directly. Through that package's
+ * own evaluation loop a token costs up to 14 ms more, whatever the model.
+ */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { type Peer, type PeerSettings, servePeer } from "./peer.js";
+import { koffi, type LibraryHandle } from "../../../native/koffi.js";
+import { argMax, type Peer, type PeerSettings, servePeer } from "./peer.js";
 
-type Token = number;
+/** More than either of llama.h's parameter structs has: C passes and returns structs of this size in memory. */
+const PARAMS_BYTES = 512;
+/** Positions of the struct's first fields: n_ctx, n_batch and n_ubatch, 32 bits each. */
+const CONTEXT_SIZES = 3;
+/** Most tokens of a prompt in one run: llama.cpp's own default. */
+const PROMPT_TOKENS = 512;
 
-interface Sequence {
-  readonly nextTokenIndex: number;
-  clearHistory(): Promise<void>;
-  eraseContextTokenRanges(ranges: readonly { start: number; end: number }[]): Promise<void>;
-  evaluate(tokens: readonly Token[], options: Readonly<Record<string, unknown>>): AsyncGenerator<Token>;
+const PARAMS = koffi.struct({ bytes: koffi.array("uint8_t", PARAMS_BYTES) });
+const BATCH = koffi.struct({ tokens: "int32_t", rest: koffi.array("uint64_t", 6) });
+const LOG = koffi.pointer(koffi.proto("void", ["int", "str", "void *"]));
+
+interface Params {
+  readonly bytes: Uint8Array;
 }
 
-interface LlamaLibrary {
-  getLlama(options: Readonly<Record<string, unknown>>): Promise<{
-    loadModel(options: Readonly<Record<string, unknown>>): Promise<{
-      createContext(options: Readonly<Record<string, unknown>>): Promise<{ getSequence(): Sequence }>;
-    }>;
-  }>;
+/** llama.h, as far as it is used here. */
+interface Llama {
+  readonly backendInit: () => void;
+  readonly logSet: (log: bigint, data: null) => void;
+  readonly modelDefaultParams: () => Params;
+  readonly modelLoadFromFile: (path: string, params: Params) => bigint | null;
+  readonly contextDefaultParams: () => Params;
+  readonly initFromModel: (model: bigint, params: Params) => bigint | null;
+  readonly setThreads: (context: bigint, threads: number, promptThreads: number) => void;
+  readonly batchGetOne: (tokens: Int32Array, count: number) => unknown;
+  readonly decode: (context: bigint, batch: unknown) => number;
+  readonly getLogits: (context: bigint, index: number) => bigint;
+  readonly getMemory: (context: bigint) => bigint;
+  readonly memoryRemove: (memory: bigint, sequence: number, from: number, to: number) => boolean;
 }
 
-const GREEDY = { temperature: 0, yieldEogToken: true };
+function declare(library: LibraryHandle): Llama {
+  const declared = {
+    backendInit: library.func("llama_backend_init", "void", []),
+    logSet: library.func("llama_log_set", "void", [LOG, "void *"]),
+    modelDefaultParams: library.func("llama_model_default_params", PARAMS, []),
+    modelLoadFromFile: library.func("llama_model_load_from_file", "void *", ["str", PARAMS]),
+    contextDefaultParams: library.func("llama_context_default_params", PARAMS, []),
+    initFromModel: library.func("llama_init_from_model", "void *", ["void *", PARAMS]),
+    setThreads: library.func("llama_set_n_threads", "void", ["void *", "int32_t", "int32_t"]),
+    batchGetOne: library.func("llama_batch_get_one", BATCH, ["int32_t *", "int32_t"]),
+    decode: library.func("llama_decode", "int32_t", ["void *", BATCH]),
+    getLogits: library.func("llama_get_logits_ith", "void *", ["void *", "int32_t"]),
+    getMemory: library.func("llama_get_memory", "void *", ["void *"]),
+    memoryRemove: library.func("llama_memory_seq_rm", "bool", ["void *", "int32_t", "int32_t", "int32_t"]),
+  };
+  return declared as unknown as Llama;
+}
 
 class LlamaPeer implements Peer {
   #last = 0;
 
-  constructor(private readonly sequence: Sequence) {}
+  constructor(
+    private readonly llama: Llama,
+    private readonly context: bigint,
+    private readonly vocab: number,
+  ) {}
 
   async prefill(prompt: Int32Array): Promise<void> {
-    await this.sequence.clearHistory();
-    for await (const token of this.sequence.evaluate([...prompt], GREEDY)) {
-      this.#last = token;
-      break;
-    }
+    this.#forget(0);
+    for (let start = 0; start < prompt.length; start += PROMPT_TOKENS)
+      this.#feed(prompt.slice(start, start + PROMPT_TOKENS));
+    this.#choose();
   }
 
   async rewind(context: number): Promise<void> {
-    const end = this.sequence.nextTokenIndex;
-    if (end > context) await this.sequence.eraseContextTokenRanges([{ start: context, end }]);
+    this.#forget(context);
   }
 
   async decode(steps: number): Promise<void> {
-    let done = 0;
-    for await (const token of this.sequence.evaluate([this.#last], GREEDY)) {
-      this.#last = token;
-      if (++done === steps) break;
+    for (let step = 0; step < steps; step++) {
+      this.#feed(Int32Array.of(this.#last));
+      this.#choose();
     }
+  }
+
+  #forget(from: number): void {
+    this.llama.memoryRemove(this.llama.getMemory(this.context), 0, from, -1);
+  }
+
+  #feed(tokens: Int32Array): void {
+    const status = this.llama.decode(this.context, this.llama.batchGetOne(tokens, tokens.length));
+    if (status !== 0) throw new Error(`llama_decode gave ${status}`);
+  }
+
+  #choose(): void {
+    const logits = koffi.view(this.llama.getLogits(this.context, -1), this.vocab * 4);
+    this.#last = argMax(new Float32Array(logits));
   }
 }
 
-await servePeer(async ({ model, threads, context, option }: PeerSettings) => {
-  const entry = createRequire(join(option as string, "package.json")).resolve("node-llama-cpp");
-  const library = (await import(pathToFileURL(entry).href)) as LlamaLibrary;
-  const llama = await library.getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    maxThreads: threads,
-    logLevel: "error",
-    progressLogs: false,
-  });
-  const loaded = await llama.loadModel({ modelPath: model, gpuLayers: 0 });
-  const state = await loaded.createContext({ contextSize: context, batchSize: 512, threads });
-  return new LlamaPeer(state.getSequence());
+function open(folder: string): Llama {
+  const named = (pattern: RegExp): string => {
+    const file = readdirSync(folder).find((name) => pattern.test(name));
+    if (file === undefined) throw new Error(`${folder} has no ${pattern}`);
+    return join(folder, file);
+  };
+  const ggml = koffi.load(named(/^libggml\.[^-]*so/));
+  ggml.func("ggml_backend_load_all_from_path", "void", ["str"])(folder);
+  return declare(koffi.load(named(/^libllama\.[^-]*so/)));
+}
+
+await servePeer(async ({ model, threads, context, vocab, option }: PeerSettings) => {
+  const platform = `${process.platform}-${process.arch}`;
+  const llama = open(join(option as string, "node_modules/@node-llama-cpp", platform, "bins", platform));
+  llama.logSet(
+    koffi.register(() => {}, LOG),
+    null,
+  );
+  llama.backendInit();
+  const loaded = llama.modelLoadFromFile(model, llama.modelDefaultParams());
+  if (loaded === null) throw new Error(`llama.cpp cannot load ${model}`);
+  const params = llama.contextDefaultParams();
+  const bytes = Uint8Array.from(params.bytes);
+  new Uint32Array(bytes.buffer, 0, CONTEXT_SIZES).set([context, PROMPT_TOKENS, PROMPT_TOKENS]);
+  const state = llama.initFromModel(loaded, { bytes });
+  if (state === null) throw new Error("llama.cpp cannot create a context");
+  llama.setThreads(state, threads, threads);
+  return new LlamaPeer(llama, state, vocab);
 });

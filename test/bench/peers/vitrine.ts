@@ -1,15 +1,39 @@
 /** Our own runtime as a peer: what the engine does each step, less scheduling. */
+import { Random } from "../../../src/engine/random.js";
 import type { ModelRunner } from "../../../src/engine/runner.js";
+import { Sampler, type SamplingState } from "../../../src/engine/sampler.js";
 import { monotonicMicros, type RuntimeRequest } from "../../../src/protocol.js";
 import { loadModel } from "../../../src/runtime/load-model.js";
-import { argMax, type Peer, type PeerSettings, servePeer } from "./peer.js";
+import { type Peer, type PeerSettings, servePeer } from "./peer.js";
+
+const GREEDY: SamplingState = {
+  params: {
+    temperature: 0,
+    seed: 0,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    typicalP: 1,
+    logitBias: [],
+    minTokens: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+  },
+  random: Random.seeded(0),
+  counts: undefined,
+  suppressed: undefined,
+};
 
 class VitrinePeer implements Peer {
+  readonly #sampler: Sampler;
   #prompt: Int32Array = new Int32Array(0);
   #length = 0;
   #last = 0;
 
-  constructor(private readonly runner: ModelRunner) {}
+  constructor(private readonly runner: ModelRunner) {
+    this.#sampler = new Sampler(runner.model.vocabSize);
+  }
 
   async prefill(prompt: Int32Array): Promise<void> {
     this.runner.release(0);
@@ -31,7 +55,7 @@ class VitrinePeer implements Peer {
   async #feed(tokens: Int32Array): Promise<void> {
     const [logits] = await this.runner.run([{ slot: 0, tokens, past: this.#length }]);
     this.#length += tokens.length;
-    this.#last = argMax(logits as Float32Array);
+    this.#last = this.#sampler.sample(logits as Float32Array, GREEDY);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { positionLogprobs, rowLogprobs } from "../../../src/engine/logprobs.js";
+import { positionLogprobs } from "../../../src/engine/logprobs.js";
 import { Random } from "../../../src/engine/random.js";
 import { VitrineError } from "../../../src/errors.js";
 import { logSoftmax } from "./reference-sampler.js";
@@ -40,15 +40,6 @@ describe("log probabilities", () => {
 
   it("give a token without a logit minus infinity", () => {
     assert.equal(positionLogprobs(Float32Array.of(1, 2), 9, 1).logprob, Number.NEGATIVE_INFINITY);
-  });
-
-  it("of several rows are those of each", () => {
-    const rows = Float32Array.of(1, 2, 3, 30, 20, 10);
-    assert.deepEqual(rowLogprobs(rows, 3, [2, 1], 1), [
-      positionLogprobs(rows.slice(0, 3), 2, 1),
-      positionLogprobs(rows.slice(3), 1, 1),
-    ]);
-    assert.deepEqual(rowLogprobs(rows, 3, [], 1), []);
   });
 
   it("are refused where there is no distribution", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { Random } from "../../../src/engine/random.js";
 import { Sampler, type SamplingState } from "../../../src/engine/sampler.js";
 import { TokenCounts } from "../../../src/engine/token-counts.js";
@@ -14,6 +15,7 @@ const drawing = (params: SamplingParams, uniform: number): SamplingState => ({
   params,
   random: { nextFloat: () => uniform },
   counts: undefined,
+  suppressed: undefined,
 });
 
 const forbidden: SamplingState["random"] = {
@@ -67,6 +69,9 @@ describe("Sampler", () => {
     { typicalP: 0.001 },
     { typicalP: 0.2 },
     { typicalP: 0.95 },
+    { typicalP: 0.9999999 },
+    { temperature: 0.05, typicalP: 0.5 },
+    { temperature: 100, typicalP: 0.5 },
     { temperature: 1.7, typicalP: 0.6 },
     { temperature: 0.8, topK: 30, topP: 0.9, minP: 0.01, typicalP: 0.5 },
   ];
@@ -80,6 +85,38 @@ describe("Sampler", () => {
       }
     });
   }
+
+  it("draws from the reference's distribution, whatever the logits and the cuts", () => {
+    const logit = fc.oneof(
+      fc.integer({ min: -1000, max: 1000 }).map((sixteenths) => sixteenths / 16),
+      fc.constantFrom(0, 1, 2, -500, Number.NEGATIVE_INFINITY),
+    );
+    const params = fc.record({
+      temperature: fc.double({ min: 0.05, max: 2, noNaN: true }),
+      topK: fc.integer({ min: 0, max: 12 }),
+      // No sum of equal parts is one of these, so that rounding does not decide.
+      topP: fc.constantFrom(1, 0.9993, 0.9001, 0.5003, 0.1007),
+      minP: fc.constantFrom(0, 0.01, 0.3, 1),
+    });
+    fc.assert(
+      fc.property(fc.array(logit, { minLength: 1, maxLength: 24 }), params, (logits, cut) => {
+        fc.pre(logits.some((one) => one > Number.NEGATIVE_INFINITY));
+        assertDistribution(Float32Array.from(logits), warm(cut));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("chooses the first of the largest, wherever it is", () => {
+    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined, suppressed: undefined };
+    for (const size of [1, 7, 8, 9, 16, 21]) {
+      const sampler = new Sampler(size);
+      for (let at = 0; at < size; at++) {
+        const logits = Float32Array.from({ length: size }, (_, id) => (id < at ? -2 : -1));
+        assert.equal(sampler.sample(logits, greedy), at);
+      }
+    }
+  });
 
   it("breaks ties as documented: all of the k-th's in top_k, the lowest ids in top_p, all of them in min_p", () => {
     const equal = new Float32Array(8);
@@ -106,7 +143,7 @@ describe("Sampler", () => {
     const logits = randomLogits(Random.seeded(3), 12, 1);
     const params = warm({ topP: 0.95 });
     const sampler = new Sampler(12);
-    const state: SamplingState = { params, random: Random.seeded(99), counts: undefined };
+    const state: SamplingState = { params, random: Random.seeded(99), counts: undefined, suppressed: undefined };
     const seen = new Array<number>(12).fill(0);
     const draws = 20_000;
     for (let i = 0; i < draws; i++) {
@@ -128,7 +165,7 @@ describe("Sampler", () => {
   });
 
   it("takes the likeliest token at temperature 0, of equals the lowest id, without a draw", () => {
-    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined };
+    const greedy: SamplingState = { params: GREEDY, random: forbidden, counts: undefined, suppressed: undefined };
     assert.equal(new Sampler(5).sample(Float32Array.of(1, 4, 2, 4, 0), greedy), 1);
     assert.equal(new Sampler(3).sample(Float32Array.of(-Infinity, -3, -3), greedy), 1);
   });
@@ -142,7 +179,12 @@ describe("Sampler", () => {
           return 0.5;
         },
       };
-      new Sampler(50).sample(randomLogits(Random.seeded(1), 50, 2), { params: warm(cut), random, counts: undefined });
+      new Sampler(50).sample(randomLogits(Random.seeded(1), 50, 2), {
+        params: warm(cut),
+        random,
+        counts: undefined,
+        suppressed: undefined,
+      });
       assert.equal(drawn, 1);
     }
   });
@@ -164,7 +206,7 @@ describe("Sampler", () => {
       const expected = penalized(logits, prompt, output, params);
       const counts = TokenCounts.for(params, Int32Array.from(prompt));
       for (const token of output) counts?.add(token);
-      new Sampler(16).sample(logits, { params, random: forbidden, counts });
+      new Sampler(16).sample(logits, { params, random: forbidden, counts, suppressed: undefined });
       const worst = Math.max(...logits.map((logit, id) => Math.abs(logit - (expected[id] ?? Number.NaN))));
       assert.ok(worst < 1e-6, `${JSON.stringify(penalties)}: off by ${worst}`);
     }
@@ -197,10 +239,21 @@ describe("Sampler", () => {
     assert.equal(greedy({}, [1, 99]), 2);
   });
 
+  it("lets a grammar end the sequence before min_tokens", () => {
+    const constraint = { mask: (logits: Float32Array): void => void logits.fill(-Infinity, 0, 3) };
+    const state = { params: GREEDY, random: forbidden, counts: undefined, suppressed: [3], constraint };
+    assert.equal(new Sampler(4).sample(Float32Array.of(1, 4, 3, 2), state), 3);
+  });
+
   it("biases before it penalizes", () => {
     const params = { ...GREEDY, repetitionPenalty: 2, logitBias: [[0, 3]] as const };
     const logits = Float32Array.of(1, 0);
-    new Sampler(2).sample(logits, { params, random: forbidden, counts: TokenCounts.for(params, Int32Array.of(0)) });
+    new Sampler(2).sample(logits, {
+      params,
+      random: forbidden,
+      counts: TokenCounts.for(params, Int32Array.of(0)),
+      suppressed: undefined,
+    });
     assert.deepEqual([...logits], [2, 0]);
   });
 
@@ -221,7 +274,10 @@ describe("Sampler", () => {
   it("ignores prompt ids beyond the output vocabulary", () => {
     const params = { ...GREEDY, repetitionPenalty: 2 };
     const counts = TokenCounts.for(params, Int32Array.of(1, 99));
-    assert.equal(new Sampler(3).sample(Float32Array.of(1, 1.5, 0), { params, random: forbidden, counts }), 0);
+    assert.equal(
+      new Sampler(3).sample(Float32Array.of(1, 1.5, 0), { params, random: forbidden, counts, suppressed: undefined }),
+      0,
+    );
   });
 
   it("keeps very low temperatures and banned tokens finite", () => {

@@ -58,7 +58,11 @@ describe("ONNX Runtime's C API", () => {
     assert.match(environment.version, /^1\.\d+\.\d+$/);
     assert.match(environment.buildInfo, /ORT Build Info/);
     assert.ok(environment.providers.includes("CPUExecutionProvider"));
+  });
+
+  it("has one environment, however it is asked for", async () => {
     assert.equal(OrtEnvironment.open(), environment);
+    assert.equal(await OrtEnvironment.start(), environment);
   });
 
   it("describes inputs and outputs with names, types and open dimensions", () => {
