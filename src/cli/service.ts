@@ -46,13 +46,14 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
     localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
-    gpuDeviceIds: [...new Set(devicesOf(config).filter((device) => device !== "cpu"))].map(gpuIndex),
+    gpuDeviceIds: [...new Set(devicesOf(config).flatMap(gpuIndex))],
     log: (level, message) => logger[level](message),
   });
 }
 
-/** `cuda` and `auto` take the first device. */
-const gpuIndex = (device: DeviceRequest): number => (device.startsWith("cuda:") ? Number(device.slice(5)) : 0);
+/** `cuda` and `auto` take the first GPU. */
+const gpuIndex = (device: DeviceRequest): number[] =>
+  device === "cpu" ? [] : [device.startsWith("cuda:") ? Number(device.slice(5)) : 0];
 
 /** Records every engine start as a trace; the first one holds the tokenizer's loading, too. */
 function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tokenizer: LoadPhase): Promise<void> {

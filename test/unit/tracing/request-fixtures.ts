@@ -8,7 +8,7 @@ import { GENERATE, type Harness, INCOMING } from "./harness.js";
 
 export const id = "request-1";
 
-export const ADMITTED: RequestEvent = {
+export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
   type: "admitted",
   id,
   queue: { start: 2_000, end: 5_000, depth: 3 },
