@@ -157,7 +157,7 @@ export const OPTIONS = {
     env: ["VITRINE_FAST_INT4"],
     fallback: "on",
     schema: onOff,
-    help: "multiply 4-bit weights as the file says, not with 8-bit activations (in the environment: off)",
+    help: "run 4-bit models as the file says: no 8-bit activations, no 8-bit output head (in the environment: off)",
   },
   threads: {
     flag: "threads",

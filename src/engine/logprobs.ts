@@ -1,5 +1,9 @@
 import type { PositionLogprobs, TokenLogprob } from "../protocol.js";
 import { brokenLogits } from "./broken-logits.js";
+import { totalWeight } from "./weight.js";
+
+/** Tokens e^60 times less likely than the likeliest add nothing that a double could hold. */
+const REACH = 60;
 
 /**
  * Log probabilities of the model's own distribution at one position: those of `token` and of the `top` likeliest
@@ -12,9 +16,7 @@ export function positionLogprobs(logits: Float32Array, token: number, top: numbe
   // The likeliest is needed for the sum in any case.
   const best = likeliest(logits, Math.max(top, 1));
   const max = logits[best[0] as number] as number;
-  let sum = 0;
-  for (let id = 0; id < logits.length; id++) sum += Math.exp((logits[id] as number) - max);
-  const logOfSum = max + Math.log(sum);
+  const logOfSum = max + Math.log(totalWeight(max - REACH, logits, max));
   const of = (id: number): TokenLogprob => ({
     token: id,
     logprob: (logits[id] ?? Number.NEGATIVE_INFINITY) - logOfSum,

@@ -45,3 +45,13 @@ export function weighFrom(
   }
   return count;
 }
+
+/** The sum of e^(logit - max) over the logits from `floor` on, which is at most 100 below `max`, the largest logit. */
+export function totalWeight(floor: number, logits: Float32Array, max: number): number {
+  let total = 0;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id] as number;
+    if (logit >= floor) total += weigh((logit - max) * STEPS_PER_E);
+  }
+  return total;
+}

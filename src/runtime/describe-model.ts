@@ -2,7 +2,13 @@ import type { ModelDescription } from "../protocol.js";
 import { contradictions } from "./contradictions.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphSignature } from "./graph-signature.js";
+import type { ModelConfig } from "./model-config.js";
 import type { ModelDirectory } from "./model-directory.js";
+
+/** Where the graph has no rotary factors for longer sequences, those up to the switch are all it is right for. */
+function contextLength({ contextLength, ropeSwitch }: ModelConfig, { rotaryPositions }: GraphSignature): number {
+  return rotaryPositions === undefined ? Math.min(contextLength, ropeSwitch ?? contextLength) : contextLength;
+}
 
 /** What any runner reports of the model it loaded. Heads and width are the first layer's. */
 export function describeModel(
@@ -17,7 +23,7 @@ export function describeModel(
     name: directory.name,
     dtype: graph.dtype,
     vocabSize: signature.vocabSize,
-    contextLength: directory.config.contextLength,
+    contextLength: contextLength(directory.config, signature),
     layers: signature.layers,
     kvHeads: signature.cache[0]?.heads ?? 0,
     headDim: signature.cache[0]?.headDim ?? 0,

@@ -20,6 +20,8 @@ export interface GraphSignature {
   readonly attentionMask: { readonly name: string; readonly type: IdType } | undefined;
   /** `[batch, new]`. */
   readonly positionIds: { readonly name: string; readonly type: IdType } | undefined;
+  /** `[batch, new]`: rows of joined rotary tables, where the model has one for longer sequences (`joinRopeTables`). */
+  readonly rotaryPositions: { readonly name: string; readonly type: IdType } | undefined;
   /** How many last positions the graph computes logits for; a scalar or `[1]`, by `rank`. */
   readonly logitsToKeep: { readonly name: string; readonly type: IdType; readonly rank: number } | undefined;
   /** Of a merged decoder, `[1]`: false where there is no past, which it then does not read. */
@@ -81,6 +83,7 @@ class SignatureReader {
     if (inputIds === undefined) throw unsupportedGraph(`it has no input "input_ids" (it has ${this.inputNames()})`);
     const attentionMask = this.takeIds("attention_mask");
     const positionIds = this.takeIds("position_ids");
+    const rotaryPositions = this.takeIds("rotary_position_ids");
     const logitsToKeep = this.takeLogitsToKeep();
     const useCacheBranch = this.takeCacheBranch();
     const past = [...this.unread.values()].filter(isCacheInput);
@@ -88,7 +91,7 @@ class SignatureReader {
     for (const { name } of past) this.unread.delete(name);
     if (this.unread.size > 0)
       throw unsupportedGraph(`it wants inputs that vitrine does not know: ${this.inputNames()}`);
-    const inputs = { inputIds, attentionMask, positionIds, logitsToKeep, useCacheBranch };
+    const inputs = { inputIds, attentionMask, positionIds, rotaryPositions, logitsToKeep, useCacheBranch };
     return { ...inputs, ...this.readLogits(), cacheType, cache, layers };
   }
 

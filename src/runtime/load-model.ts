@@ -3,7 +3,7 @@ import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
-import { prepareGraph } from "./graph/prepare-graph.js";
+import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
 import { findGraphFile } from "./graph-file.js";
 import type { ModelDirectory } from "./model-directory.js";
 import { createNativeRunner } from "./native-runner.js";
@@ -54,26 +54,34 @@ export async function createRunner(options: LoadOptions, device: DeviceChoice): 
 
 /**
  * The session's creation takes longest and is another thread's, so it begins as early as it can: ONNX Runtime starts
- * while the graph is read, and config.json is read while the session is created.
+ * while the graph is read, and config.json is read while the session is created, but for the few graphs whose rewrites
+ * go by it.
  */
 async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promise<ModelRunner> {
-  const { modelDir, threads, maxSequences, runtime: requested = "auto" } = options;
+  const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
   // The native runner asks for it again, and is the one to fail with it.
   const started = requested === "node" ? undefined : startOrt().catch(() => {});
-  const graph = prepareGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider), options);
+  const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
+  const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
+  // The node runner is what the native one is checked against: it takes attention as the file has it.
+  const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
+    rewriteGraph(read, { fastInt4, attention: kind === "native" ? config : undefined, ropeSwitch: config?.ropeSwitch });
+  const graph = prepare(requested === "node" ? "node" : "native");
   await started;
   const directory = openDirectory(modelDir);
-  const on = (kind: RuntimeChoice["kind"], reason: string): RunnerOptions => {
-    return { directory, graph, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
+  const on = (kind: RuntimeChoice["kind"], reason: string): Omit<RunnerOptions, "graph"> => {
+    return { directory, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
   };
-  if (requested === "node") return createNodeRunner(on("node", "onnxruntime-node's binding was asked for."));
+  if (requested === "node") {
+    return createNodeRunner({ graph, ...on("node", "onnxruntime-node's binding was asked for.") });
+  }
   try {
     const reason =
       requested === "auto" ? "The graph updates its KV cache in place." : "The native runtime was asked for.";
-    return await createNativeRunner(on("native", reason));
+    return await createNativeRunner({ graph, ...on("native", reason) });
   } catch (error) {
     if (requested === "native" || !isNoWayToRun(error)) throw error;
-    return createNodeRunner(on("node", error.message));
+    return createNodeRunner({ graph: prepare("node"), ...on("node", error.message) });
   }
 }
 

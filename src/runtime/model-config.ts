@@ -6,6 +6,13 @@ import { readJson, readOptionalJson } from "./json-file.js";
 const count = z.int().positive();
 const tokenIds = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish();
 
+/** LongRoPE in files of the hub is `longrope`, and `su` in older ones. */
+const ropeScaling = z.looseObject({
+  type: z.unknown().optional(),
+  rope_type: z.unknown().optional(),
+  original_max_position_embeddings: count.nullish(),
+});
+
 /** The names that config.json files of the hub use; older architectures (GPT-2, Bloom, MPT) have names of their own. */
 const textConfig = z.looseObject({
   vocab_size: count.nullish(),
@@ -24,6 +31,10 @@ const textConfig = z.looseObject({
   n_layer: count.nullish(),
   head_dim: count.nullish(),
   eos_token_id: tokenIds,
+  original_max_position_embeddings: count.nullish(),
+  rope_scaling: ropeScaling.nullish(),
+  // What newer files call it.
+  rope_parameters: ropeScaling.nullish(),
 });
 
 const configFile = textConfig.extend({
@@ -42,6 +53,10 @@ export interface ModelConfig {
   /** Most positions of one sequence. */
   readonly contextLength: number;
   readonly vocabSize: number | undefined;
+  /** LongRoPE: tokens up to which a sequence has the short rotary factors; undefined where they never change. */
+  readonly ropeSwitch: number | undefined;
+  /** Query heads. */
+  readonly heads: number | undefined;
   readonly layers: number | undefined;
   readonly kvHeads: number | undefined;
   readonly headDim: number | undefined;
@@ -74,12 +89,23 @@ export function readModelConfig(directory: string): ModelConfig {
   return {
     architecture,
     contextLength,
+    ropeSwitch: readRopeSwitch(text, contextLength),
     vocabSize: text.vocab_size ?? undefined,
+    heads,
     layers: text.num_hidden_layers ?? text.n_layer ?? undefined,
     kvHeads: text.num_key_value_heads ?? (text.multi_query ? 1 : heads),
     headDim: text.head_dim ?? (width !== undefined && heads !== undefined ? Math.floor(width / heads) : undefined),
     eosTokenIds: [...new Set([...readGenerationEos(directory), ...asList(text.eos_token_id)])],
   };
+}
+
+/** As transformers does: without the length that the model was first trained for, it is the context, and never passed. */
+function readRopeSwitch(text: z.infer<typeof textConfig>, contextLength: number): number | undefined {
+  const rope = text.rope_scaling ?? text.rope_parameters;
+  const type = rope?.rope_type ?? rope?.type;
+  if (type !== "longrope" && type !== "su") return undefined;
+  const length = text.original_max_position_embeddings ?? rope?.original_max_position_embeddings ?? contextLength;
+  return length < contextLength ? length : undefined;
 }
 
 function readGenerationEos(directory: string): number[] {

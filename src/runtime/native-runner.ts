@@ -6,8 +6,10 @@ import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { describeModel } from "./describe-model.js";
 import type { GraphFile } from "./graph-file.js";
 import { type GraphSignature, readGraphSignature } from "./graph-signature.js";
+import type { ModelConfig } from "./model-config.js";
 import { createNativeSession } from "./native-session.js";
 import type { RunnerOptions } from "./node-runner.js";
+import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 import { RowWindow } from "./row-window.js";
 import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
@@ -31,15 +33,17 @@ export async function createNativeRunner(options: RunnerOptions): Promise<ModelR
   const { graph, device, threads } = options;
   const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
-  refuseFor(whyNotNative(nodes, device), graph);
+  refuseFor(whyNotNative(graph, device), graph);
   const session = await createNativeSession(graph, device, threads);
   try {
     const directory = await options.directory;
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
     const model = describeModel(directory, graph, signature);
+    const { ropeSwitch } = directory.config;
     const cacheMemory = await openCacheMemory(session, signature.cacheType, device);
-    return new NativeRunner(session, signature, options, model, cacheMemory);
+    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, cacheMemory);
+    return withRopeSwitch(runner, signature, ropeSwitch);
   } catch (error) {
     session.dispose();
     throw error;
@@ -58,6 +62,8 @@ class NativeRunner implements ModelRunner {
   readonly #signature: GraphSignature;
   /** Logits come for the last position only: the graph was asked to, or declares one position. */
   readonly #lastLogits: boolean;
+  /** Tokens up to which a sequence has the first of two rotary tables. */
+  readonly #ropeSwitch: number | undefined;
   readonly #slots: number;
   /** For what goes in and comes out; ONNX Runtime takes it to the device and back. */
   readonly #memory: OrtMemory;
@@ -75,7 +81,7 @@ class NativeRunner implements ModelRunner {
   constructor(
     session: OrtSession,
     signature: GraphSignature,
-    options: RunnerOptions,
+    options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
     readonly model: ModelDescription,
     cacheMemory: CacheMemory,
   ) {
@@ -84,6 +90,7 @@ class NativeRunner implements ModelRunner {
     this.#signature = signature;
     const logits = session.outputs.find(({ name }) => name === signature.logits.name);
     this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
+    this.#ropeSwitch = options.ropeSwitch;
     this.#slots = options.maxSequences;
     this.#memory = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
@@ -162,12 +169,13 @@ class NativeRunner implements ModelRunner {
     const row = this.#cache.rowOf(slot) as number;
     const window = this.#window(row, 1);
     const step = this.#step as StepTensors;
+    const shift = rotaryShift(this.#ropeSwitch, past + tokens.length);
     const wanted = new Float32Array(logits * vocabSize);
     const firstWanted = tokens.length - logits;
     for (let start = 0, end = 0; start < tokens.length; start = end) {
       end = Math.min(tokens.length, start + step.mostTokens(logits));
       const chunk = tokens.subarray(start, end);
-      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index);
+      for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
       step.setMaskSum(row, past + end);
       const count = Math.max(0, end - Math.max(start, firstWanted));
       window.bind(chunk.length, Math.max(1, count));
@@ -182,7 +190,7 @@ class NativeRunner implements ModelRunner {
     const window = this.#window(0, decoding.length);
     for (const { slot, tokens, past } of decoding) {
       const row = this.#cache.rowOf(slot) as number;
-      this.#step?.feed(row, tokens[0] as number, past);
+      this.#step?.feed(row, tokens[0] as number, past, rotaryShift(this.#ropeSwitch, past + 1));
       this.#step?.setMaskSum(row, past + 1);
     }
     window.bind(1);

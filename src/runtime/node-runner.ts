@@ -7,9 +7,11 @@ import { float16ToFloat32 } from "./float16.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "./graph-signature.js";
 import { reasonOf } from "./json-file.js";
+import type { ModelConfig } from "./model-config.js";
 import type { ModelDirectory } from "./model-directory.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
+import { rotaryShift, withRopeSwitch } from "./rope-switch.js";
 
 export interface RunnerOptions {
   /** Looked at once there is a session: it may be read meanwhile. */
@@ -32,7 +34,13 @@ export async function createNodeRunner(options: RunnerOptions): Promise<ModelRun
     const inputs = describeValues(session.inputMetadata);
     const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), directory.config);
     const { Tensor } = await loadOnnxRuntime();
-    return new NodeRunner(session, signature, options, describeModel(directory, options.graph, signature), Tensor);
+    const model = describeModel(directory, options.graph, signature);
+    const { ropeSwitch } = directory.config;
+    return withRopeSwitch(
+      new NodeRunner(session, signature, { ...options, ropeSwitch }, model, Tensor),
+      signature,
+      ropeSwitch,
+    );
   } catch (error) {
     await session.release();
     throw error;
@@ -49,24 +57,26 @@ class NodeRunner implements ModelRunner {
   readonly device: DeviceChoice;
   /** Present comes out of a run as a whole: there is no going back in it. */
   readonly rewinds = false;
+  private readonly ropeSwitch: number | undefined;
   private readonly slots: (Slot | undefined)[];
   private readonly fetches: readonly string[];
 
   constructor(
     private readonly session: InferenceSession,
     private readonly signature: GraphSignature,
-    options: RunnerOptions,
+    options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
     readonly model: ModelDescription,
     private readonly Tensor: TensorConstructor,
   ) {
     this.device = options.device;
+    this.ropeSwitch = options.ropeSwitch;
     this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
   }
 
   async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
     const logits: Float32Array[] = [];
-    for (const row of rows) logits.push(await this.runRow(row));
+    for (const row of rows) logits.push(await (this.goesOneByOne(row) ? this.runOneByOne(row) : this.runRow(row)));
     return logits;
   }
 
@@ -87,6 +97,22 @@ class NodeRunner implements ModelRunner {
   async dispose(): Promise<void> {
     for (const slot of this.slots.keys()) this.release(slot);
     await this.session.release();
+  }
+
+  /** The branch with a past of a merged decoder was traced with one token: it has no mask among several new ones. */
+  private goesOneByOne({ past, tokens }: RunnerRow): boolean {
+    return this.signature.useCacheBranch !== undefined && past > 0 && tokens.length > 1;
+  }
+
+  private async runOneByOne({ slot, tokens, past, logits = 1 }: RunnerRow): Promise<Float32Array> {
+    const { vocabSize } = this.model;
+    const wanted = new Float32Array(logits * vocabSize);
+    const firstWanted = tokens.length - logits;
+    for (let index = 0; index < tokens.length; index++) {
+      const last = await this.runRow({ slot, tokens: tokens.subarray(index, index + 1), past: past + index });
+      if (index >= firstWanted) wanted.set(last, (index - firstWanted) * vocabSize);
+    }
+    return wanted;
   }
 
   private async runRow(row: RunnerRow): Promise<Float32Array> {
@@ -123,12 +149,17 @@ class NodeRunner implements ModelRunner {
   }
 
   private feeds(row: RunnerRow, past: readonly Tensor[]): Record<string, OnnxValue> {
-    const { inputIds, attentionMask, positionIds, logitsToKeep, useCacheBranch, cache } = this.signature;
+    const { inputIds, attentionMask, positionIds, rotaryPositions, logitsToKeep, useCacheBranch, cache } =
+      this.signature;
     const length = row.tokens.length;
     const feeds: Record<string, OnnxValue> = {};
     feeds[inputIds.name] = this.ids(inputIds.type, [1, length], (i) => row.tokens[i] as number);
     if (attentionMask) feeds[attentionMask.name] = this.ids(attentionMask.type, [1, row.past + length], () => 1);
     if (positionIds) feeds[positionIds.name] = this.ids(positionIds.type, [1, length], (i) => row.past + i);
+    if (rotaryPositions) {
+      const first = row.past + rotaryShift(this.ropeSwitch, row.past + length);
+      feeds[rotaryPositions.name] = this.ids(rotaryPositions.type, [1, length], (i) => first + i);
+    }
     if (logitsToKeep) {
       const shape = new Array<number>(logitsToKeep.rank).fill(1);
       feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, shape, () => Math.max(1, row.logits ?? 1));

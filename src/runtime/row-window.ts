@@ -43,6 +43,9 @@ export class RowWindow {
     if (signature.positionIds && step.positions) {
       this.#bindView(signature.positionIds.name, step.positions, 0, [this.#count, fed]);
     }
+    if (signature.rotaryPositions && step.rotaryPositions) {
+      this.#bindView(signature.rotaryPositions.name, step.rotaryPositions, 0, [this.#count, fed]);
+    }
     this.#bindLogits(step.lastLogits ? kept : fed);
     this.#fed = fed;
     this.#kept = kept;

@@ -1,5 +1,5 @@
 import type { DeviceChoice } from "../protocol.js";
-import type { GraphNode } from "./graph/prepare-graph.js";
+import type { GraphNode, PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphSignature, GraphValue } from "./graph-signature.js";
 
 /** Where GroupQueryAttention takes past keys and values, and gives present ones. */
@@ -12,12 +12,16 @@ const isSharing = ({ operator, domain }: GraphNode): boolean =>
   operator === "GroupQueryAttention" && domain === "com.microsoft";
 
 /** What stands in the way of the native runtime before the graph is loaded; undefined where nothing does. */
-export function whyNotNative(nodes: readonly GraphNode[], device: DeviceChoice): string | undefined {
+export function whyNotNative(
+  { nodes, fusion }: Pick<PreparedGraph, "nodes" | "fusion">,
+  device: DeviceChoice,
+): string | undefined {
   if (device.provider === "cuda" && device.runtime?.requested !== "native") {
     return "on CUDA it is not proved yet, so it has to be asked for by name";
   }
-  if (!nodes.some(isSharing)) return "the graph has no GroupQueryAttention, which updates its KV cache in place";
-  return undefined;
+  if (nodes.some(isSharing)) return undefined;
+  const why = fusion === undefined ? "" : ` (${fusion.replace(/\.$/, "")})`;
+  return `the graph has no GroupQueryAttention, which updates its KV cache in place${why}`;
 }
 
 /**

@@ -22,6 +22,7 @@ export class StepTensors {
   /** New ids, and their positions where the graph wants them: the tokens of a prompt, or one a row. */
   readonly ids: OrtTensor<IdType>;
   readonly positions: OrtTensor<IdType> | undefined;
+  readonly rotaryPositions: OrtTensor<IdType> | undefined;
   /** `[rows, tokens]`: ones over what a row holds and is fed. */
   readonly mask: OrtTensor<IdType>;
   /** `[rows, vocabSize]`: after each row's last token. */
@@ -38,7 +39,7 @@ export class StepTensors {
   #promptLogits: OrtTensor<FloatType> | undefined;
 
   constructor(memory: OrtMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
-    const { inputIds, positionIds, attentionMask, logitsToKeep, logits, vocabSize } = signature;
+    const { inputIds, positionIds, rotaryPositions, attentionMask, logitsToKeep, logits, vocabSize } = signature;
     this.lastLogits = lastLogits;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
@@ -50,6 +51,7 @@ export class StepTensors {
     const fed = Math.max(rows, this.#promptTokens);
     this.ids = OrtTensor.allocate(memory, inputIds.type, [fed]);
     this.positions = positionIds && OrtTensor.allocate(memory, positionIds.type, [fed]);
+    this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory, rotaryPositions.type, [fed]);
     this.mask = OrtTensor.allocate(memory, attentionMask?.type ?? "int64", [rows * tokens]);
     fill(this.mask, 0, 0, rows * tokens);
     this.logits = OrtTensor.allocate(memory, logits.type, [rows * vocabSize]);
@@ -58,10 +60,14 @@ export class StepTensors {
     this.keepLogits(1);
   }
 
-  /** The token that a run is fed in place `index`, `position` tokens into its sequence. */
-  feed(index: number, token: number, position: number): void {
+  /**
+   * The token that a run is fed in place `index`, `position` tokens into its sequence; its rotary factors stand `shift`
+   * rows further down.
+   */
+  feed(index: number, token: number, position: number, shift: number): void {
     fill(this.ids, token, index, index + 1);
     if (this.positions) fill(this.positions, position, index, index + 1);
+    if (this.rotaryPositions) fill(this.rotaryPositions, position + shift, index, index + 1);
   }
 
   /** Most tokens of a prompt in one run that is to give this many logits. */
@@ -95,7 +101,15 @@ export class StepTensors {
   }
 
   dispose(): void {
-    for (const tensor of [this.ids, this.positions, this.mask, this.logits, this.logitsToKeep, this.#promptLogits]) {
+    for (const tensor of [
+      this.ids,
+      this.positions,
+      this.rotaryPositions,
+      this.mask,
+      this.logits,
+      this.logitsToKeep,
+      this.#promptLogits,
+    ]) {
       tensor?.dispose();
     }
   }

@@ -8,7 +8,7 @@ import type { ServerContext } from "./context.js";
 import { clientClosed, ID_BODY_BYTES } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
 import { Generation } from "./generation.js";
-import { checkTokenIds, paramOf, prepare, unknownModel } from "./prepare.js";
+import { checkTokenIds, prepare, unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 import { type GenerationRequest, type Operation, parseRequest } from "./schema.js";
 import { tokenize } from "./tokenize.js";
@@ -38,7 +38,7 @@ async function generate(
   if (wanted.model !== context.modelId) throw unknownModel(context.modelId);
   checkTokenIds(wanted, model);
   const places = wanted.prompts.length * wanted.n;
-  context.admission.checkSize(places, wanted.n > 1 ? "n" : paramOf(wanted, 0));
+  context.admission.checkSize(places, wanted.n > 1 ? "n" : "prompt");
   admit(context, places, caller);
   exchange.leave = context.admission.enter(places, caller);
   const tokenizing = tokenize(context, exchange, wanted, model.contextLength);

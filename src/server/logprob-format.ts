@@ -32,10 +32,13 @@ export function chatLogprobs(entries: readonly TokenEntry[]): object {
 /** `logprobs` of a choice of `/v1/completions`: one array a property. The alternatives have the token itself among them. */
 export function completionLogprobs(entries: readonly TokenEntry[]): object {
   const text = ({ bytes }: Likelihood): string => tokenText(bytes, "bytes:");
-  const alternatives = (entry: TokenEntry): object | null =>
-    entry.logprob === undefined
-      ? null
-      : Object.fromEntries([...entry.top, entry].map((one) => [text(one), finite(one.logprob)]));
+  const alternatives = (entry: TokenEntry): object | null => {
+    if (entry.logprob === undefined) return null;
+    const found = new Map<string, number | null>();
+    // Of tokens with one text the likeliest counts.
+    for (const one of [...entry.top, entry]) if (!found.has(text(one))) found.set(text(one), finite(one.logprob));
+    return Object.fromEntries(found);
+  };
   return {
     tokens: entries.map(text),
     token_logprobs: entries.map(({ logprob }) => finite(logprob)),

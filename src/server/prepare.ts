@@ -5,6 +5,7 @@ import { cacheSaltOf } from "./caller.js";
 import type { ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import type { Exchange } from "./exchange.js";
+import type { Prompt } from "./fields.js";
 import { badField, type GenerationRequest, type MaxTokens } from "./schema.js";
 
 /** What is known of a request once it is admitted. */
@@ -33,7 +34,7 @@ export function prepare(
     Array.from({ length: wanted.n }, (_, k): ChoiceRequest => {
       const index = number * wanted.n + k;
       const id = prompts.length * wanted.n === 1 ? prepared.id : `${prepared.id}-${index}`;
-      const prompt = wanted.prompts[number] ?? { kind: "tokens", ids: [...ids] };
+      const prompt = wanted.prompts[number] as Prompt;
       return { prompt, request: engineRequest(context, prepared, { id, ids, seed: seedAfter(seed, k), at: end }) };
     }),
   );
@@ -68,13 +69,16 @@ function engineRequest(
   { id, ids, seed, at }: EngineFields,
 ): EngineRequest {
   const { stop, logprobs } = wanted;
+  const scored = logprobs !== undefined && wanted.echo;
+  // Evaluation harnesses ask for one token beside their scored text, and drop the last position: it has to be there.
+  const unending = stop.ignoreEos || (scored && wanted.maxTokens.asked === 1);
   const owner = context.prefixSalt === "key" ? caller : undefined;
   return {
     id,
     prompt: ids,
     // The engine makes one at least; an answer that is its prompt alone leaves it out.
     maxTokens: Math.max(1, maxTokensOf(wanted.maxTokens, ids, model)),
-    stopTokenIds: [...(stop.ignoreEos ? [] : context.tokenizer.eosTokenIds), ...stop.tokenIds],
+    stopTokenIds: [...(unending ? [] : context.tokenizer.eosTokenIds), ...stop.tokenIds],
     sampling: { ...wanted.sampling, seed },
     // Waiting begins where tokenizing ended, so that no part of the request's life is outside its spans.
     submittedAt: at,
@@ -82,7 +86,7 @@ function engineRequest(
     priority: wanted.priority,
     cacheSalt: cacheSaltOf(owner, wanted.cacheSalt, context.hashKey),
     ...(logprobs === undefined ? {} : { logprobs }),
-    ...(logprobs !== undefined && wanted.echo ? { promptLogprobs: true } : {}),
+    ...(scored ? { promptLogprobs: true } : {}),
   };
 }
 

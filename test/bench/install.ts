@@ -20,7 +20,7 @@ export function installLlama(cache: string): Installation {
   return installPackages(join(cache, "llama.cpp"), packages, ["--omit=optional"]);
 }
 
-function installPackages(folder: string, packages: string[], flags: string[] = []): Installation {
+export function installPackages(folder: string, packages: string[], flags: string[] = []): Installation {
   return installOnce(folder, packages.join(" "), () => {
     writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
     const options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
@@ -36,7 +36,8 @@ export function installGenai(cache: string): Installation {
   });
 }
 
-function installOnce(folder: string, what: string, install: () => void): Installation {
+/** Fills the folder, unless that was done before for the same `what`. */
+export function installOnce(folder: string, what: string, install: () => void): Installation {
   const mark = join(folder, `.installed ${what.replaceAll(/[^\w.=-]+/g, " ")}`);
   if (existsSync(mark)) return { path: folder };
   process.stderr.write(`Installing ${what} ...\n`);
@@ -51,6 +52,6 @@ function installOnce(folder: string, what: string, install: () => void): Install
   return { path: folder };
 }
 
-function run(command: string, args: string[]): void {
-  execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"], timeout: 300_000 });
+export function run(command: string, args: string[], timeout = 300_000): void {
+  execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"], timeout });
 }

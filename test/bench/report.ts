@@ -39,10 +39,15 @@ export const median = (costs: readonly number[]): number =>
     0.5,
   );
 
+export function quartiles(values: readonly number[]): [number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  return [quantile(sorted, 0.25), quantile(sorted, 0.75)];
+}
+
 /** Median and quartiles of `peer[i] / own[i]`. */
 export function compare(own: readonly number[], peer: readonly number[]): Pick<BenchRow, "ratio" | "spread"> {
-  const ratios = own.map((cost, round) => (peer[round] ?? Number.NaN) / cost).sort((a, b) => a - b);
-  return { ratio: quantile(ratios, 0.5), spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)] };
+  const ratios = own.map((cost, round) => (peer[round] ?? Number.NaN) / cost);
+  return { ratio: median(ratios), spread: quartiles(ratios) };
 }
 
 /**

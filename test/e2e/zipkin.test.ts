@@ -90,13 +90,15 @@ describe("a request's trace in a real Zipkin", function () {
       const prompt = tags["ai.prompt.length"] ?? "";
       assert.equal(trace.named("tokenize").tags?.["ai.prompt.length"], prompt);
       assert.equal(trace.named("queue").tags?.["ai.queue.depth"], "0");
-      assert.equal(trace.named("inference.forward", { "ai.phase": "prefill" }).tags?.["ai.tokens"], prompt);
       const allocation = trace.named("kv_cache.allocate").tags ?? {};
       assert.ok(Number(allocation["ai.kv.tokens"]) >= Number(prompt));
       assert.ok(Number(allocation["ai.kv.bytes"]) > 0);
-      assert.equal(allocation["ai.kv.reused_tokens"], "0");
+      const { tags: prefill = {} } = trace.named("inference.forward", { "ai.phase": "prefill" });
+      const reused = Number(allocation["ai.kv.reused_tokens"]);
+      assert.equal(Number(prefill["ai.tokens"]) + reused, Number(prompt), "what another request left is not fed again");
       const decode = trace.named("inference.forward", { "ai.phase": "decode" }).tags ?? {};
-      assert.equal(decode["ai.tokens"], decode["ai.steps"]);
+      // A step feeds one token, and guesses at the next ones where it makes any.
+      assert.ok(Number(decode["ai.tokens"]) >= Number(decode["ai.steps"]));
     });
 
     it("has every span inside its parent", () => {
@@ -120,8 +122,10 @@ describe("a request's trace in a real Zipkin", function () {
       const { server } = trace;
       const generate = trace.named("model.generate");
       assert.equal(generate.tags?.["ai.response.length"], "300");
-      // The first token comes from prefill, and the last one is never fed.
-      assert.equal(trace.named("inference.forward", { "ai.phase": "decode" }).tags?.["ai.steps"], "299");
+      // The first token comes from prefill, and the last one is never fed; of the others, guesses spare steps.
+      const { tags: decode = {} } = trace.named("inference.forward", { "ai.phase": "decode" });
+      assert.ok(Number(decode["ai.steps"]) > 0 && Number(decode["ai.steps"]) <= 299, `${trace}`);
+      assert.ok(Number(decode["ai.tokens"]) >= 299, `${trace}`);
       const shares = [server, generate].map((span) => coverage(span, trace.childrenOf(span)));
       assert.ok(Math.min(...shares) >= 0.99, `covered ${shares.join(" and ")}:\n${trace}`);
     }

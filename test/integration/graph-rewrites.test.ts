@@ -1,12 +1,28 @@
 import assert from "node:assert/strict";
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
-import { ModelProtoSchema } from "../../src/runtime/graph/onnx_pb.js";
+import {
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+} from "../../src/runtime/graph/onnx_pb.js";
 import { readOnnxFile } from "../../src/runtime/graph/onnx-file.js";
-import { type PreparedGraph, type PrepareOptions, prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import {
+  type PreparedGraph,
+  type PrepareOptions,
+  prepareGraph,
+  readGraph,
+  rewriteWith,
+} from "../../src/runtime/graph/prepare-graph.js";
+import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
+import { withFields } from "../../src/runtime/graph/rewrite.js";
 import { findGraphFile } from "../../src/runtime/graph-file.js";
 import { loadModel } from "../../src/runtime/load-model.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
@@ -14,7 +30,7 @@ import { createNativeRunner } from "../../src/runtime/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec, message } from "../support/onnx-builder.js";
-import { parityGraphs } from "./parity-fixtures.js";
+import { type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 const folder = temporaryFolders();
 const CPU: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "" };
@@ -178,6 +194,53 @@ describe("the shipped model, rewritten", () => {
   });
 });
 
+describe("a 4-bit model with an fp32 head", () => {
+  for (const kind of ["node", "native"] as const) {
+    for (const tied of [false, true]) {
+      it(`is hardly different with an 8-bit one, ${tied ? "turned from an embedding, " : ""}${kind} runner`, async () => {
+        const { directory, file, model } = withFloatHead(tied);
+        const quantized = quantizeHead(model);
+        assert.match(quantized.note, /made 8-bit/);
+        const plain = await rows(await open(kind, directory, withModel(file, model)));
+        const fast = await rows(await open(kind, directory, withModel(file, quantized.model)));
+        assert.ok(largestDifference(fast, plain) > 0, "the weights are the same");
+        for (const [index, row] of fast.entries()) assert.ok(cosine(row, plain[index] as Float32Array) > 0.9999);
+      });
+    }
+  }
+});
+
+/** The 4-bit Llama among the fixtures, with the output head of the fp32 one. */
+function withFloatHead(tied: boolean): { directory: string; file: PreparedGraph; model: ModelProto } {
+  const fixture = (name: string) => parityGraphs().find((graph) => graph.name === name) as ParityGraph;
+  const { path, directory } = fixture("llama/genai/model_q4.onnx");
+  const { model } = readOnnxFile(path);
+  const graph = model.graph as GraphProto;
+  const float = readOnnxFile(fixture("llama/genai/model.onnx").path);
+  const product = float.model.graph?.node.find(({ output }) => output[0] === "logits") as NodeProto;
+  const weights = float.model.graph?.initializer.find(({ name }) => name === product.input[1]) as TensorProto;
+  const turn = create(NodeProtoSchema, { opType: "Transpose", input: [weights.name], output: ["turned"] });
+  const head = tied ? [turn, withFields(product, { input: [product.input[0] ?? "", "turned"] })] : [product];
+  graph.node = [...graph.node.filter(({ output }) => output[0] !== "logits"), ...head];
+  graph.initializer.push(tied ? transposed(weights, float.folder) : weights);
+  return { directory, file: rewriteWith(readGraph({ path, dtype: "q4", weightBytes: 0 }), []), model };
+}
+
+const withModel = (file: PreparedGraph, model: ModelProto): PreparedGraph => {
+  return { ...file, rewritten: { bytes: toBinary(ModelProtoSchema, model), folder: dirname(file.path) } };
+};
+
+/** Weights beside the graph, turned, as weights inside it. */
+function transposed({ name, dataType, dims, externalData }: TensorProto, folder: string): TensorProto {
+  const [rows, columns] = dims.map(Number) as [number, number];
+  const at = (key: string) => externalData.find((entry) => entry.key === key)?.value ?? "0";
+  const start = Number(at("offset"));
+  const bytes = readFileSync(join(folder, at("location"))).subarray(start, start + rows * columns * 4);
+  const from = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  const to = from.map((_, index) => from[(index % rows) * columns + Math.floor(index / rows)] as number);
+  return create(TensorProtoSchema, { name, dataType, dims: dims.toReversed(), rawData: new Uint8Array(to.buffer) });
+}
+
 function withoutAccuracyLevels({ path }: PreparedGraph): Uint8Array {
   const { model } = readOnnxFile(path, Number.POSITIVE_INFINITY);
   for (const node of model.graph?.node ?? []) {
@@ -200,6 +263,20 @@ describe("loadModel", () => {
     const { runner } = await load(modelDir(buildDecoder().graph));
     opened.push(runner);
     assert.match(runner.model.rewrites?.join("\n") ?? "", /^Output head: .*\nAccuracy level/);
+  });
+
+  it("fuses plain attention for the native runtime, and leaves it to the node runner as it is", async () => {
+    const plain = parityGraphs().find(({ name }) => name === "llama/optimum/model.onnx");
+    assert.ok(plain);
+    for (const [runtime, kind, first] of [
+      ["auto", "native", /^Attention: 2 layers made GroupQueryAttention/],
+      ["node", "node", /^Output head/],
+    ] as const) {
+      const { runner } = await load(plain.directory, { runtime, dtype: "fp32" });
+      opened.push(runner);
+      assert.equal(runner.device.runtime?.kind, kind);
+      assert.match(runner.model.rewrites?.[0] ?? "", first);
+    }
   });
 
   for (const runtime of ["node", "native"] as const) {

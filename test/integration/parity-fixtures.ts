@@ -23,17 +23,20 @@ export interface ParityGraph {
   /** Who recorded the cases. */
   readonly reference: string;
   readonly cases: readonly ParityCase[];
+  /** Of models whose rotary factors change with the length: sequences that grow beyond it, or start there. */
+  readonly beyondSwitch: readonly ParityCase[];
 }
 
 interface Recorded {
   readonly reference: string;
   readonly cases?: readonly ParityCase[];
+  readonly beyondSwitch?: readonly ParityCase[];
 }
 
 /** Every committed graph with its cases, in a stable order. */
 export function parityGraphs(): ParityGraph[] {
   return folders(ROOT).flatMap((architecture) => {
-    const pytorch = readJson(join(ROOT, architecture, "pytorch.json")) as Required<Recorded>;
+    const pytorch = readJson(join(ROOT, architecture, "pytorch.json")) as Recorded & Pick<ParityGraph, "cases">;
     return folders(join(ROOT, architecture)).flatMap((exporter) => {
       const directory = join(ROOT, architecture, exporter);
       const graphs = readJson(join(directory, "references.json")) as Record<string, Recorded>;
@@ -44,6 +47,7 @@ export function parityGraphs(): ParityGraph[] {
         file,
         reference: recorded.cases === undefined ? pytorch.reference : recorded.reference,
         cases: recorded.cases ?? pytorch.cases,
+        beyondSwitch: pytorch.beyondSwitch ?? [],
       }));
     });
   });

@@ -180,6 +180,7 @@ describe("server: several choices", () => {
     assert.equal((await small.complete({ n: 2 })).status, 429);
     const never = await errorOf(small.complete({ n: 4 }));
     assert.deepEqual([never.param, never.type], ["n", "invalid_request_error"]);
+    assert.equal((await errorOf(small.complete({ prompt: ["a", "b", "c", "d"] }))).param, "prompt");
     for (const fake of running) fake.admit().prefill().finish();
     assert.equal((await first).status, 200);
     await small.stop();
@@ -259,6 +260,7 @@ describe("server: log probabilities", () => {
   it("of an echoed prompt come first, as evaluation harnesses read them", async () => {
     harness.engine.play = (fake) => {
       assert.equal(fake.request.promptLogprobs, true);
+      assert.deepEqual(fake.request.stopTokenIds, [], "they drop the last position: it may be the end, but not absent");
       fake
         .admit()
         .prefill()

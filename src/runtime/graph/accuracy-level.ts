@@ -44,7 +44,7 @@ function inBranches(node: NodeProto, products: { all: number; changed: number })
   });
 }
 
-function isFourBitProduct(node: NodeProto): boolean {
+export function isFourBitProduct(node: NodeProto): boolean {
   return node.opType === "MatMulNBits" && node.domain === "com.microsoft" && (integer(node, "bits") ?? 4n) === 4n;
 }
 

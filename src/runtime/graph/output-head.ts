@@ -48,7 +48,7 @@ const PRODUCTS = new Set(["MatMul", "MatMulInteger", "com.microsoft.MatMulNBits"
 const ELEMENTWISE = new Set(["Add", "Cast", "Clip", "Div", "Identity", "Mul", "Sub", "Tanh"]);
 
 /** Walks back from the logits to the product that makes them; a text says why that is not possible. */
-function findHead(index: GraphIndex): NodeProto | string {
+export function findHead(index: GraphIndex): NodeProto | string {
   let value = LOGITS;
   for (;;) {
     const node = index.producer(value);

@@ -1,11 +1,14 @@
 import { toBinary } from "@bufbuild/protobuf";
 import type { GraphFile } from "../graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
+import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
-import { readOnnxFile } from "./onnx-file.js";
+import { type OnnxFile, readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
-import { applyRewrites } from "./rewrite.js";
+import { quantizeHead } from "./quantized-head.js";
+import { applyRewrites, type Rewrite } from "./rewrite.js";
+import { joinRopeTables } from "./rope-tables.js";
 
 /** One operator of a graph, without its attributes. */
 export interface GraphNode {
@@ -24,6 +27,8 @@ export interface PreparedGraph extends GraphFile {
   readonly rewritten: RewrittenGraph | undefined;
   /** What each rewrite did, or why it did nothing. */
   readonly notes: readonly string[];
+  /** The note of the fusion of plain attention, where it was asked for. */
+  readonly fusion: string | undefined;
 }
 
 export interface RewrittenGraph {
@@ -34,20 +39,58 @@ export interface RewrittenGraph {
 }
 
 export interface PrepareOptions {
-  /** int8 activations for 4-bit weights where the file leaves it open; true when absent. */
+  /** Of 4-bit models: int8 activations where the file leaves it open, an fp32 head in 8 bits; true when absent. */
   readonly fastInt4?: boolean | undefined;
+  /** For a runner that wants plain attention fused: what config.json says of it. */
+  readonly attention?: AttentionSizes | undefined;
+  /** LongRoPE: tokens up to which a sequence has the short rotary factors. */
+  readonly ropeSwitch?: number | undefined;
+}
+
+/** A graph as it is in its file. */
+export interface ReadGraph {
+  readonly file: GraphFile;
+  readonly onnx: OnnxFile;
+  /** Some rewrites of it want to know what config.json says: plain attention, and a choice of rotary tables. */
+  readonly goesByConfig: boolean;
+}
+
+/** Throws `model_invalid`. */
+export function readGraph(file: GraphFile): ReadGraph {
+  const onnx = readOnnxFile(file.path);
+  const operators = new Set(onnx.model.graph?.node.map(({ opType }) => opType));
+  return { file, onnx, goesByConfig: !operators.has("GroupQueryAttention") || operators.has("If") };
+}
+
+/** Leaves what it is given as it is. */
+export function rewriteGraph(read: ReadGraph, options: PrepareOptions): PreparedGraph {
+  const graph = rewriteWith(read, rewritesFor(options));
+  return { ...graph, fusion: options.attention && graph.notes[0] };
+}
+
+/** The same with these rewrites alone, in this order. */
+export function rewriteWith({ file, onnx }: ReadGraph, rewrites: readonly Rewrite[]): PreparedGraph {
+  const { folder, mappedBytes } = onnx;
+  const { model, applied, notes } = applyRewrites(onnx.model, rewrites);
+  const changed = applied || mappedBytes > 0;
+  const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
+  return { ...file, nodes: nodesOf(model), rewritten, notes, fusion: undefined };
 }
 
 /** Reads a graph and rewrites it. Throws `model_invalid`. */
-export function prepareGraph(file: GraphFile, { fastInt4 = true }: PrepareOptions = {}): PreparedGraph {
-  const { model: read, folder, mappedBytes } = readOnnxFile(file.path);
-  const { model, applied, notes } = applyRewrites(
-    read,
-    fastInt4 ? [keepLastLogits, setAccuracyLevel, packAttention] : [keepLastLogits, packAttention],
-  );
-  const changed = applied || mappedBytes > 0;
-  const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
-  return { ...file, nodes: nodesOf(model), rewritten, notes };
+export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): PreparedGraph {
+  return rewriteGraph(readGraph(file), options);
+}
+
+/** Fusion first: it takes merged decoders apart, whose output head is hidden before. */
+function rewritesFor({ fastInt4 = true, attention, ropeSwitch }: PrepareOptions): Rewrite[] {
+  return [
+    ...(attention === undefined ? [] : [fuseAttention(attention)]),
+    ...(ropeSwitch === undefined ? [] : [joinRopeTables(ropeSwitch)]),
+    keepLastLogits,
+    ...(fastInt4 ? [setAccuracyLevel, quantizeHead] : []),
+    packAttention,
+  ];
 }
 
 function nodesOf(model: ModelProto): GraphNode[] {

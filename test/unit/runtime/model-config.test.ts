@@ -10,7 +10,9 @@ describe("readModelConfig", () => {
     assert.deepEqual(read({ "config.json": DECODER_CONFIG }), {
       architecture: "llama",
       contextLength: 64,
+      ropeSwitch: undefined,
       vocabSize: 32,
+      heads: 2,
       layers: undefined,
       kvHeads: 1,
       headDim: 8,
@@ -41,6 +43,20 @@ describe("readModelConfig", () => {
     });
     assert.equal(config.contextLength, 8192);
     assert.deepEqual(config.eosTokenIds, [1, 106]);
+  });
+
+  it("knows from how many tokens on LongRoPE takes other factors", () => {
+    const ropeSwitch = (more: object) => read({ "config.json": { ...DECODER_CONFIG, ...more } }).ropeSwitch;
+    assert.equal(ropeSwitch({ original_max_position_embeddings: 32, rope_scaling: { type: "longrope" } }), 32);
+    assert.equal(ropeSwitch({ original_max_position_embeddings: 32, rope_scaling: { type: "su" } }), 32);
+    const newer = { rope_type: "longrope", original_max_position_embeddings: 16 };
+    assert.equal(ropeSwitch({ rope_parameters: newer }), 16);
+    assert.equal(ropeSwitch({ rope_scaling: { type: "longrope" } }), undefined);
+    assert.equal(ropeSwitch({ original_max_position_embeddings: 64, rope_scaling: { type: "longrope" } }), undefined);
+    assert.equal(
+      ropeSwitch({ original_max_position_embeddings: 32, rope_scaling: { rope_type: "llama3" } }),
+      undefined,
+    );
   });
 
   it("unites the end-of-text ids of both files", () => {

@@ -30,6 +30,7 @@ describe("slot cache support", () => {
     inputIds: { name: "input_ids", type: "int64" },
     attentionMask: { name: "attention_mask", type: "int64" },
     positionIds: undefined,
+    rotaryPositions: undefined,
     logitsToKeep: undefined,
     useCacheBranch: undefined,
     logits: { name: "logits", type: "float32" },
@@ -48,23 +49,33 @@ describe("slot cache support", () => {
     outputs: [output],
   });
 
+  const notNative = (plain: readonly GraphNode[], device: DeviceChoice) =>
+    whyNotNative({ nodes: plain, fusion: undefined }, device);
+
   it("is there for GroupQueryAttention with past and present", () => {
-    assert.equal(whyNotNative(nodes(), cpu), undefined);
+    assert.equal(notNative(nodes(), cpu), undefined);
     assert.equal(whyNoSlotCache(signature, [], nodes()), undefined);
     assert.equal(whyNoSlotCache(signature, [], [mask("unused"), ...nodes()]), undefined);
   });
 
   const attention = "GroupQueryAttention";
+  it("says why plain attention was not fused", () => {
+    const fusion = "Attention: left as it is; its mask is odd.";
+    const why = whyNotNative({ nodes: changed(attention, () => ({ operator: "Concat" })), fusion }, cpu);
+    assert.match(why ?? "", /no GroupQueryAttention, .* in place \(Attention: left as it is; its mask is odd\)$/);
+    assert.equal(whyNotNative({ nodes: nodes(), fusion }, cpu), undefined);
+  });
+
   const obstacles: [string, () => string | undefined, RegExp][] = [
     [
       "CUDA, unless asked for by name",
-      () => whyNotNative(nodes(), { ...cpu, provider: "cuda" }),
+      () => notNative(nodes(), { ...cpu, provider: "cuda" }),
       /on CUDA it is not proved yet/,
     ],
     [
       "plain attention",
       () =>
-        whyNotNative(
+        notNative(
           changed(attention, () => ({ operator: "Concat" })),
           cpu,
         ),
@@ -73,7 +84,7 @@ describe("slot cache support", () => {
     [
       "another domain",
       () =>
-        whyNotNative(
+        notNative(
           changed(attention, () => ({ domain: "mine" })),
           cpu,
         ),

@@ -125,6 +125,18 @@ describe("answer formats", () => {
     assert.deepEqual(logprobsOf(format.chunk(0, choice)), logprobs);
   });
 
+  it("completion, alternatives that read alike: the likeliest counts", () => {
+    const alike = {
+      bytes: bytes("__proto__"),
+      logprob: -3,
+      top: [{ bytes: bytes("__proto__"), logprob: -1 }],
+      offset: 0,
+    };
+    const format = completionFormat(HEAD, false);
+    const chunk = format.chunk(0, { text: "__proto__", tokens: [alike] });
+    assert.ok(JSON.stringify(chunk).includes('"token_logprobs":[-3],"top_logprobs":[{"__proto__":-1}]'));
+  });
+
   it("tell choices apart by their index", () => {
     const index = (answer: object | undefined) => (answer as { choices: { index: number }[] }).choices[0]?.index;
     for (const format of [chatFormat(HEAD, false), completionFormat(HEAD, false)]) {
