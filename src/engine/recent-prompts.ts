@@ -22,15 +22,18 @@ export class RecentPrompts {
 
   /** How many tokens of this prompt, from its start, the engine has seen in one before. */
   longestPrefix(tokens: Int32Array, salt: string): number {
-    return this.#prompts.reduce(
-      (longest, other) => (other.salt === salt ? Math.max(longest, commonPrefix(other.tokens, tokens)) : longest),
-      0,
-    );
+    let longest = 0;
+    for (const other of this.#prompts) {
+      // Most prompts with a common beginning part at the same token: those need no second look.
+      if (other.salt !== salt || other.tokens[longest] !== tokens[longest]) continue;
+      longest = Math.max(longest, commonPrefix(other.tokens, tokens));
+    }
+    return longest;
   }
 
   add(tokens: Int32Array, salt: string): void {
     // A prompt that goes on where another ended stands for both: a chat takes one place, however many its turns.
-    this.#keep((other) => other.salt !== salt || commonPrefix(other.tokens, tokens) < other.tokens.length);
+    this.#keep((other) => other.salt !== salt || !beginsWith(tokens, other.tokens));
     this.#prompts.push({ tokens, salt });
     this.#tokens += tokens.length;
     while (this.#prompts.length > this.limits.prompts || this.#tokens > this.limits.tokens) {
@@ -46,4 +49,9 @@ export class RecentPrompts {
     this.#prompts = this.#prompts.filter(keeps);
     this.#tokens = this.#prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
   }
+}
+
+function beginsWith(tokens: Int32Array, start: Int32Array): boolean {
+  const last = start.length - 1;
+  return start[last] === tokens[last] && commonPrefix(start, tokens) === start.length;
 }
