@@ -269,6 +269,8 @@ export type RequestEvent =
       readonly grammar?: { readonly start: Micros; readonly end: Micros };
       readonly queue: QueueStats;
       readonly allocation: AllocationStats;
+      /** Where it runs; added by the client of that engine. */
+      readonly device?: DeviceChoice;
     }
   | { readonly type: "prefilled"; readonly id: RequestId; readonly forward: ForwardStats }
   /** For each token of the prompt but the first, which nothing precedes. */

@@ -2,6 +2,7 @@ import type { WireError } from "../errors.js";
 import type {
   CancelCause,
   DeviceChoice,
+  DeviceRequest,
   EngineRequest,
   EngineStats,
   LoadPhaseName,
@@ -20,8 +21,20 @@ export type EngineState =
   | { readonly kind: "failed"; readonly error: WireError }
   | { readonly kind: "stopped" };
 
-/** One finished start of the engine, good or bad. */
+/** One engine process, as it is looked at. */
+export interface EngineStatus {
+  /** What it was asked to run on. */
+  readonly device: DeviceRequest;
+  readonly state: EngineState;
+  readonly stats: EngineStats | undefined;
+  /** Its requests that were submitted and have not yet ended. */
+  readonly inFlight: number;
+}
+
+/** One finished start of an engine process, good or bad. */
 export interface EngineLoad {
+  /** What it was asked to run on. */
+  readonly device: DeviceRequest;
   readonly load: LoadTimeline;
   readonly restarts: number;
   readonly result:
@@ -29,10 +42,12 @@ export interface EngineLoad {
     | { readonly kind: "failed"; readonly error: WireError };
 }
 
-/** The server's view of the engine process. */
+/** The server's view of the engine: one process, or a fleet of them. */
 export interface EngineClient {
+  /** Of all processes together: ready while any is. */
   readonly state: EngineState;
-  readonly stats: EngineStats | undefined;
+  /** Each process, at least one, always in the same order. */
+  readonly engines: readonly EngineStatus[];
   /** Requests submitted and not yet ended. */
   readonly inFlight: number;
   /**

@@ -1,6 +1,7 @@
 import { VitrineError, type WireError } from "../errors.js";
 import {
   type CancelCause,
+  type DeviceRequest,
   type EngineEvent,
   type EngineRequest,
   type EngineStats,
@@ -14,13 +15,15 @@ import {
 } from "../protocol.js";
 import { Backoff } from "./backoff.js";
 import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from "./child.js";
-import type { EngineClient, EngineLoad, EngineState } from "./client-contract.js";
+import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
 import { EngineStart } from "./engine-start.js";
-import { engineLost } from "./exit-reason.js";
+import { type EngineDeath, engineLost } from "./exit-reason.js";
 import { InFlight } from "./in-flight.js";
+import { notReady } from "./not-ready.js";
+import { type OomKills, systemOomKills } from "./oom-kills.js";
 import { systemTimers, type Timers } from "./timers.js";
 
-export type { EngineClient, EngineLoad, EngineState } from "./client-contract.js";
+export type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
 
 export interface EngineClientOptions {
   /** The child's entry file. */
@@ -34,6 +37,7 @@ export interface EngineClientOptions {
   readonly timers?: Timers;
   /** Starts a child instead of forking `entry`. */
   readonly spawn?: SpawnEngine;
+  readonly oomKills?: Pick<OomKills, "happened">;
 }
 
 /** Starts an engine process and keeps one running: a process that dies is replaced, after a growing pause. */
@@ -44,7 +48,7 @@ export function createEngineClient(options: EngineClientOptions): EngineClient {
 /** What a child that was told to end may take before it is killed. */
 const EXIT_GRACE_MS = 2_000;
 
-class ProcessEngineClient implements EngineClient {
+class ProcessEngineClient implements EngineClient, EngineStatus {
   readonly #options: EngineClientOptions;
   readonly #clock: () => Micros;
   readonly #timers: Timers;
@@ -76,6 +80,14 @@ class ProcessEngineClient implements EngineClient {
 
   get state(): EngineState {
     return this.#state;
+  }
+
+  get engines(): readonly [EngineStatus] {
+    return [this];
+  }
+
+  get device(): DeviceRequest {
+    return this.#options.load.device;
   }
 
   get stats(): EngineStats | undefined {
@@ -178,6 +190,9 @@ class ProcessEngineClient implements EngineClient {
       case "stats":
         this.#stats = event.stats;
         break;
+      case "admitted":
+        this.#requests.deliver(this.#state.kind === "ready" ? { ...event, device: this.#state.device } : event);
+        break;
       default:
         this.#requests.deliver(event);
     }
@@ -186,22 +201,24 @@ class ProcessEngineClient implements EngineClient {
   /** The process is gone: its requests end, and unless that was wanted or it never loaded, another takes its place. */
   #lose(exit: ChildExit): void {
     const now = this.#clock();
+    const killed = exit.signal === "SIGKILL";
+    const death = { ...exit, outOfMemory: killed && (this.#options.oomKills ?? systemOomKills).happened() };
     this.#child = undefined;
     this.#stats = undefined;
-    if (!this.#start.finished) this.#failLoad(this.#deathWhileLoading(exit));
+    if (!this.#start.finished) this.#failLoad(this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
-      const error = this.#start.error ?? engineLost(exit, "");
+      const error = this.#start.error ?? engineLost(death, "");
       this.#restartAfter(this.#backoff.delayAfter(this.#start.readyMs(now)), error);
     }
     const outcome: Outcome = this.#drained
       ? { kind: "cancelled", cause: "drain" }
-      : { kind: "failed", error: engineLost(exit, " while this request was running; send it again") };
+      : { kind: "failed", error: engineLost(death, " while this request was running; send it again") };
     this.#requests.endAll(outcome, now);
     this.#waiter?.();
   }
 
-  #deathWhileLoading(exit: ChildExit): WireError {
-    if (this.#shutdown === undefined) return engineLost(exit, " while it loaded the model");
+  #deathWhileLoading(death: EngineDeath): WireError {
+    if (this.#shutdown === undefined) return engineLost(death, " while it loaded the model");
     return { code: "draining", message: "The engine was shut down while it loaded the model." };
   }
 
@@ -219,7 +236,7 @@ class ProcessEngineClient implements EngineClient {
   }
 
   #report(load: LoadTimeline, result: EngineLoad["result"]): void {
-    const report = { load, restarts: this.#restarts, result };
+    const report = { device: this.device, load, restarts: this.#restarts, result };
     this.#lastLoad = report;
     for (const listener of this.#loadListeners) listener(report);
   }
@@ -233,21 +250,10 @@ class ProcessEngineClient implements EngineClient {
     if (this.#shutdown !== undefined) {
       return new VitrineError("draining", "The service is shutting down; send the request again later.");
     }
-    if (this.#state.kind !== "ready") return new VitrineError("engine_not_ready", notReady(this.#state));
+    if (this.#state.kind !== "ready") return notReady(this.#state);
     if (this.#requests.has(id)) {
       return new VitrineError("internal", "A request with the same id is still running; ids must be unique.");
     }
     return undefined;
-  }
-}
-
-function notReady(state: EngineState): string {
-  switch (state.kind) {
-    case "failed":
-      return `The engine could not be started: ${state.error.message}`;
-    case "restarting":
-      return "The engine process died and is being restarted; send the request again in a few seconds.";
-    default:
-      return "The model is still loading; send the request again once /ready answers 200.";
   }
 }

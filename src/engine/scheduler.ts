@@ -124,13 +124,18 @@ export class Scheduler {
     }
   }
 
-  /** Closes a step whose run failed: every request in it fails, and what it reserved is free again. */
+  /**
+   * Closes a step whose run failed. Prompts that shared it are tried again, each alone, so that one that is too large
+   * for the device fails by itself; all others in the step fail, and what they reserved is free again.
+   */
   fail(plan: Plan, step: StepTiming, error: WireError): void {
     this.#close(plan);
     const at = this.#options.clock();
+    const shared = plan.phase === "prefill" && plan.sequences.length > 1;
     for (const [index, sequence] of plan.sequences.entries()) {
       sequence.recordStep(step, (plan.rows[index] as RunnerRow).tokens.length);
-      this.#pool.end(sequence, { kind: "failed", error }, at);
+      if (shared) sequence.alone = true;
+      else this.#pool.end(sequence, { kind: "failed", error }, at);
     }
   }
 
@@ -150,8 +155,9 @@ export class Scheduler {
       rows.push(row);
       left -= row.tokens.length;
     };
-    for (const sequence of [...prefilling]) if (left > 0) add(sequence);
-    while (left > 0) {
+    const alone = prefilling.find((sequence) => sequence.alone);
+    for (const sequence of alone === undefined ? [...prefilling] : [alone]) if (left > 0) add(sequence);
+    while (left > 0 && alone === undefined) {
       const sequence = this.#admitNext();
       if (sequence === undefined) break;
       add(sequence);

@@ -25,6 +25,8 @@ export class Sequence implements SamplingState, CacheHolder {
   waitingSince: Micros;
   /** Guesses at the next tokens, fed along in this step to be verified. */
   draft: Int32Array = NO_TOKENS;
+  /** A step that it shared has failed: its prompt shares none any more, lest it was the cause. */
+  alone = false;
   readonly tokens: TokenList;
   readonly random: Random;
   readonly counts: TokenCounts | undefined;

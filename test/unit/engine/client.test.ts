@@ -15,6 +15,8 @@ function makeClient() {
   const logs: string[] = [];
   const loads: EngineLoad[] = [];
   const states: string[] = [];
+  /** Kills that the kernel counts. */
+  const oomKills: string[] = [];
   let now = 1_000;
   const client = createEngineClient({
     entry: "unused",
@@ -22,6 +24,7 @@ function makeClient() {
     clock: () => now,
     timers,
     spawn: processes.spawn,
+    oomKills: { happened: () => oomKills.splice(0).length > 0 },
     onLog: (line) => logs.push(line),
   });
   client.onLoad((load) => loads.push(load));
@@ -33,7 +36,7 @@ function makeClient() {
     pass(10);
     processes.latest.ready(now);
   };
-  return { client, processes, timers, logs, loads, states, pass, ready, now: () => now };
+  return { client, processes, timers, logs, loads, states, oomKills, pass, ready, now: () => now };
 }
 
 /** Submits a request and collects its events. */
@@ -63,7 +66,7 @@ describe("EngineClient", () => {
     assert.equal(client.state.model.name, "fake");
     assert.deepEqual(states, ["starting", "ready"]);
     assert.equal(loads.length, 1);
-    assert.equal(loads[0]?.restarts, 0);
+    assert.deepEqual([loads[0]?.device, loads[0]?.restarts], ["cpu", 0]);
     assert.deepEqual(loads[0]?.load, { start: 1_000, end: 1_010, phases: [] }, "it counts from the fork");
   });
 
@@ -104,7 +107,7 @@ describe("EngineClient", () => {
     assert.deepEqual(story(a, "a"), ["token 5", "finished stop"]);
     assert.deepEqual(story(b, "b"), ["token 6"]);
     assert.equal(client.inFlight, 1);
-    assert.deepEqual(client.stats, stats);
+    assert.deepEqual(client.engines[0]?.stats, stats);
   });
 
   it("sends stop and cancel for requests that run, and ignores others", () => {
@@ -140,6 +143,17 @@ describe("EngineClient", () => {
     assert.equal(client.inFlight, 0);
   });
 
+  it("says at admission which device a request runs on", () => {
+    const { client, processes, ready } = makeClient();
+    ready();
+    const events = submit(client, "a");
+    const queue = { start: 1, end: 2, depth: 0 };
+    const allocation = { start: 2, end: 3, tokens: 4, bytes: 5, reusedTokens: 0, evictedTokens: 0, poolUtilization: 1 };
+    processes.latest.events({ type: "admitted", id: "a", queue, allocation });
+    assert.ok(client.state.kind === "ready" && events[0]?.type === "admitted");
+    assert.equal(events[0].device, client.state.device);
+  });
+
   it("passes the child's log lines on", () => {
     const { processes, logs } = makeClient();
     processes.latest.log("hello");
@@ -160,7 +174,7 @@ describe("EngineClient", () => {
           /^The engine process was killed by SIGKILL while this request was running; send it again\..*out-of-memory/,
         );
       }
-      assert.equal(client.stats, undefined);
+      assert.equal(client.engines[0]?.stats, undefined);
       assert.ok(client.state.kind === "restarting");
       assert.equal(client.state.restarts, 1);
       const refused = submit(client, "c");
@@ -182,6 +196,35 @@ describe("EngineClient", () => {
       processes.latest.exit(KILLED);
       await turn();
       assert.equal(errorOf(retried[0] ?? []).code, "engine_not_ready");
+    });
+
+    it("names the kernel's out-of-memory killer where it was that, everywhere", () => {
+      const { client, processes, timers, loads, oomKills, ready } = makeClient();
+      ready();
+      const events = submit(client, "a");
+      oomKills.push("the engine");
+      processes.latest.exit(KILLED);
+      const named =
+        /^The engine process was killed by the kernel's out-of-memory killer while this request was running/;
+      assert.match(errorOf(events).message, named);
+      assert.match(errorOf(events).message, /A smaller dtype, less --kv-memory/);
+      assert.ok(client.state.kind === "restarting");
+      assert.match(client.state.error.message, /killed by the kernel's out-of-memory killer\./);
+      timers.runNext();
+      oomKills.push("the engine");
+      processes.latest.exit(KILLED);
+      const { result } = loads[1] ?? {};
+      assert.ok(result?.kind === "failed");
+      assert.match(result.error.message, /out-of-memory killer while it loaded the model\./);
+    });
+
+    it("does not take another death for one of memory, though the kernel counted a kill", () => {
+      const { client, processes, oomKills, ready } = makeClient();
+      ready();
+      const events = submit(client, "a");
+      oomKills.push("somebody else");
+      processes.latest.exit({ code: null, signal: "SIGSEGV" });
+      assert.match(errorOf(events).message, /was killed by SIGSEGV while/);
     });
 
     it("names an exit code, and suspects memory only for SIGKILL", () => {

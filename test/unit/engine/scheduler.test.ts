@@ -236,6 +236,22 @@ describe("Scheduler", () => {
       assert.deepEqual(story(events, "c"), ["admitted", "prefilled", "token 7", "finished length"]);
     });
 
+    it("a failed prefill of several prompts is tried again, each alone, and fails those that fail again", () => {
+      const { scheduler, cache, events, step, fail } = makeScheduler({ slots: 4, prefillChunk: 5 });
+      scheduler.submit(ownPrompt("a", 1));
+      scheduler.submit({ ...ownPrompt("b", 1), prompt: Int32Array.of(98, 2, 3, 4, 5, 6, 7, 8) });
+      scheduler.submit(ownPrompt("c", 1));
+      fail();
+      assert.deepEqual([story(events, "a"), story(events, "b")], [["admitted"], ["admitted"]]);
+      assert.deepEqual([step(), step()], ["prefill a", "prefill b"], "nobody joins them");
+      fail();
+      assert.deepEqual(story(events, "a"), ["admitted", "prefilled", "token 7", "finished length"]);
+      assert.deepEqual(story(events, "b"), ["admitted", "failed inference_failed"]);
+      assert.equal(step(), "prefill c");
+      assert.equal(story(events, "c").at(-1), "finished length");
+      assert.equal(cache.tokensReserved, 0);
+    });
+
     it("a failed prefill ends only its own request", () => {
       const { scheduler, events, step, fail } = makeScheduler({ slots: 2, prefillChunk: 3 });
       for (const id of ["a", "b"]) scheduler.submit(ownPrompt(id, 3));

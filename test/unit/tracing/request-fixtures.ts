@@ -8,7 +8,7 @@ import { GENERATE, type Harness, INCOMING } from "./harness.js";
 
 export const id = "request-1";
 
-export const ADMITTED: RequestEvent = {
+export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
   type: "admitted",
   id,
   queue: { start: 2_000, end: 5_000, depth: 3 },
@@ -20,6 +20,13 @@ export const ADMITTED: RequestEvent = {
     reusedTokens: 4,
     evictedTokens: 2,
     poolUtilization: 0.123456,
+  },
+  device: {
+    requested: "auto",
+    provider: "cuda",
+    deviceId: 1,
+    reason: "a CUDA device was found",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
   },
 };
 
