@@ -1,36 +1,8 @@
 import type { RequestId } from "../protocol.js";
 import { type CacheLimits, type CacheShape, cellsOf, grownShape } from "./cache-shape.js";
-import { commonPrefix } from "./prefix.js";
+import type { CacheHolder, CacheSlot, Held, Kept } from "./cache-slot.js";
+import { bestMatch, type PrefixMatch } from "./prefix-match.js";
 import type { ModelRunner } from "./runner.js";
-import type { TokenList } from "./token-list.js";
-
-/** Who holds a slot. */
-export interface CacheHolder {
-  readonly id: RequestId;
-  /** Shares what it caches only with the same salt. */
-  readonly salt: string;
-  readonly tokens: TokenList;
-  /** Its first tokens that the slot holds. */
-  readonly cached: number;
-}
-
-interface Held {
-  readonly kind: "held";
-  readonly holder: CacheHolder;
-  /** Tokens it may grow to before it asks again. */
-  room: number;
-}
-
-/** What a request left behind, for a later one that begins alike. */
-interface Kept {
-  readonly kind: "kept";
-  readonly tokens: Int32Array;
-  readonly salt: string;
-  /** Larger is later. */
-  readonly since: number;
-}
-
-type Slot = Held | Kept | undefined;
 
 /** The tensors behind the integers. */
 export type KvMemory = Pick<ModelRunner, "rewinds" | "reserve" | "copy" | "release">;
@@ -47,11 +19,6 @@ export interface CacheAdmission {
   readonly evicted: number;
 }
 
-interface Match {
-  readonly slot: number;
-  readonly length: number;
-}
-
 /**
  * Which sequence holds which slot of the KV cache, and how many tokens of it. Integers only: the tensors are the
  * runner's, told here to grow, copy and forget. Memory is rows times tokens, the longest sequence deciding for all;
@@ -61,7 +28,7 @@ interface Match {
 export class KvCache {
   readonly #memory: KvMemory;
   readonly #limits: CacheLimits;
-  readonly #slots: Slot[];
+  readonly #slots: CacheSlot[];
   /** Slots that are neither held nor kept, the next to hand out last. */
   readonly #free: number[];
   #shape: CacheShape = { rows: 0, tokens: 0 };
@@ -75,7 +42,7 @@ export class KvCache {
     this.#memory = memory;
     this.#limits = limits;
     this.#cells = Math.min(limits.cells, limits.rows * limits.tokens);
-    this.#slots = new Array<Slot>(limits.rows).fill(undefined);
+    this.#slots = new Array<CacheSlot>(limits.rows).fill(undefined);
     this.#free = Array.from({ length: limits.rows }, (_, index) => limits.rows - 1 - index);
   }
 
@@ -105,13 +72,13 @@ export class KvCache {
 
   /** Tokens at the start of `holder` that are cached somewhere, all but its last at most. */
   reusable(holder: CacheHolder): number {
-    return this.#bestMatch(holder)?.length ?? 0;
+    return bestMatch(this.#slots, holder, this.#memory.rewinds)?.length ?? 0;
   }
 
   /** A slot with room for `room` tokens, and what it has of the holder's already; undefined when there is none now. */
   admit(holder: CacheHolder, room: number): CacheAdmission | undefined {
     const keptBefore = this.#tokensKept;
-    const match = this.#bestMatch(holder);
+    const match = bestMatch(this.#slots, holder, this.#memory.rewinds);
     const slot = this.#slotFor(match, room);
     if (slot === undefined) return undefined;
     if (match !== undefined && slot !== match.slot) this.#memory.copy(match.slot, slot, match.length);
@@ -197,7 +164,7 @@ export class KvCache {
   }
 
   /** The slot of the match itself, where little of it is lost by that; else a new one to copy to. */
-  #slotFor(match: Match | undefined, room: number): number | undefined {
+  #slotFor(match: PrefixMatch | undefined, room: number): number | undefined {
     const entry = match && this.#slots[match.slot];
     const kept = entry?.kind === "kept" ? entry : undefined;
     const whole = kept !== undefined && match !== undefined && 2 * match.length >= kept.tokens.length;
@@ -267,29 +234,5 @@ export class KvCache {
     this.#slots[slot] = undefined;
     this.#free.push(slot);
     this.#memory.release(slot);
-  }
-
-  #bestMatch(holder: CacheHolder): Match | undefined {
-    // The last token is always fed: its logits are wanted.
-    const wanted = holder.tokens.view(0, holder.tokens.length - 1);
-    let best: Match | undefined;
-    for (const [slot, entry] of this.#slots.entries()) {
-      const length = this.#matchOf(entry, holder.salt, wanted);
-      if (length > (best?.length ?? 0)) best = { slot, length };
-    }
-    return best;
-  }
-
-  #matchOf(entry: Slot, salt: string, wanted: Int32Array): number {
-    if (entry === undefined) return 0;
-    if (entry.kind === "held") {
-      const { holder } = entry;
-      if (!this.#memory.rewinds || holder.salt !== salt) return 0;
-      return commonPrefix(holder.tokens.view(0, holder.cached), wanted);
-    }
-    if (entry.salt !== salt) return 0;
-    const length = commonPrefix(entry.tokens, wanted);
-    // A runner that cannot go back can only go on after the whole of it.
-    return this.#memory.rewinds || length === entry.tokens.length ? length : 0;
   }
 }

@@ -1,7 +1,7 @@
 import type { EngineRequest, ForwardStats, Micros, RequestId, SamplingParams } from "../protocol.js";
+import type { CacheHolder } from "./cache-slot.js";
 import type { CompiledConstraint, TokenConstraint } from "./constraint.js";
 import { ForwardTimings, type StepTiming } from "./forward-timings.js";
-import type { CacheHolder } from "./kv-cache.js";
 import { Random } from "./random.js";
 import type { SamplingState } from "./sampler.js";
 import { TokenCounts } from "./token-counts.js";

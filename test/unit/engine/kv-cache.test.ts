@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type CacheHolder, KvCache, type KvMemory } from "../../../src/engine/kv-cache.js";
+import type { CacheHolder } from "../../../src/engine/cache-slot.js";
+import { KvCache, type KvMemory } from "../../../src/engine/kv-cache.js";
 import { TokenList } from "../../../src/engine/token-list.js";
 
 /** A cache that writes down what its memory is told. */
