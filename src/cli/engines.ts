@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { createEngineClient, type EngineClient } from "../engine/client.js";
-import { createFleet } from "../engine/fleet.js";
+import { createEngineClient, type EngineClient } from "../engine/client/client.js";
+import { createFleet } from "../engine/client/fleet.js";
 import type { DeviceRequest, LoadOptions } from "../protocol.js";
 import { machineMemory } from "./machine-memory.js";
 

@@ -3,7 +3,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import type { EngineClient, EngineLoad } from "../engine/client.js";
+import type { EngineClient, EngineLoad } from "../engine/client/client.js";
 import { VitrineError } from "../errors.js";
 import { type DeviceRequest, type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";

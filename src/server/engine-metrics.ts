@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { EngineClient, EngineStatus } from "../engine/client.js";
+import type { EngineClient, EngineStatus } from "../engine/client/client.js";
 import type { EngineStats } from "../protocol.js";
 
 /** The engines in Prometheus' terms, a series each: by their number, and the device they were asked to run on. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import type { EngineState, EngineStatus } from "../engine/client.js";
+import type { EngineState, EngineStatus } from "../engine/client/client.js";
 import { VitrineError } from "../errors.js";
 import type { EngineStats, ModelDescription } from "../protocol.js";
 import type { ExportCounters } from "../tracing/contract.js";

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineClient } from "../engine/client.js";
+import type { EngineClient } from "../engine/client/client.js";
 import type { Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
 

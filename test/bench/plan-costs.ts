@@ -1,5 +1,5 @@
-import { KvCache } from "../../src/engine/kv-cache.js";
-import { Scheduler } from "../../src/engine/scheduler.js";
+import { KvCache } from "../../src/engine/cache/kv-cache.js";
+import { Scheduler } from "../../src/engine/scheduling/scheduler.js";
 import { engineRequest } from "../support/engine-requests.js";
 import { type BenchRow, compare } from "./report.js";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Engine } from "../../src/engine/engine.js";
 import type { RunnerRow } from "../../src/engine/runner.js";
-import { Sampler } from "../../src/engine/sampler.js";
-import { Sequence } from "../../src/engine/sequence.js";
+import { Sampler } from "../../src/engine/sampling/sampler.js";
+import { Sequence } from "../../src/engine/scheduling/sequence.js";
 import { VitrineError } from "../../src/errors.js";
 import type { EngineEvent, EngineRequest, RequestEvent, RequestId } from "../../src/protocol.js";
 import { isRequestEvent } from "./engine-requests.js";

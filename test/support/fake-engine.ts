@@ -1,4 +1,4 @@
-import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "../../src/engine/client.js";
+import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "../../src/engine/client/client.js";
 import type { WireError } from "../../src/errors.js";
 import {
   type CancelCause,

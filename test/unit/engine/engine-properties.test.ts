@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { commonPrefix } from "../../../src/engine/prefix.js";
+import { commonPrefix } from "../../../src/engine/cache/prefix.js";
 import type { EngineRequest, EngineStats, RequestEvent } from "../../../src/protocol.js";
 import { engineRequest, story, tokensOf } from "../../support/engine-requests.js";
 import {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { TokenConstraint } from "../../../src/engine/constraint.js";
 import { Engine, type EngineOptions } from "../../../src/engine/engine.js";
-import { Random } from "../../../src/engine/random.js";
+import type { TokenConstraint } from "../../../src/engine/sampling/constraint.js";
+import { Random } from "../../../src/engine/sampling/random.js";
 import { VitrineError } from "../../../src/errors.js";
 import type { EngineEvent, EngineRequest, EngineStats } from "../../../src/protocol.js";
 import { engineRequest, GREEDY, isRequestEvent, story, tokensOf } from "../../support/engine-requests.js";
