@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { EngineClient } from "../engine/client.js";
 import type { EngineStats } from "../protocol.js";
 import type { Tracing } from "../tracing/contract.js";
+import { registerExportMetrics } from "./export-metrics.js";
 
 /** From a tiny model on a GPU to a large one on two cores. */
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -65,7 +66,7 @@ export class Metrics {
   constructor(engine: EngineClient, tracing: Tracing) {
     collectDefaultMetrics({ register: this.#registry });
     this.#engineMetrics(engine);
-    this.#exportMetrics(tracing);
+    registerExportMetrics(this.#registry, tracing);
     this.#headerMetrics(tracing);
   }
 
@@ -134,30 +135,6 @@ export class Metrics {
     const restarts = this.#counter("engine_restarts_total", "Starts of the engine after the first");
     engine.onLoad((load) => {
       if (load.restarts > 0) restarts.inc();
-    });
-  }
-
-  #exportMetrics(tracing: Tracing): void {
-    this.#total("spans_ended_total", "Spans ended", () => tracing.counters().ended);
-    this.#total(
-      "spans_delivered_total",
-      "Spans a collector took; without one, spans the embedded store took",
-      () => tracing.counters().delivered,
-    );
-    this.#gauge("spans_queued", "Spans waiting to be sent", () => tracing.counters().queued);
-    this.#total("span_sends_ok_total", "Batches a collector took", () => tracing.counters().sendsOk);
-    this.#total("span_sends_failed_total", "Batches no collector took", () => tracing.counters().sendsFailed);
-    const registers = [this.#registry];
-    new Counter({
-      name: "vitrine_spans_dropped_total",
-      help: "Spans not delivered, by cause",
-      labelNames: ["cause"] as const,
-      registers,
-      collect() {
-        this.reset();
-        const dropped: Readonly<Record<string, number>> = tracing.counters().dropped;
-        for (const [cause, count] of Object.entries(dropped)) this.inc({ cause }, count);
-      },
     });
   }
 
