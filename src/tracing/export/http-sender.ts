@@ -1,6 +1,12 @@
 import * as http from "node:http";
 import * as https from "node:https";
+import { constants, gzipSync } from "node:zlib";
+import { retryAfterMs } from "./retry.js";
 import type { Sender, SendResult } from "./sender.js";
+
+/** Less than this is one packet anyway. */
+const GZIP_BYTES = 1_400;
+const GZIP = { level: constants.Z_BEST_SPEED };
 
 /** POSTs Zipkin v2 JSON over one kept-alive connection. */
 export class HttpSender implements Sender {
@@ -18,7 +24,10 @@ export class HttpSender implements Sender {
   }
 
   send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
-    const body = Buffer.from(`[${spans.join(",")}]`);
+    const plain = Buffer.from(`[${spans.join(",")}]`);
+    // Not on the thread pool, which is the whole process's: this thread has time.
+    const zipped = plain.length >= GZIP_BYTES;
+    const body = zipped ? gzipSync(plain, GZIP) : plain;
     const signal = AbortSignal.timeout(timeoutMs);
     return new Promise((resolve) => {
       const fail = (error: NodeJS.ErrnoException): void =>
@@ -31,14 +40,15 @@ export class HttpSender implements Sender {
         method: "POST",
         agent: this.#agent,
         signal,
-        headers: headers(body),
+        headers: headers(body, zipped),
       });
       request.on("error", fail);
       request.on("response", (response) => {
         const { statusCode = 0 } = response;
+        const retryAfter = retryAfterMs(response.headers["retry-after"], Date.now());
         response.on("error", () => {});
         // The status decides; waiting for the end keeps one request in flight and the connection usable.
-        response.on("close", () => resolve(resultOf(statusCode)));
+        response.on("close", () => resolve(resultOf(statusCode, retryAfter)));
         response.resume();
       });
       request.end(body);
@@ -50,17 +60,22 @@ export class HttpSender implements Sender {
   }
 }
 
-function headers(body: Buffer): http.OutgoingHttpHeaders {
+function headers(body: Buffer, zipped: boolean): http.OutgoingHttpHeaders {
   return {
     "content-type": "application/json",
     "content-length": body.length,
+    ...(zipped ? { "content-encoding": "gzip" } : {}),
     // "Do not trace this": a proxy on the way, or the collector itself, makes no span of our reports.
     b3: "0",
   };
 }
 
-export function resultOf(status: number): SendResult {
+/** Answers about what was sent, and not about who sent it, where to, or how often. */
+const REFUSALS = new Set([400, 413, 422]);
+
+function resultOf(status: number, retryAfterMs: number): SendResult {
   if (status >= 200 && status < 300) return { ok: true };
-  const cause = status >= 500 || status === 429 ? "server_error" : "rejected";
-  return { ok: false, cause, reason: `HTTP status ${status}` };
+  const reason = `HTTP status ${status}`;
+  if (status >= 500 || status === 429) return { ok: false, cause: "server_error", reason, retryAfterMs };
+  return { ok: false, cause: REFUSALS.has(status) ? "refused" : "rejected", reason };
 }
