@@ -12,6 +12,8 @@ export const DROP_CAUSES = [
   "queue_full",
   /** No connection, or it broke, in every attempt. */
   "connection_failed",
+  /** One side did not take the other's certificate, or TLS failed in another way, in every attempt. */
+  "tls_failed",
   "timeout",
   /** The collector answered 5xx or 429 in every attempt. */
   "server_error",

@@ -1,15 +1,39 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Sender, SendResult } from "./sender.js";
+import { tlsFailure } from "./tls-failure.js";
+import type { TlsFileReader, TlsIdentity } from "./tls-files.js";
 
-/** POSTs Zipkin v2 JSON over one kept-alive connection. */
+/** How a batch of Zipkin v2 spans in JSON becomes a body. */
+export interface BodyFormat {
+  readonly contentType: string;
+  encode(spans: readonly string[]): Buffer;
+}
+
+export const JSON_FORMAT: BodyFormat = {
+  contentType: "application/json",
+  encode: (spans) => Buffer.from(`[${spans.join(",")}]`),
+};
+
+interface HttpOptions {
+  readonly format?: BodyFormat;
+  /** Sent with every POST. Secrets: never logged. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly tls?: Pick<TlsFileReader, "current">;
+}
+
+/** POSTs Zipkin v2 spans over one kept-alive connection. */
 export class HttpSender implements Sender {
   readonly target: string;
   readonly #url: URL;
   readonly #transport: typeof http | typeof https;
-  readonly #agent: http.Agent;
+  #agent: http.Agent;
+  #identity: TlsIdentity | undefined;
 
-  constructor(endpoint: string) {
+  constructor(
+    endpoint: string,
+    private readonly options: HttpOptions = {},
+  ) {
     this.#url = new URL(endpoint);
     // Credentials may be part of the URL; the log does not get them.
     this.target = `${this.#url.origin}${this.#url.pathname}`;
@@ -17,21 +41,39 @@ export class HttpSender implements Sender {
     this.#agent = new this.#transport.Agent({ keepAlive: true, maxSockets: 1 });
   }
 
-  send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
-    const body = Buffer.from(`[${spans.join(",")}]`);
+  async send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
+    try {
+      this.#refreshTls();
+    } catch (error) {
+      return { ok: false, cause: "tls_failed", reason: (error as Error).message };
+    }
+    const { contentType, encode } = this.options.format ?? JSON_FORMAT;
+    return this.#post(encode(spans), contentType, timeoutMs);
+  }
+
+  /** A new connection where the TLS files changed; none is in use between two POSTs. */
+  #refreshTls(): void {
+    const identity = this.options.tls?.current();
+    if (identity === this.#identity) return;
+    this.#identity = identity;
+    this.#agent.destroy();
+    this.#agent = new https.Agent({ keepAlive: true, maxSockets: 1, secureContext: identity?.context });
+  }
+
+  #post(body: Buffer, contentType: string, timeoutMs: number): Promise<SendResult> {
     const signal = AbortSignal.timeout(timeoutMs);
     return new Promise((resolve) => {
       const fail = (error: NodeJS.ErrnoException): void =>
         resolve(
           signal.aborted
             ? { ok: false, cause: "timeout", reason: `no answer within ${timeoutMs} ms` }
-            : { ok: false, cause: "connection_failed", reason: error.code ?? error.message },
+            : this.#failed(error),
         );
       const request = this.#transport.request(this.#url, {
         method: "POST",
         agent: this.#agent,
         signal,
-        headers: headers(body),
+        headers: { ...this.options.headers, ...headers(body, contentType) },
       });
       request.on("error", fail);
       request.on("response", (response) => {
@@ -45,14 +87,20 @@ export class HttpSender implements Sender {
     });
   }
 
+  #failed(error: NodeJS.ErrnoException): SendResult {
+    const tls = tlsFailure(error, this.#identity?.expires, Date.now());
+    if (tls !== undefined) return { ok: false, cause: "tls_failed", reason: tls };
+    return { ok: false, cause: "connection_failed", reason: error.code ?? error.message };
+  }
+
   close(): void {
     this.#agent.destroy();
   }
 }
 
-function headers(body: Buffer): http.OutgoingHttpHeaders {
+function headers(body: Buffer, contentType: string): http.OutgoingHttpHeaders {
   return {
-    "content-type": "application/json",
+    "content-type": contentType,
     "content-length": body.length,
     // "Do not trace this": a proxy on the way, or the collector itself, makes no span of our reports.
     b3: "0",

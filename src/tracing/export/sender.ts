@@ -3,7 +3,7 @@ export type SendResult =
   | { readonly ok: true }
   | {
       readonly ok: false;
-      readonly cause: "connection_failed" | "timeout" | "server_error" | "rejected";
+      readonly cause: "connection_failed" | "tls_failed" | "timeout" | "server_error" | "rejected";
       /** One clause for the log; never a header or body. */
       readonly reason: string;
     };
