@@ -98,10 +98,14 @@ const deviceOf = ({ device, state, inFlight }: EngineStatus): object => ({
   in_flight: inFlight,
 });
 
-const countersOf = ({ sendsOk, sendsFailed, ...spans }: ExportCounters): object => ({
-  ...spans,
-  sends_ok: sendsOk,
-  sends_failed: sendsFailed,
+const countersOf = (counters: ExportCounters): object => ({
+  ended: counters.ended,
+  delivered: counters.delivered,
+  sampled_out: counters.sampledOut,
+  queued: counters.queued,
+  dropped: counters.dropped,
+  messages: counters.messages,
+  messages_dropped: counters.messagesDropped,
 });
 
 const modelOf = ({ dtype, contextLength, rewrites, warnings }: ModelDescription): object => ({

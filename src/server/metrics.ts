@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { EngineClient } from "../engine/client/client.js";
 import type { Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
+import { registerExportMetrics } from "./export-metrics.js";
 
 /** From a tiny model on a GPU to a large one on two cores. */
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -65,7 +66,7 @@ export class Metrics {
   constructor(engine: EngineClient, tracing: Tracing) {
     collectDefaultMetrics({ register: this.#registry });
     addEngineMetrics(this.#registry, engine);
-    this.#exportMetrics(tracing);
+    registerExportMetrics(this.#registry, tracing);
     this.#headerMetrics(tracing);
   }
 
@@ -84,30 +85,6 @@ export class Metrics {
     this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
     this.#tokens.inc({ kind: "completion" }, request.completionTokens);
     this.#cachedTokens.inc(request.cachedTokens);
-  }
-
-  #exportMetrics(tracing: Tracing): void {
-    this.#total("spans_ended_total", "Spans ended", () => tracing.counters().ended);
-    this.#total(
-      "spans_delivered_total",
-      "Spans a collector took; without one, spans the embedded store took",
-      () => tracing.counters().delivered,
-    );
-    this.#gauge("spans_queued", "Spans waiting to be sent", () => tracing.counters().queued);
-    this.#total("span_sends_ok_total", "Batches a collector took", () => tracing.counters().sendsOk);
-    this.#total("span_sends_failed_total", "Batches no collector took", () => tracing.counters().sendsFailed);
-    const registers = [this.#registry];
-    new Counter({
-      name: "vitrine_spans_dropped_total",
-      help: "Spans not delivered, by cause",
-      labelNames: ["cause"] as const,
-      registers,
-      collect() {
-        this.reset();
-        const dropped: Readonly<Record<string, number>> = tracing.counters().dropped;
-        for (const [cause, count] of Object.entries(dropped)) this.inc({ cause }, count);
-      },
-    });
   }
 
   #headerMetrics(tracing: Tracing): void {
@@ -130,29 +107,5 @@ export class Metrics {
 
   #counter(name: string, help: string): Counter {
     return new Counter({ name: `vitrine_${name}`, help, registers: [this.#registry] });
-  }
-
-  #gauge(name: string, help: string, read: () => number): void {
-    new Gauge({
-      name: `vitrine_${name}`,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  }
-
-  /** A count that somebody else keeps; it may start again from 0, as Prometheus expects after a restart. */
-  #total(name: string, help: string, read: () => number): void {
-    new Counter({
-      name: `vitrine_${name}`,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.reset();
-        this.inc(read());
-      },
-    });
   }
 }

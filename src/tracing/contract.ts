@@ -125,14 +125,22 @@ export interface TraceStoreReader {
 }
 
 /**
- * Spans since start. At rest: ended = delivered + sum of dropped + queued. Delivered means the collector took it;
- * where none is configured, that it is in the embedded store. With a collector the store is not counted.
+ * Spans since start. At rest: ended = delivered + sum of dropped + sampledOut + queued. Delivered means the collector
+ * took it; where none is configured, that it is in the embedded store. With a collector the store is not counted.
  */
 export interface ExportCounters {
   readonly ended: number;
   readonly delivered: number;
+  /** Recorded, and then not to be kept. */
+  readonly sampledOut: number;
   readonly queued: number;
   readonly dropped: Readonly<Record<string, number>>;
-  readonly sendsOk: number;
-  readonly sendsFailed: number;
+  /** Encoded, before compression, as are all bytes here. */
+  readonly spanBytes: number;
+  readonly queuedBytes: number;
+  /** POSTs, repeated ones included. */
+  readonly messages: number;
+  readonly messageBytes: number;
+  /** POSTs the collector did not take, by cause; their spans may have been sent again. */
+  readonly messagesDropped: Readonly<Record<string, number>>;
 }

@@ -17,6 +17,8 @@ export const DROP_CAUSES = [
   "timeout",
   /** The collector answered 5xx or 429 in every attempt. */
   "server_error",
+  /** The collector found fault with the span itself (400, 413, 422). */
+  "refused",
   /** Any other status than 2xx; sending again would not help. */
   "rejected",
   /** Held by an export thread that died. */
@@ -25,7 +27,30 @@ export const DROP_CAUSES = [
   "shutdown",
 ] as const;
 
-const SLOTS = ["read", "queued", "delivered", "sendsOk", "sendsFailed", ...DROP_CAUSES] as const;
+export type DropCause = (typeof DROP_CAUSES)[number];
+
+/** How a POST fails. */
+export const SEND_FAILURES = [
+  "connection_failed",
+  "tls_failed",
+  "timeout",
+  "server_error",
+  "refused",
+  "rejected",
+] as const;
+export type SendFailure = (typeof SEND_FAILURES)[number];
+
+const SLOTS = [
+  "read",
+  "queued",
+  "queuedBytes",
+  "delivered",
+  "spanBytes",
+  "messages",
+  "messageBytes",
+  ...SEND_FAILURES.map((cause) => `messages_${cause}` as const),
+  ...DROP_CAUSES,
+] as const;
 export type Slot = (typeof SLOTS)[number];
 const INDEX = Object.fromEntries(SLOTS.map((name, index) => [name, index])) as Record<Slot, number>;
 
@@ -49,16 +74,20 @@ export class ThreadCounters {
     Atomics.store(this.#cells, INDEX[slot], BigInt(count));
   }
 
-  /** Spans the thread took from the ring and neither delivered nor dropped. */
-  get unaccounted(): number {
-    const lost = DROP_CAUSES.reduce((sum, cause) => sum + this.get(cause), 0);
-    return this.get("read") - this.get("delivered") - lost;
+  /** Counts what a thread that is gone still held. @param read spans it took from the ring, whatever it got to count */
+  settle(read: number, cause: "thread_lost" | "shutdown"): void {
+    const lost = DROP_CAUSES.reduce((sum, each) => sum + this.get(each), 0);
+    this.set("read", read);
+    this.add(cause, read - this.get("delivered") - lost);
+    this.set("queued", 0);
+    this.set("queuedBytes", 0);
   }
 }
 
 /** What the producer counts by itself: these never touch shared memory. */
 export interface ProducerCounts {
   ended: number;
+  sampledOut: number;
   written: number;
   ring_full: number;
   oversize: number;
@@ -70,11 +99,23 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
   dropped.oversize = (dropped.oversize ?? 0) + producer.oversize;
   return {
     ended: producer.ended,
+    sampledOut: producer.sampledOut,
     delivered: thread.get("delivered"),
     // In the ring, and in the thread's queue or in flight.
     queued: producer.written - thread.get("read") + thread.get("queued"),
     dropped,
-    sendsOk: thread.get("sendsOk"),
-    sendsFailed: thread.get("sendsFailed"),
+    spanBytes: thread.get("spanBytes"),
+    queuedBytes: thread.get("queuedBytes"),
+    messages: thread.get("messages"),
+    messageBytes: thread.get("messageBytes"),
+    messagesDropped: Object.fromEntries(SEND_FAILURES.map((cause) => [cause, thread.get(`messages_${cause}`)])),
   };
+}
+
+/** One line for the log; causes that never were are left out. */
+export function totals({ ended, delivered, sampledOut, queued, dropped }: ExportCounters): string {
+  const causes = Object.entries(dropped).filter(([, count]) => count > 0);
+  const lost = causes.reduce((sum, [, count]) => sum + count, 0);
+  const why = causes.length === 0 ? "" : ` (${causes.map(([cause, count]) => `${count} ${cause}`).join(", ")})`;
+  return `${ended} ended, ${delivered} delivered, ${lost} dropped${why}, ${sampledOut} sampled out, ${queued} queued`;
 }

@@ -37,8 +37,8 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
   const counters = new ThreadCounters();
   const data = threadData(options, internals, ring, counters.memory);
-  const exporter = new Exporter(data, counters, options.log);
   const processor = new RingSpanProcessor(ring);
+  const exporter = new Exporter(data, counters, processor.counts, options.log);
   const provider = new BasicTracerProvider({
     sampler: new TraceIdSampler(options.sampleRate),
     idGenerator: internals.idGenerator ?? new RandomIdGenerator(),

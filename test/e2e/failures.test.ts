@@ -252,9 +252,9 @@ describe("a collector that is no use", function () {
     const server = await serveWith(await refusingAddress());
     await server.until(
       "drops are counted",
-      async () => (await metric(server, /_dropped_total\{cause="connection/)) > 0,
+      async () => (await metric(server, /spans_dropped_total\{cause="connection/)) > 0,
     );
-    assert.ok((await metric(server, /^vitrine_span_sends_failed_total/)) > 0);
+    assert.ok((await metric(server, /^zipkin_reporter_messages_dropped_total/)) > 0);
     assert.equal(await metric(server, /^vitrine_spans_delivered_total/), 0);
   });
 
@@ -269,14 +269,14 @@ describe("a collector that is no use", function () {
     await server.until("a batch is sent", () => connections > 0);
     const completion = await openaiClient(server.url).completions.create(STORY);
     assert.ok(completion.choices[0]?.text);
-    assert.ok((await metric(server, /^vitrine_spans_ended_total/)) > 100);
+    assert.ok((await metric(server, /^zipkin_reporter_spans_total/)) > 100);
     assert.equal(await metric(server, /^vitrine_spans_delivered_total/), 0);
     // Between two reads a batch may move from one count to another, so it is asked until it stands still.
     await server.until("ended spans are queued or dropped", async () => {
       const [ended, queued, dropped] = [
-        /^vitrine_spans_ended_total/,
-        /^vitrine_spans_queued/,
-        /^vitrine_spans_dropped/,
+        /^zipkin_reporter_spans_total/,
+        /^zipkin_reporter_queue_spans/,
+        /^zipkin_reporter_spans_dropped/,
       ];
       return (await metric(server, ended)) === (await metric(server, queued)) + (await metric(server, dropped));
     });

@@ -197,8 +197,15 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.deepEqual(health.engine, { state: "ready" });
     assert.deepEqual(health.devices, [{ ...FAKE_DEVICE, state: "ready", in_flight: 0 }]);
     assert.deepEqual(health.queue, { in_flight: 0, limit: 128, waiting: 0, running: 0 });
-    const { sendsOk, sendsFailed, ...spans } = harness.tracing.counts;
-    assert.deepEqual(health.tracing, { ...spans, sends_ok: sendsOk, sends_failed: sendsFailed });
+    assert.deepEqual(health.tracing, {
+      ended: 9,
+      delivered: 5,
+      sampled_out: 0,
+      queued: 1,
+      dropped: { queue_full: 3 },
+      messages: 3,
+      messages_dropped: { timeout: 1 },
+    });
   });
 
   it("serves Zipkin's read API from the store, with the query", async () => {
@@ -269,10 +276,16 @@ describe("server: metrics", () => {
       "vitrine_engine_restarts_total 1",
       'vitrine_device_busy_seconds_total{engine="0",device="auto"} 1.5',
       'vitrine_device_idle_seconds_total{engine="0",device="auto"} 2.5',
-      "vitrine_spans_ended_total 9",
+      "zipkin_reporter_spans_total 9",
+      "zipkin_reporter_spans_bytes_total 900",
+      'zipkin_reporter_spans_dropped_total{cause="queue_full"} 3',
+      "zipkin_reporter_queue_spans 1",
+      "zipkin_reporter_queue_bytes 100",
+      "zipkin_reporter_messages_total 3",
+      "zipkin_reporter_messages_bytes_total 600",
+      'zipkin_reporter_messages_dropped_total{cause="timeout"} 1',
       "vitrine_spans_delivered_total 5",
-      "vitrine_spans_queued 1",
-      'vitrine_spans_dropped_total{cause="queue_full"} 3',
+      "vitrine_spans_sampled_out_total 0",
     ]) {
       assert.ok(text.split("\n").includes(line), line);
     }

@@ -2,6 +2,7 @@
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { gunzipSync } from "node:zlib";
 import type { ZipkinSpan } from "../../src/tracing/export/zipkin-span.js";
 
 /** A number is the status of every answer; `hang` never answers; `slow` takes 50 ms. */
@@ -75,7 +76,9 @@ function serve(memory: SharedArrayBuffer, behaviour: Behaviour): void {
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       if (behaviour === "hang") return;
-      const spans = JSON.parse(Buffer.concat(chunks).toString()) as ZipkinSpan[];
+      const body = Buffer.concat(chunks);
+      const plain = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
+      const spans = JSON.parse(plain.toString()) as ZipkinSpan[];
       parentPort?.postMessage({ headers: request.headers, url: request.url, spans } as Received);
       const answer = (): void => {
         Atomics.add(cells, SPANS, spans.length);

@@ -83,7 +83,8 @@ describe("sending spans to a collector", function () {
   for (const [behaviour, cause, posts] of [
     [500, "server_error", 3],
     [429, "server_error", 3],
-    [400, "rejected", 1],
+    [400, "refused", 3],
+    [403, "rejected", 1],
     [301, "rejected", 1],
     ["hang", "timeout", 3],
   ] as const) {
@@ -92,7 +93,7 @@ describe("sending spans to a collector", function () {
       const tracing = harness.start(zipkin.endpoint, { deliveryLimits: { ...QUICK, requestTimeoutMs: 200 } });
       request(tracing);
       await until(() => tracing.counters().dropped[cause] === 2);
-      assert.deepEqual([zipkin.posts, tracing.counters().sendsFailed], [posts, posts]);
+      assert.deepEqual([zipkin.posts, tracing.counters().messages], [posts, posts]);
       assertBalanced(tracing);
     });
   }

@@ -91,8 +91,12 @@ export class FakeTracing implements Tracing {
     delivered: 5,
     queued: 1,
     dropped: { queue_full: 3 },
-    sendsOk: 2,
-    sendsFailed: 1,
+    sampledOut: 0,
+    spanBytes: 900,
+    queuedBytes: 100,
+    messages: 3,
+    messageBytes: 600,
+    messagesDropped: { timeout: 1 },
   };
 
   refusals: readonly RefusalCount[] = [];

@@ -1,8 +1,10 @@
 import type { ThreadCounters } from "../counters.js";
+import { bisect } from "./bisection.js";
 import { Outage } from "./outage.js";
+import { backoffMs, type RetryLimits } from "./retry.js";
 import type { Sender, SendResult } from "./sender.js";
 
-export interface DeliveryLimits {
+export interface DeliveryLimits extends RetryLimits {
   /** Spans a POST, at most. */
   readonly batchSpans: number;
   readonly batchBytes: number;
@@ -11,10 +13,8 @@ export interface DeliveryLimits {
   readonly queueSpans: number;
   readonly queueBytes: number;
   readonly requestTimeoutMs: number;
-  /** POSTs of one batch before it is given up. */
-  readonly attempts: number;
-  /** Pause before the second attempt; doubles with each further one. */
-  readonly retryMs: number;
+  /** What all POSTs of one batch and the pauses between them may take. */
+  readonly batchTotalMs: number;
 }
 
 export const DELIVERY_LIMITS: DeliveryLimits = {
@@ -24,8 +24,11 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   queueSpans: 10_000,
   queueBytes: 16 * 2 ** 20,
   requestTimeoutMs: 10_000,
-  attempts: 3,
+  batchTotalMs: 60_000,
+  attempts: 8,
   retryMs: 1_000,
+  retryMaxMs: 10_000,
+  retryAfterMaxMs: 30_000,
 };
 
 /** Time, injectable for tests. `delay` returns a function that ends the wait early. */
@@ -68,6 +71,7 @@ export class Delivery {
     log: Log,
     private readonly limits: DeliveryLimits = DELIVERY_LIMITS,
     private readonly timers: Timers = systemTimers,
+    private readonly random: () => number = Math.random,
   ) {
     this.#outage = new Outage(sender.target, counters, log);
   }
@@ -75,6 +79,7 @@ export class Delivery {
   /** Queues one span, as JSON, or counts why not. */
   offer(json: string): void {
     const bytes = Buffer.byteLength(json);
+    this.counters.add("spanBytes", bytes);
     if (bytes + 2 > this.limits.batchBytes) {
       this.counters.add("oversize");
       return;
@@ -88,6 +93,7 @@ export class Delivery {
     this.#spans++;
     this.#bytes += bytes;
     this.counters.add("queued");
+    this.counters.add("queuedBytes", bytes);
     this.#schedule();
   }
 
@@ -144,8 +150,6 @@ export class Delivery {
     this.#sending = true;
     const batch = this.#takeBatch();
     void this.#deliver(batch).then(() => {
-      this.#spans -= batch.length;
-      for (const { bytes } of batch) this.#bytes -= bytes;
       this.#sending = false;
       if (this.#deadline === undefined) this.#schedule();
       else this.#sendNext();
@@ -153,43 +157,61 @@ export class Delivery {
   }
 
   async #deliver(batch: readonly Queued[]): Promise<void> {
-    const body = batch.map(({ json }) => json);
+    const until = this.timers.now() + this.limits.batchTotalMs;
+    await bisect(
+      batch,
+      (part) => this.#attempt(part, until),
+      (part, result) => this.#settle(part, result),
+    );
+  }
+
+  /** Sends the same spans until they are taken, refused for good, or out of attempts or time; while flushing, once. */
+  async #attempt(part: readonly Queued[], until: number): Promise<SendResult> {
     for (let attempt = 1; ; attempt++) {
-      const timeout = Math.max(1, Math.ceil(Math.min(this.limits.requestTimeoutMs, this.#timeLeft())));
-      const result = await this.#send(body, timeout);
-      this.counters.add(result.ok ? "sendsOk" : "sendsFailed");
-      if (result.ok) {
-        this.#settle("delivered", batch.length);
-        return this.#outage.over();
-      }
-      const givenUp = result.cause === "rejected" || attempt >= this.limits.attempts || this.#timeLeft() <= 0;
-      const fate = givenUp ? `${batch.length} spans dropped` : "will try again";
-      this.#outage.failed(this.timers.now(), result.reason, fate);
-      if (givenUp) return this.#settle(result.cause, batch.length);
-      await this.#pause(this.limits.retryMs * 2 ** (attempt - 1));
+      const result = await this.#send(part, Math.min(until - this.timers.now(), this.#timeLeft()));
+      if (result.ok || result.cause === "refused" || result.cause === "rejected") return result;
+      const pause = backoffMs(attempt, result.retryAfterMs ?? 0, this.limits, this.random());
+      const givenUp = attempt >= this.limits.attempts || this.timers.now() + pause >= until;
+      if (givenUp || this.#deadline !== undefined) return result;
+      this.#outage.failed(this.timers.now(), result.reason, "will try again");
+      await this.#pause(pause);
     }
   }
 
   /** One POST. A collector that hangs is told of before the time it has is up. */
-  async #send(body: readonly string[], timeoutMs: number): Promise<SendResult> {
+  async #send(part: readonly Queued[], leftMs: number): Promise<SendResult> {
+    if (leftMs <= 0) return { ok: false, cause: "timeout", reason: "its time was up" };
+    const timeoutMs = Math.ceil(Math.min(this.limits.requestTimeoutMs, leftMs));
     const patience = timeoutMs / 2;
     const cancel = this.timers.delay(patience, () => {
       const reason = `no answer for ${patience} ms`;
       this.#outage.failed(this.timers.now(), reason, `waiting ${timeoutMs - patience} ms more`);
     });
-    const result = await this.sender.send(body, timeoutMs);
+    const spans = part.map(({ json }) => json);
+    const result = await this.sender.send(spans, timeoutMs);
     cancel();
+    this.counters.add("messages");
+    this.counters.add("messageBytes", bytesOf(part) + part.length + 1);
+    if (!result.ok) this.counters.add(`messages_${result.cause}`);
     return result;
   }
 
-  #settle(slot: "delivered" | Exclude<SendResult, { ok: true }>["cause"], count: number): void {
-    this.counters.add("queued", -count);
-    this.counters.add(slot, count);
+  #settle(part: readonly Queued[], result: SendResult): void {
+    const bytes = bytesOf(part);
+    this.#spans -= part.length;
+    this.#bytes -= bytes;
+    this.counters.add("queued", -part.length);
+    this.counters.add("queuedBytes", -bytes);
+    this.counters.add(result.ok ? "delivered" : result.cause, part.length);
+    if (result.ok) this.#outage.over();
+    // A collector that finds fault with a span is there.
+    else if (result.cause !== "refused") {
+      this.#outage.failed(this.timers.now(), result.reason, `${part.length} spans dropped`);
+    }
   }
 
-  /** Ends early when flushing begins; while flushing there is no pause. */
+  /** Ends early when flushing begins. */
   #pause(ms: number): Promise<void> {
-    if (this.#deadline !== undefined) return Promise.resolve();
     return new Promise<void>((resolve) => {
       const cancel = this.timers.delay(ms, resolve);
       this.#cancelWait = () => {
@@ -204,4 +226,8 @@ export class Delivery {
   #timeLeft(): number {
     return this.#deadline === undefined ? Number.POSITIVE_INFINITY : this.#deadline - this.timers.now();
   }
+}
+
+function bytesOf(spans: readonly Queued[]): number {
+  return spans.reduce((sum, { bytes }) => sum + bytes, 0);
 }

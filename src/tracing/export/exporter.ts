@@ -1,13 +1,16 @@
 import { Worker } from "node:worker_threads";
 import type { TraceStoreReader, TracingOptions } from "../contract.js";
-import type { ThreadCounters } from "../counters.js";
+import { type ProducerCounts, readCounters, type ThreadCounters, totals } from "../counters.js";
+import { DropLog } from "../drop-log.js";
 import type { Answer } from "../store/read-api.js";
+import { RingReader } from "./ring.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 
 const ENTRY = new URL("./export-thread.js", import.meta.url);
 const RESTART_MS = { first: 100, most: 5_000 } as const;
 /** Far above what the bounded queue and store take; a leak ends the thread, not the process. */
 const MAX_HEAP_MB = 256;
+const DROP_LOG_MS = 1_000;
 const GONE: Answer = { status: 503, body: "the export thread is not running; ask again shortly" };
 
 /** The producer's side of the export thread: starts it, restarts it, asks it, stops it. */
@@ -19,12 +22,17 @@ export class Exporter implements TraceStoreReader {
   #nextId = 0;
   readonly #pending = new Map<number, (answer: Answer) => void>();
   #stopped: (() => void) | undefined;
+  readonly #dropLog: DropLog;
+  readonly #dropTimer: NodeJS.Timeout;
 
   constructor(
     private readonly data: ThreadData,
     private readonly counters: ThreadCounters,
+    private readonly produced: ProducerCounts,
     private readonly log: TracingOptions["log"],
   ) {
+    this.#dropLog = new DropLog(log);
+    this.#dropTimer = setInterval(() => this.#tellOfDrops(), DROP_LOG_MS).unref();
     this.#start();
   }
 
@@ -40,17 +48,20 @@ export class Exporter implements TraceStoreReader {
     });
   }
 
-  /** Sends what it can within `timeoutMs`; what is left then is counted as dropped. */
+  /** Sends what it can within `timeoutMs`; what is left then is counted as dropped. Logs what became of all spans. */
   async shutdown(timeoutMs: number): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
+    clearInterval(this.#dropTimer);
     const worker = this.#worker;
     if (worker !== undefined) {
       await this.#flush(worker, timeoutMs);
       await worker.terminate();
     }
-    this.#settle("shutdown");
+    this.counters.settle(this.produced.written, "shutdown");
+    this.#tellOfDrops();
+    this.log("info", `Spans since start: ${totals(readCounters(this.produced, this.counters))}.`);
   }
 
   #flush(worker: Worker, timeoutMs: number): Promise<void> {
@@ -105,7 +116,8 @@ export class Exporter implements TraceStoreReader {
     this.#pending.clear();
     this.#stopped?.();
     if (this.#stopping) return;
-    this.#settle("thread_lost");
+    // What is in the ring stays there for its successor.
+    this.counters.settle(this.produced.written - new RingReader(this.data.ring).waiting, "thread_lost");
     const pause = Math.min(RESTART_MS.most, RESTART_MS.first * 2 ** this.#restarts++);
     this.log(
       "error",
@@ -114,9 +126,7 @@ export class Exporter implements TraceStoreReader {
     this.#restartTimer = setTimeout(() => this.#start(), pause).unref();
   }
 
-  /** Counts what a thread that is gone still held. What is in the ring stays there for its successor. */
-  #settle(cause: "thread_lost" | "shutdown"): void {
-    this.counters.add(cause, this.counters.unaccounted);
-    this.counters.set("queued", 0);
+  #tellOfDrops(): void {
+    this.#dropLog.check(performance.now(), readCounters(this.produced, this.counters).dropped);
   }
 }

@@ -1,8 +1,14 @@
 import * as http from "node:http";
 import * as https from "node:https";
+import { constants, gzipSync } from "node:zlib";
+import { retryAfterMs } from "./retry.js";
 import type { Sender, SendResult } from "./sender.js";
 import { tlsFailure } from "./tls-failure.js";
 import type { TlsFileReader, TlsIdentity } from "./tls-files.js";
+
+/** Less than this is one packet anyway. */
+const GZIP_BYTES = 1_400;
+const GZIP = { level: constants.Z_BEST_SPEED };
 
 /** How a batch of Zipkin v2 spans in JSON becomes a body. */
 export interface BodyFormat {
@@ -14,6 +20,11 @@ export const JSON_FORMAT: BodyFormat = {
   contentType: "application/json",
   encode: (spans) => Buffer.from(`[${spans.join(",")}]`),
 };
+
+interface BodyForm {
+  readonly contentType: string;
+  readonly zipped: boolean;
+}
 
 interface HttpOptions {
   readonly format?: BodyFormat;
@@ -48,7 +59,10 @@ export class HttpSender implements Sender {
       return { ok: false, cause: "tls_failed", reason: (error as Error).message };
     }
     const { contentType, encode } = this.options.format ?? JSON_FORMAT;
-    return this.#post(encode(spans), contentType, timeoutMs);
+    const plain = encode(spans);
+    // Not on the thread pool, which is the whole process's: this thread has time.
+    const zipped = plain.length >= GZIP_BYTES;
+    return this.#post(zipped ? gzipSync(plain, GZIP) : plain, { contentType, zipped }, timeoutMs);
   }
 
   /** A new connection where the TLS files changed; none is in use between two POSTs. */
@@ -60,7 +74,7 @@ export class HttpSender implements Sender {
     this.#agent = new https.Agent({ keepAlive: true, maxSockets: 1, secureContext: identity?.context });
   }
 
-  #post(body: Buffer, contentType: string, timeoutMs: number): Promise<SendResult> {
+  #post(body: Buffer, form: BodyForm, timeoutMs: number): Promise<SendResult> {
     const signal = AbortSignal.timeout(timeoutMs);
     return new Promise((resolve) => {
       const fail = (error: NodeJS.ErrnoException): void =>
@@ -73,14 +87,15 @@ export class HttpSender implements Sender {
         method: "POST",
         agent: this.#agent,
         signal,
-        headers: { ...this.options.headers, ...headers(body, contentType) },
+        headers: { ...this.options.headers, ...headers(body, form) },
       });
       request.on("error", fail);
       request.on("response", (response) => {
         const { statusCode = 0 } = response;
+        const retryAfter = retryAfterMs(response.headers["retry-after"], Date.now());
         response.on("error", () => {});
         // The status decides; waiting for the end keeps one request in flight and the connection usable.
-        response.on("close", () => resolve(resultOf(statusCode)));
+        response.on("close", () => resolve(resultOf(statusCode, retryAfter)));
         response.resume();
       });
       request.end(body);
@@ -98,17 +113,22 @@ export class HttpSender implements Sender {
   }
 }
 
-function headers(body: Buffer, contentType: string): http.OutgoingHttpHeaders {
+function headers(body: Buffer, { contentType, zipped }: BodyForm): http.OutgoingHttpHeaders {
   return {
     "content-type": contentType,
     "content-length": body.length,
+    ...(zipped ? { "content-encoding": "gzip" } : {}),
     // "Do not trace this": a proxy on the way, or the collector itself, makes no span of our reports.
     b3: "0",
   };
 }
 
-export function resultOf(status: number): SendResult {
+/** Answers about what was sent, and not about who sent it, where to, or how often. */
+const REFUSALS = new Set([400, 413, 422]);
+
+function resultOf(status: number, retryAfterMs: number): SendResult {
   if (status >= 200 && status < 300) return { ok: true };
-  const cause = status >= 500 || status === 429 ? "server_error" : "rejected";
-  return { ok: false, cause, reason: `HTTP status ${status}` };
+  const reason = `HTTP status ${status}`;
+  if (status >= 500 || status === 429) return { ok: false, cause: "server_error", reason, retryAfterMs };
+  return { ok: false, cause: REFUSALS.has(status) ? "refused" : "rejected", reason };
 }

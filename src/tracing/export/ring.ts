@@ -95,4 +95,19 @@ export class RingReader extends RingEnd {
     }
     return true;
   }
+
+  /** Records in the ring, which neither end may use meanwhile. */
+  get waiting(): number {
+    const head = Atomics.load(this.counters, HEAD);
+    let count = 0;
+    for (let tail = Atomics.load(this.counters, TAIL); tail !== head; tail |= 0) {
+      const length = this.words[this.offset(tail) >> 2] ?? GAP;
+      if (length === GAP) tail += this.capacity - this.offset(tail);
+      else {
+        tail += 4 + ((length + 3) & ~3);
+        count++;
+      }
+    }
+    return count;
+  }
 }

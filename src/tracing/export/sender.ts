@@ -1,11 +1,16 @@
-/** How one POST of a batch ended. `retry` tells whether the same batch may succeed later. */
+import type { SendFailure } from "../counters.js";
+
+/** How one POST of a batch ended. */
 export type SendResult =
   | { readonly ok: true }
   | {
       readonly ok: false;
-      readonly cause: "connection_failed" | "tls_failed" | "timeout" | "server_error" | "rejected";
+      /** `refused`: fault was found with the spans, so that others may be taken; `rejected`: sending again would not help. */
+      readonly cause: SendFailure;
       /** One clause for the log; never a header or body. */
       readonly reason: string;
+      /** How long the collector asked to be left alone. */
+      readonly retryAfterMs?: number;
     };
 
 /** Delivers a batch to one collector. */

@@ -1,85 +1,5 @@
 import assert from "node:assert/strict";
-import { DROP_CAUSES, ThreadCounters } from "../../../src/tracing/counters.js";
-import { DELIVERY_LIMITS, Delivery, type DeliveryLimits, type Timers } from "../../../src/tracing/export/delivery.js";
-import type { Sender, SendResult } from "../../../src/tracing/export/sender.js";
-
-class ManualTimers implements Timers {
-  #now = 1_000;
-  #waiting: { at: number; then: () => void }[] = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  delay(ms: number, then: () => void): () => void {
-    const entry = { at: this.#now + ms, then };
-    this.#waiting.push(entry);
-    return () => {
-      this.#waiting = this.#waiting.filter((one) => one !== entry);
-    };
-  }
-
-  async advance(ms: number): Promise<void> {
-    this.#now += ms;
-    const due = this.#waiting.filter(({ at }) => at <= this.#now);
-    this.#waiting = this.#waiting.filter(({ at }) => at > this.#now);
-    for (const { then } of due) then();
-    await settle();
-  }
-}
-
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-const OK: SendResult = { ok: true };
-const REFUSED: SendResult = { ok: false, cause: "connection_failed", reason: "ECONNREFUSED" };
-const INVALID: SendResult = { ok: false, cause: "rejected", reason: "HTTP status 400" };
-
-class FakeSender implements Sender {
-  readonly target = "http://collector";
-  readonly sent: { spans: readonly string[]; timeoutMs: number }[] = [];
-  /** What each POST comes to; without an entry it hangs. */
-  results: SendResult[] = [];
-  always: SendResult | undefined;
-  most = 0;
-  #open = 0;
-  #hanging: ((result: SendResult) => void)[] = [];
-
-  async send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
-    this.sent.push({ spans, timeoutMs });
-    this.most = Math.max(this.most, ++this.#open);
-    const result = this.always ?? this.results.shift();
-    const settled = result ?? (await new Promise<SendResult>((resolve) => this.#hanging.push(resolve)));
-    this.#open--;
-    return settled;
-  }
-
-  async answer(result: SendResult): Promise<void> {
-    this.#hanging.shift()?.(result);
-    await settle();
-  }
-
-  close(): void {}
-}
-
-function setUp(limits: Partial<DeliveryLimits> = {}) {
-  const sender = new FakeSender();
-  const counters = new ThreadCounters();
-  const timers = new ManualTimers();
-  const logs: string[] = [];
-  const log = (level: string, message: string) => void logs.push(`${level}: ${message}`);
-  const delivery = new Delivery(sender, counters, log, { ...DELIVERY_LIMITS, ...limits }, timers);
-  let offered = 0;
-  const offer = (count: number, json = '{"a":1}') => {
-    for (let left = count; left > 0; left--) delivery.offer(json);
-    offered += count;
-  };
-  /** Every span offered is delivered, dropped or queued, always. */
-  const balance = () => {
-    const dropped = DROP_CAUSES.reduce((sum, cause) => sum + counters.get(cause), 0);
-    assert.equal(counters.get("delivered") + dropped + counters.get("queued"), offered);
-  };
-  return { sender, counters, timers, logs, delivery, offer, balance };
-}
+import { DOWN, OK, settle, setUp } from "./delivery-fixtures.js";
 
 describe("Delivery", () => {
   it("sends a full batch at once, and no more spans than that", async () => {
@@ -94,7 +14,7 @@ describe("Delivery", () => {
       sender.sent.map(({ spans }) => spans.length),
       [512],
     );
-    assert.deepEqual([counters.get("delivered"), counters.get("sendsOk"), counters.get("queued")], [512, 1, 0]);
+    assert.deepEqual([counters.get("delivered"), counters.get("messages"), counters.get("queued")], [512, 1, 0]);
     balance();
   });
 
@@ -165,48 +85,9 @@ describe("Delivery", () => {
     balance();
   });
 
-  it("tries a batch again with growing pauses, then drops it and counts why", async () => {
-    const { sender, offer, timers, counters, balance } = setUp({ batchSpans: 3 });
-    sender.always = REFUSED;
-    offer(3);
-    await settle();
-    await timers.advance(999);
-    assert.equal(sender.sent.length, 1);
-    await timers.advance(1);
-    assert.equal(sender.sent.length, 2);
-    balance();
-    await timers.advance(1_999);
-    assert.equal(sender.sent.length, 2);
-    await timers.advance(1);
-    assert.equal(sender.sent.length, 3);
-    assert.deepEqual(
-      [counters.get("connection_failed"), counters.get("sendsFailed"), counters.get("queued")],
-      [3, 3, 0],
-    );
-    balance();
-  });
-
-  it("delivers when the collector comes back between attempts", async () => {
-    const { sender, offer, timers, counters } = setUp({ batchSpans: 3 });
-    sender.results = [REFUSED, OK];
-    offer(3);
-    await settle();
-    await timers.advance(1_000);
-    assert.deepEqual([counters.get("delivered"), counters.get("sendsOk"), counters.get("sendsFailed")], [3, 1, 1]);
-  });
-
-  it("does not repeat what was refused for good", async () => {
-    const { sender, offer, timers, counters, balance } = setUp({ batchSpans: 3 });
-    sender.results = [INVALID];
-    offer(3);
-    await timers.advance(60_000);
-    assert.deepEqual([sender.sent.length, counters.get("rejected")], [1, 3]);
-    balance();
-  });
-
   it("logs the first failure, then at most one a minute, without secrets", async () => {
     const { sender, offer, timers, logs } = setUp({ batchSpans: 1, attempts: 1 });
-    sender.always = REFUSED;
+    sender.always = DOWN;
     for (let second = 0; second < 61; second++) {
       offer(1);
       await timers.advance(1_000);
@@ -242,7 +123,7 @@ describe("Delivery", () => {
     offer(2);
     await settle();
     offer(7);
-    await sender.answer(REFUSED);
+    await sender.answer(DOWN);
     await sender.answer(OK);
     assert.deepEqual(logs.slice(1), [
       "info: Spans reach http://collector again; dropped meanwhile: 3 queue_full, 2 connection_failed.",
@@ -252,13 +133,13 @@ describe("Delivery", () => {
     assert.equal(logs.length, 2);
     // Within the minute of the first line: neither the failure nor its end is worth another.
     offer(2);
-    await sender.answer(REFUSED);
+    await sender.answer(DOWN);
     offer(2);
     await sender.answer(OK);
     assert.equal(logs.length, 2);
     await timers.advance(60_000);
     offer(2);
-    await sender.answer(REFUSED);
+    await sender.answer(DOWN);
     offer(2);
     await sender.answer(OK);
     assert.match(logs[3] ?? "", /again; dropped meanwhile: 2 connection_failed\.$/);
@@ -266,7 +147,7 @@ describe("Delivery", () => {
 
   it("says that nothing was dropped when a second attempt was enough", async () => {
     const { sender, offer, timers, logs } = setUp({ batchSpans: 3 });
-    sender.results = [REFUSED, OK];
+    sender.results = [DOWN, OK];
     offer(3);
     await settle();
     await timers.advance(1_000);
@@ -286,7 +167,7 @@ describe("Delivery", () => {
 
   it("does not wait out a pause when flushing begins", async () => {
     const { sender, offer, delivery, timers, counters } = setUp({ batchSpans: 2 });
-    sender.results = [REFUSED, OK];
+    sender.results = [DOWN, OK];
     offer(2);
     await settle();
     await delivery.flush(timers.now() + 500);

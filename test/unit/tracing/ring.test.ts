@@ -101,6 +101,19 @@ describe("ring", () => {
     assert.deepEqual(take(reader), [2, 2, 2, 2]);
   });
 
+  it("knows how many records wait in it, wherever the gap falls", () => {
+    const memory = createRing(256);
+    const [writer, reader] = [new RingWriter(memory), new RingReader(memory)];
+    const record = new Uint8Array(100);
+    let waiting = 0;
+    for (let step = 0; step < 1_000; step++) {
+      while (writer.write(record, 1 + ((step * 37) % 90)) === "written") waiting++;
+      assert.equal(reader.waiting, waiting);
+      for (let left = step % 3; left >= 0 && reader.read(() => {}); left--) waiting--;
+      assert.equal(reader.waiting, waiting);
+    }
+  });
+
   it("insists on a power of two", () => {
     for (const capacity of [0, 32, 100, 2 ** 31]) assert.throws(() => createRing(capacity), RangeError);
   });
