@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import type { EngineClient } from "../engine/client/client.js";
 import type { Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";

@@ -22,6 +22,7 @@ export const NO_TRACING: Tracing = {
   recordLoad: () => {},
   store: undefined,
   counters: () => COUNTERS,
+  destinations: () => [],
   refusedHeaders: () => [],
   listening: () => {},
   shutdown: async () => {},

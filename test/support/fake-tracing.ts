@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { RefusalCount } from "../../src/tracing/context/refused-headers.js";
 import type {
+  DestinationCounters,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
@@ -114,6 +115,10 @@ export class FakeTracing implements Tracing {
 
   counters(): ExportCounters {
     return this.counts;
+  }
+
+  destinations(): readonly DestinationCounters[] {
+    return [{ kind: "zipkin", counters: this.counts }];
   }
 
   refusedHeaders(): readonly RefusalCount[] {

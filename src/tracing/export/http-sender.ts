@@ -126,7 +126,7 @@ function headers(body: Buffer, { contentType, zipped }: BodyForm): http.Outgoing
 /** Answers about what was sent, and not about who sent it, where to, or how often. */
 const REFUSALS = new Set([400, 413, 422]);
 
-function resultOf(status: number, retryAfterMs: number): SendResult {
+export function resultOf(status: number, retryAfterMs: number): SendResult {
   if (status >= 200 && status < 300) return { ok: true };
   const reason = `HTTP status ${status}`;
   if (status >= 500 || status === 429) return { ok: false, cause: "server_error", reason, retryAfterMs };

@@ -1,4 +1,5 @@
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BodyFormat } from "./http-sender.js";
 import type { ZipkinEndpoint, ZipkinSpan } from "./zipkin-span.js";
 
 /** Field numbers of Zipkin's published proto3 form, `zipkin.proto3` (https://github.com/openzipkin/zipkin-api). */
@@ -26,6 +27,8 @@ const KIND = { CLIENT: 1, SERVER: 2, PRODUCER: 3, CONSUMER: 4 } as const;
 const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
+
+export const PROTO_FORMAT: BodyFormat = { contentType: "application/x-protobuf", encode: encodeProto };
 
 /** A batch as `ListOfSpans`. @param spans Zipkin v2 spans as JSON, as they are queued */
 export function encodeProto(spans: readonly string[]): Buffer {

@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
-import { create, createFileRegistry, type DescMessage, fromBinary, toJson } from "@bufbuild/protobuf";
-import {
-  FileDescriptorSetSchema,
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
-} from "@bufbuild/protobuf/wkt";
+import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { encodeProto, ipv6Bytes } from "../../../src/tracing/export/zipkin-proto.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
-
-type Field = readonly [name: string, number: number, type: Type, message?: string, repeated?: true];
+import { type MessageTable, messageSchema, Type } from "../../support/proto-schema.js";
 
 /** Zipkin's schema, for a decoder that knows nothing of the encoder. A map is a repeated entry on the wire. */
-const MESSAGES: Readonly<Record<string, readonly Field[]>> = {
+const MESSAGES: MessageTable = {
   ListOfSpans: [["spans", 1, Type.MESSAGE, "Span", true]],
   Span: [
     ["traceId", 1, Type.BYTES],
@@ -44,25 +38,7 @@ const MESSAGES: Readonly<Record<string, readonly Field[]>> = {
   ],
 };
 
-function listOfSpans(): DescMessage {
-  const messageType = Object.entries(MESSAGES).map(([name, fields]) => ({
-    name,
-    field: fields.map(([field, number, type, message, repeated]) => ({
-      name: field,
-      jsonName: field,
-      number,
-      type,
-      label: repeated ? Label.REPEATED : Label.OPTIONAL,
-      ...(message === undefined ? {} : { typeName: `.t.${message}` }),
-    })),
-  }));
-  const file = [{ name: "t.proto", package: "t", syntax: "proto3", messageType }];
-  const schema = createFileRegistry(create(FileDescriptorSetSchema, { file })).getMessage("t.ListOfSpans");
-  assert.ok(schema !== undefined);
-  return schema;
-}
-
-const LIST = listOfSpans();
+const LIST = messageSchema(MESSAGES, "ListOfSpans");
 const decode = (spans: readonly ZipkinSpan[]) =>
   toJson(LIST, fromBinary(LIST, encodeProto(spans.map((span) => JSON.stringify(span)))));
 const base64 = (...bytes: number[]) => Buffer.from(bytes).toString("base64");

@@ -1,0 +1,23 @@
+import type { TlsFiles } from "./tls-files.js";
+
+export type ZipkinEncoder = "json" | "proto" | "otel";
+
+/** A collector that gets every span. Each has its own queue, connection and counters. */
+export type Destination = ZipkinDestination | OtlpDestination;
+
+export interface ZipkinDestination {
+  readonly kind: "zipkin";
+  /** Full URL. */
+  readonly endpoint: string;
+  /** `otel` is the stock OpenTelemetry exporter, to compare with; it takes no TLS files. */
+  readonly encoder?: ZipkinEncoder;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly tls?: TlsFiles;
+}
+
+export interface OtlpDestination {
+  readonly kind: "otlp";
+  /** Full URL, `/v1/traces` included. */
+  readonly endpoint: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
