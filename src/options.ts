@@ -99,14 +99,13 @@ function percentDecoded(text: string): string | undefined {
 }
 
 /** Bytes; binary multiples, as Kubernetes and Docker read them. */
-const size = z.union([
-  z.literal("auto"),
+const bytes = (what: string) =>
   z
     .string()
-    .regex(/^\d+(\.\d+)?[kmgt]?(i?b)?$/i, "expected auto, or a size such as 512M or 8G")
+    .regex(/^\d+(\.\d+)?[kmgt]?(i?b)?$/i, `expected ${what}`)
     .transform((value) => Math.floor(Number.parseFloat(value) * 1024 ** " kmgt".indexOf(unitOf(value))))
-    .refine((bytes) => bytes >= 1024 ** 2, "expected at least 1M"),
-]);
+    .refine((count) => count >= 1024 ** 2, "expected at least 1M");
+const size = z.union([z.literal("auto"), bytes("auto, or a size such as 512M or 8G")]);
 
 function unitOf(value: string): string {
   return /[kmgt]/i.exec(value)?.[0].toLowerCase() ?? " ";
@@ -334,6 +333,21 @@ export const OPTIONS = {
     secret: true,
     schema: headers.optional(),
     help: "headers of every POST to the OTLP collector, as with --zipkin-headers",
+  },
+  traceSpool: {
+    flag: "trace-spool",
+    value: "DIR",
+    env: ["VITRINE_TRACE_SPOOL"],
+    schema: text.optional(),
+    help: "directory, of this process alone, where spans wait while a collector takes none, over restarts too",
+  },
+  traceSpoolSize: {
+    flag: "trace-spool-size",
+    value: "SIZE",
+    env: ["VITRINE_TRACE_SPOOL_SIZE"],
+    fallback: "256M",
+    schema: bytes("a size such as 256M or 2G"),
+    help: "most that waits there for one collector, such as 256M or 2G; the oldest spans make room",
   },
   propagation: {
     flag: "propagation",

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Config } from "../config.js";
 import { VitrineError } from "../errors.js";
 import type { Destination } from "../tracing/export/destination.js";
@@ -24,11 +25,17 @@ export function destinationsOf(config: Config): Destination[] {
       encoder: config.zipkinEncoder,
       ...(zipkinHeaders === undefined ? {} : { headers: zipkinHeaders }),
       ...(Object.keys(files).length === 0 ? {} : { tls: files }),
+      ...spoolOf("zipkin", config),
     });
   }
   if (otlpEndpoint !== undefined) {
     const headers = otlpHeaders === undefined ? {} : { headers: otlpHeaders };
-    destinations.push({ kind: "otlp", endpoint: otlpEndpoint, ...headers });
+    destinations.push({ kind: "otlp", endpoint: otlpEndpoint, ...headers, ...spoolOf("otlp", config) });
   }
   return destinations;
+}
+
+/** Each destination has a directory of its own below. */
+function spoolOf(kind: Destination["kind"], { traceSpool, traceSpoolSize }: Config) {
+  return traceSpool === undefined ? {} : { spool: { directory: join(traceSpool, kind), bytes: traceSpoolSize } };
 }

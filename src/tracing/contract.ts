@@ -129,7 +129,7 @@ export interface TraceStoreReader {
 }
 
 /**
- * Spans since start. At rest: ended = delivered + sum of dropped + sampledOut + queued. Delivered means the collector
+ * Spans since start. At rest: ended + recovered = delivered + sum of dropped + sampledOut + queued + spooled. Delivered means the collector
  * took it; where none is configured, that it is in the embedded store. With a collector the store is not counted.
  */
 export interface ExportCounters {
@@ -138,6 +138,10 @@ export interface ExportCounters {
   /** Recorded, and then not to be kept. */
   readonly sampledOut: number;
   readonly queued: number;
+  /** On disk, until the collector takes them. */
+  readonly spooled: number;
+  /** Found on disk at start. */
+  readonly recovered: number;
   readonly dropped: Readonly<Record<string, number>>;
   /** Encoded, before compression, as are all bytes here. */
   readonly spanBytes: number;

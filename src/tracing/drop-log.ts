@@ -12,6 +12,8 @@ const REASONS: Readonly<Record<DropCause, string>> = {
   server_error: "the collector answered 5xx or 429",
   refused: "the collector found fault with them (400, 413 or 422)",
   rejected: "the collector answered neither 2xx nor anything that may pass",
+  spool_full: "they had to make room on disk for newer ones",
+  spool_damaged: "the file that held them is damaged or gone",
   thread_lost: "the export thread that held them died",
   shutdown: "no time was left to send them",
 };

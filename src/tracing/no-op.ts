@@ -8,6 +8,8 @@ const COUNTERS: ExportCounters = {
   delivered: 0,
   sampledOut: 0,
   queued: 0,
+  spooled: 0,
+  recovered: 0,
   dropped: {},
   spanBytes: 0,
   queuedBytes: 0,

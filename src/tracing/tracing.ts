@@ -4,9 +4,11 @@ import { TraceIdSampler } from "./context/sampler.js";
 import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
+import type { Destination } from "./export/destination.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
+import { checkSpool } from "./export/spool.js";
 import type { ThreadData } from "./export/thread-messages.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
@@ -35,7 +37,7 @@ const DRAIN_MS = 50;
 export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
   const { destinations = [] } = options;
   if (destinations.length === 0 && !options.storeTraces) return NO_TRACING;
-  for (const each of destinations) if (each.kind === "zipkin" && each.tls !== undefined) readTlsFiles(each.tls);
+  for (const each of destinations) checkFiles(each);
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
   const primary = new ThreadCounters();
   const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
@@ -59,6 +61,12 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
   };
+}
+
+/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
+function checkFiles(destination: Destination): void {
+  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
+  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
 }
 
 function threadData(

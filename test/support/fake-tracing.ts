@@ -91,6 +91,8 @@ export class FakeTracing implements Tracing {
     ended: 9,
     delivered: 5,
     queued: 1,
+    spooled: 0,
+    recovered: 0,
     dropped: { queue_full: 3 },
     sampledOut: 0,
     spanBytes: 900,

@@ -2,6 +2,13 @@ import type { TlsFiles } from "./tls-files.js";
 
 export type ZipkinEncoder = "json" | "proto" | "otel";
 
+/** Where spans wait on disk for a collector that takes none. */
+export interface SpoolPlace {
+  /** Of this process and this destination alone. */
+  readonly directory: string;
+  readonly bytes: number;
+}
+
 /** A collector that gets every span. Each has its own queue, connection and counters. */
 export type Destination = ZipkinDestination | OtlpDestination;
 
@@ -13,6 +20,7 @@ export interface ZipkinDestination {
   readonly encoder?: ZipkinEncoder;
   readonly headers?: Readonly<Record<string, string>>;
   readonly tls?: TlsFiles;
+  readonly spool?: SpoolPlace;
 }
 
 export interface OtlpDestination {
@@ -20,4 +28,5 @@ export interface OtlpDestination {
   /** Full URL, `/v1/traces` included. */
   readonly endpoint: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly spool?: SpoolPlace;
 }

@@ -11,6 +11,9 @@ import { Delivery, systemTimers } from "./delivery.js";
 import type { Destination } from "./destination.js";
 import { ExportPipeline } from "./export-pipeline.js";
 import { watchGpus } from "./gpu-watch.js";
+import type { Sender } from "./sender.js";
+import { Spool } from "./spool.js";
+import { SpoolingSender } from "./spooling-sender.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
@@ -23,9 +26,15 @@ function post(message: FromThread): void {
 
 const log = (level: "info" | "warn" | "error", message: string) => post({ type: "log", level, message });
 
+function spooled(sender: Sender, { spool }: Destination, own: ThreadCounters): Sender {
+  if (spool === undefined) return sender;
+  const parts = { counters: own, limits: data.deliveryLimits, timers: systemTimers, log };
+  return new SpoolingSender(sender, { ...parts, spool: new Spool(spool.directory, spool.bytes) });
+}
+
 async function open(destination: Destination, index: number) {
   const own = counters[index] ?? new ThreadCounters();
-  const sender = await createSender(destination, data.localEndpoint, log);
+  const sender = spooled(await createSender(destination, data.localEndpoint, log), destination, own);
   const delivery = new Delivery(sender, own, log, data.deliveryLimits);
   return { delivery, counters: own, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
 }
