@@ -15,12 +15,17 @@ interface Setting {
   readonly source: string;
 }
 
+/** The one variable that names what `/v1/traces` is below, whatever its path; the others name the whole address. */
+const OTLP_BASE = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const tracesOf = (base: string): string => `${base.replace(/\/+$/, "")}/v1/traces`;
+
 function settingOf(option: OptionRow, flag: string | undefined, env: NodeJS.ProcessEnv): Setting | undefined {
   if (flag !== undefined) return { value: flag, source: `--${option.flag}` };
   for (const name of option.env) {
     // An empty variable is how shells and compose files leave one unset.
     const value = env[name];
-    if (value !== undefined && value !== "") return { value, source: name };
+    if (value !== undefined && value !== "")
+      return { value: name === OTLP_BASE ? tracesOf(value) : value, source: name };
   }
   return option.fallback === undefined ? undefined : { value: option.fallback, source: "default" };
 }
@@ -29,7 +34,7 @@ function check(option: OptionRow, setting: Setting): unknown {
   const result = option.schema.safeParse(setting.value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  const given = option.flag === undefined ? "" : `, got ${JSON.stringify(setting.value)}`;
+  const given = option.flag === undefined || option.secret ? "" : `, got ${JSON.stringify(setting.value)}`;
   throw new VitrineError("config_invalid", `${setting.source}: ${issue?.message ?? "invalid"}${given}.`, {
     param: setting.source,
   });
@@ -52,7 +57,7 @@ function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
 
 /** `flags` maps option names to what the command line gave. Throws VitrineError `config_invalid` naming the setting. */
 export function loadConfig(flags: Partial<Record<OptionName, string>>, env: NodeJS.ProcessEnv): Config {
-  const values: Record<string, unknown> = { devices: undefined, userHashKey: undefined, targetTpot: undefined };
+  const values: Record<string, unknown> = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, undefined]));
   for (const [name, option] of Object.entries(OPTIONS) as [OptionName, OptionRow][]) {
     const setting = settingOf(option, flags[name], env);
     if (setting !== undefined) values[name] = check(option, setting);
@@ -62,7 +67,6 @@ export function loadConfig(flags: Partial<Record<OptionName, string>>, env: Node
   const enabled = tracingSwitch(env);
   if (enabled === false && flags.zipkinEndpoint === undefined) values.zipkinEndpoint = undefined;
   else if (enabled === true) values.zipkinEndpoint ??= zipkinUrl.parse(DEFAULT_COLLECTOR);
-  else values.zipkinEndpoint ??= undefined;
   return Object.freeze(values) as Config;
 }
 

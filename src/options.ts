@@ -5,13 +5,15 @@
 import { z } from "zod";
 
 export interface OptionRow {
-  /** Long flag without dashes; absent for secrets, which do not belong on a command line. */
+  /** Long flag without dashes; absent for keys, which do not belong on a command line. */
   readonly flag?: string;
   /** Placeholder of the value in help texts; empty for a switch, `--no-…`, whose value is then `off`. */
   readonly value: string;
   /** Environment names; the first that is set wins. */
   readonly env: readonly string[];
   readonly fallback?: string;
+  /** Its value is not repeated in messages. */
+  readonly secret?: true;
   readonly help: string;
   readonly schema: z.ZodType;
 }
@@ -60,15 +62,50 @@ export const zipkinUrl = z
     return url.href;
   });
 
+const otlpUrl = z
+  .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:4318" })
+  .transform((value) => {
+    const url = new URL(value);
+    if (url.pathname === "/") url.pathname = "/v1/traces";
+    return url.href;
+  });
+
+/** `k=v,k2=v2`, values percent-encoded, as OpenTelemetry has it (W3C Baggage without properties). */
+const headers = z.string().transform((value, context): Readonly<Record<string, string>> => {
+  const entries = value.split(",").filter((entry) => entry.trim() !== "");
+  const found: Record<string, string> = {};
+  for (const entry of entries) {
+    const [, name, encoded] = /^\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(.*?)\s*$/.exec(entry) ?? [];
+    const text = percentDecoded(encoded ?? "");
+    // A header's value is visible text: a line break in it would be a header of its own.
+    if (name === undefined || text === undefined || !/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) {
+      context.addIssue({
+        code: "custom",
+        message: "expected headers as name=value,name2=value2, values percent-encoded",
+      });
+      return z.NEVER;
+    }
+    found[name.toLowerCase()] = text;
+  }
+  return found;
+});
+
+function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Bytes; binary multiples, as Kubernetes and Docker read them. */
-const size = z.union([
-  z.literal("auto"),
+const bytes = (what: string) =>
   z
     .string()
-    .regex(/^\d+(\.\d+)?[kmgt]?(i?b)?$/i, "expected auto, or a size such as 512M or 8G")
+    .regex(/^\d+(\.\d+)?[kmgt]?(i?b)?$/i, `expected ${what}`)
     .transform((value) => Math.floor(Number.parseFloat(value) * 1024 ** " kmgt".indexOf(unitOf(value))))
-    .refine((bytes) => bytes >= 1024 ** 2, "expected at least 1M"),
-]);
+    .refine((count) => count >= 1024 ** 2, "expected at least 1M");
+const size = z.union([z.literal("auto"), bytes("auto, or a size such as 512M or 8G")]);
 
 function unitOf(value: string): string {
   return /[kmgt]/i.exec(value)?.[0].toLowerCase() ?? " ";
@@ -244,6 +281,73 @@ export const OPTIONS = {
     env: ["VITRINE_ZIPKIN_ENDPOINT", "ZIPKIN_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT"],
     schema: zipkinUrl,
     help: "Zipkin collector; http://host:9411 means its /api/v2/spans",
+  },
+  zipkinEncoder: {
+    flag: "zipkin-encoder",
+    value: "ENCODER",
+    env: ["VITRINE_ZIPKIN_ENCODER"],
+    fallback: "json",
+    schema: oneOf("json", "proto", "otel"),
+    help: "Zipkin v2 json, proto (protobuf), or otel, the stock OpenTelemetry exporter, to compare with",
+  },
+  zipkinHeaders: {
+    flag: "zipkin-headers",
+    value: "LIST",
+    env: ["VITRINE_ZIPKIN_HEADERS", "OTEL_EXPORTER_ZIPKIN_HEADERS"],
+    secret: true,
+    schema: headers.optional(),
+    help: "headers of every POST to Zipkin: k=v,k2=v2, percent-encoded; better in the environment, where nobody lists them",
+  },
+  zipkinCa: {
+    flag: "zipkin-ca",
+    value: "FILE",
+    env: ["VITRINE_ZIPKIN_CA", "OTEL_EXPORTER_ZIPKIN_CERTIFICATE"],
+    schema: text.optional(),
+    help: "PEM file of the authorities that Zipkin's certificate is checked against, instead of the system's",
+  },
+  zipkinCert: {
+    flag: "zipkin-cert",
+    value: "FILE",
+    env: ["VITRINE_ZIPKIN_CERT", "OTEL_EXPORTER_ZIPKIN_CLIENT_CERTIFICATE"],
+    schema: text.optional(),
+    help: "PEM file of the client certificate shown to Zipkin; read again when it changes, as the other two",
+  },
+  zipkinKey: {
+    flag: "zipkin-key",
+    value: "FILE",
+    env: ["VITRINE_ZIPKIN_KEY", "OTEL_EXPORTER_ZIPKIN_CLIENT_KEY"],
+    schema: text.optional(),
+    help: "PEM file of that certificate's private key",
+  },
+  otlpEndpoint: {
+    flag: "otlp-endpoint",
+    value: "URL",
+    env: ["VITRINE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+    schema: otlpUrl.optional(),
+    help: "OTLP/HTTP collector, beside Zipkin or alone; http://host:4318 means its /v1/traces",
+  },
+  otlpHeaders: {
+    flag: "otlp-headers",
+    value: "LIST",
+    env: ["VITRINE_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    secret: true,
+    schema: headers.optional(),
+    help: "headers of every POST to the OTLP collector, as with --zipkin-headers",
+  },
+  traceSpool: {
+    flag: "trace-spool",
+    value: "DIR",
+    env: ["VITRINE_TRACE_SPOOL"],
+    schema: text.optional(),
+    help: "directory, of this process alone, where spans wait while a collector takes none, over restarts too",
+  },
+  traceSpoolSize: {
+    flag: "trace-spool-size",
+    value: "SIZE",
+    env: ["VITRINE_TRACE_SPOOL_SIZE"],
+    fallback: "256M",
+    schema: bytes("a size such as 256M or 2G"),
+    help: "most that waits there for one collector, such as 256M or 2G; the oldest spans make room",
   },
   propagation: {
     flag: "propagation",

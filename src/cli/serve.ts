@@ -23,6 +23,7 @@ function deviceLines({ provider, deviceId, reason, runtime }: DeviceChoice): str
 function banner(config: Config, service: Service): string {
   const traces = [
     ...(config.zipkinEndpoint === undefined ? [] : [`Zipkin at ${config.zipkinEndpoint}`]),
+    ...(config.otlpEndpoint === undefined ? [] : [`OTLP at ${config.otlpEndpoint}`]),
     ...(config.traceStore === "on" ? [`kept in memory, read at ${service.address}/zipkin/api/v2/traces`] : []),
   ];
   return `

@@ -13,6 +13,7 @@ import { loadTokenizer } from "../runtime/text/tokenizer.js";
 import { TokenizerThread } from "../runtime/text/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
+import { destinationsOf } from "./destinations.js";
 import { devicesOf } from "./engines.js";
 import { VERSION } from "./version.js";
 
@@ -41,7 +42,7 @@ function userHasher(key: string | undefined): (user: string) => string {
 function createTracingFor(config: Config, logger: Logger): Tracing {
   return createTracing({
     serviceName: config.serviceName,
-    ...(config.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: config.zipkinEndpoint }),
+    destinations: destinationsOf(config),
     propagation: config.propagation,
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",

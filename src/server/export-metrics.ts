@@ -55,5 +55,37 @@ export function registerExportMetrics(registry: Registry, tracing: Tracing): voi
     "Spans a collector took; without one, spans the embedded store took",
     ({ delivered }) => delivered,
   );
+  destinationMetrics(registry, tracing);
   total("vitrine_spans_sampled_out_total", "Spans recorded and then not kept", ({ sampledOut }) => sampledOut);
+}
+
+/** Every destination gets every span: what each made of them. */
+function destinationMetrics(registry: Registry, tracing: Tracing): void {
+  const registers = [registry];
+  new Counter({
+    name: "vitrine_destination_spans_total",
+    help: "Spans by destination and by what became of them: delivered, or why they were dropped",
+    labelNames: ["destination", "fate"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, counters } of tracing.destinations()) {
+        const fates = { delivered: counters.delivered, ...counters.dropped };
+        for (const [fate, count] of Object.entries(fates)) this.inc({ destination: kind, fate }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: "vitrine_destination_spans_waiting",
+    help: "Spans by destination that wait to be sent: in its queue, or on disk",
+    labelNames: ["destination", "place"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, counters } of tracing.destinations()) {
+        this.set({ destination: kind, place: "queue" }, counters.queued);
+        this.set({ destination: kind, place: "disk" }, counters.spooled);
+      }
+    },
+  });
 }

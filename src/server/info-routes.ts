@@ -103,6 +103,8 @@ const countersOf = (counters: ExportCounters): object => ({
   delivered: counters.delivered,
   sampled_out: counters.sampledOut,
   queued: counters.queued,
+  spooled: counters.spooled,
+  recovered: counters.recovered,
   dropped: counters.dropped,
   messages: counters.messages,
   messages_dropped: counters.messagesDropped,

@@ -11,14 +11,15 @@ import type {
   SamplingParams,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
+import type { Destination } from "./export/destination.js";
 
 /** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
 
 export interface TracingOptions {
   readonly serviceName: string;
-  /** Full URL of a Zipkin v2 collector; without one, spans go to the embedded store only. */
-  readonly zipkinEndpoint?: string;
+  /** Collectors, of different kinds; without one, spans go to the embedded store only. */
+  readonly destinations?: readonly Destination[];
   readonly propagation: PropagationFormat;
   /** Share of traces without a caller's decision that are kept, 0 to 1. */
   readonly sampleRate: number;
@@ -39,7 +40,10 @@ export interface Tracing {
   recordLoad(load: LoadRecord): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
+  /** Of the first destination; without one, of the embedded store. */
   counters(): ExportCounters;
+  /** Of each destination, in the order of the options. Every span ended goes to each of them. */
+  destinations(): readonly DestinationCounters[];
   /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
   refusedHeaders(): readonly RefusalCount[];
   /** The service listens on `port`, which the spans sent from now on say. */
@@ -125,7 +129,7 @@ export interface TraceStoreReader {
 }
 
 /**
- * Spans since start. At rest: ended = delivered + sum of dropped + sampledOut + queued. Delivered means the collector
+ * Spans since start. At rest: ended + recovered = delivered + sum of dropped + sampledOut + queued + spooled. Delivered means the collector
  * took it; where none is configured, that it is in the embedded store. With a collector the store is not counted.
  */
 export interface ExportCounters {
@@ -134,6 +138,10 @@ export interface ExportCounters {
   /** Recorded, and then not to be kept. */
   readonly sampledOut: number;
   readonly queued: number;
+  /** On disk, until the collector takes them. */
+  readonly spooled: number;
+  /** Found on disk at start. */
+  readonly recovered: number;
   readonly dropped: Readonly<Record<string, number>>;
   /** Encoded, before compression, as are all bytes here. */
   readonly spanBytes: number;
@@ -143,4 +151,9 @@ export interface ExportCounters {
   readonly messageBytes: number;
   /** POSTs the collector did not take, by cause; their spans may have been sent again. */
   readonly messagesDropped: Readonly<Record<string, number>>;
+}
+
+export interface DestinationCounters {
+  readonly kind: Destination["kind"];
+  readonly counters: ExportCounters;
 }

@@ -12,6 +12,8 @@ export const DROP_CAUSES = [
   "queue_full",
   /** No connection, or it broke, in every attempt. */
   "connection_failed",
+  /** One side did not take the other's certificate, or TLS failed in another way, in every attempt. */
+  "tls_failed",
   "timeout",
   /** The collector answered 5xx or 429 in every attempt. */
   "server_error",
@@ -19,6 +21,10 @@ export const DROP_CAUSES = [
   "refused",
   /** Any other status than 2xx; sending again would not help. */
   "rejected",
+  /** On disk, but older than the newest that fit there. */
+  "spool_full",
+  /** On disk, but not as they were written. */
+  "spool_damaged",
   /** Held by an export thread that died. */
   "thread_lost",
   /** Not sent when the time for shutting down was over. */
@@ -28,7 +34,14 @@ export const DROP_CAUSES = [
 export type DropCause = (typeof DROP_CAUSES)[number];
 
 /** How a POST fails. */
-export const SEND_FAILURES = ["connection_failed", "timeout", "server_error", "refused", "rejected"] as const;
+export const SEND_FAILURES = [
+  "connection_failed",
+  "tls_failed",
+  "timeout",
+  "server_error",
+  "refused",
+  "rejected",
+] as const;
 export type SendFailure = (typeof SEND_FAILURES)[number];
 
 const SLOTS = [
@@ -36,6 +49,10 @@ const SLOTS = [
   "queued",
   "queuedBytes",
   "delivered",
+  /** On disk, until a collector takes them. */
+  "spooled",
+  /** Found on disk at start: left by an earlier process or thread, so not among what ended here. */
+  "recovered",
   "spanBytes",
   "messages",
   "messageBytes",
@@ -69,7 +86,7 @@ export class ThreadCounters {
   settle(read: number, cause: "thread_lost" | "shutdown"): void {
     const lost = DROP_CAUSES.reduce((sum, each) => sum + this.get(each), 0);
     this.set("read", read);
-    this.add(cause, read - this.get("delivered") - lost);
+    this.add(cause, read + this.get("recovered") - this.get("delivered") - this.get("spooled") - lost);
     this.set("queued", 0);
     this.set("queuedBytes", 0);
   }
@@ -94,6 +111,8 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
     delivered: thread.get("delivered"),
     // In the ring, and in the thread's queue or in flight.
     queued: producer.written - thread.get("read") + thread.get("queued"),
+    spooled: thread.get("spooled"),
+    recovered: thread.get("recovered"),
     dropped,
     spanBytes: thread.get("spanBytes"),
     queuedBytes: thread.get("queuedBytes"),
@@ -104,9 +123,10 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
 }
 
 /** One line for the log; causes that never were are left out. */
-export function totals({ ended, delivered, sampledOut, queued, dropped }: ExportCounters): string {
+export function totals({ ended, delivered, sampledOut, queued, spooled, recovered, dropped }: ExportCounters): string {
   const causes = Object.entries(dropped).filter(([, count]) => count > 0);
   const lost = causes.reduce((sum, [, count]) => sum + count, 0);
   const why = causes.length === 0 ? "" : ` (${causes.map(([cause, count]) => `${count} ${cause}`).join(", ")})`;
-  return `${ended} ended, ${delivered} delivered, ${lost} dropped${why}, ${sampledOut} sampled out, ${queued} queued`;
+  const disk = spooled + recovered === 0 ? "" : `, ${spooled} on disk (${recovered} found there at start)`;
+  return `${ended} ended, ${delivered} delivered, ${lost} dropped${why}, ${sampledOut} sampled out, ${queued} queued${disk}`;
 }

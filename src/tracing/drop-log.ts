@@ -7,10 +7,13 @@ const REASONS: Readonly<Record<DropCause, string>> = {
   undecodable: "the export thread could not read them",
   queue_full: "the collector is slower than spans come, or takes none",
   connection_failed: "no connection to the collector",
+  tls_failed: "the collector or this service did not take the other's certificate",
   timeout: "the collector did not answer in time",
   server_error: "the collector answered 5xx or 429",
   refused: "the collector found fault with them (400, 413 or 422)",
   rejected: "the collector answered neither 2xx nor anything that may pass",
+  spool_full: "they had to make room on disk for newer ones",
+  spool_damaged: "the file that held them is damaged or gone",
   thread_lost: "the export thread that held them died",
   shutdown: "no time was left to send them",
 };

@@ -4,10 +4,13 @@ import { TraceIdSampler } from "./context/sampler.js";
 import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
+import type { Destination } from "./export/destination.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
-import type { SpanEncoderName, ThreadData } from "./export/thread-messages.js";
+import { checkSpool } from "./export/spool.js";
+import type { ThreadData } from "./export/thread-messages.js";
+import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
 import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
@@ -18,7 +21,6 @@ export type * from "./contract.js";
 export interface TracingInternals {
   readonly clock: Clock;
   readonly idGenerator: IdGenerator;
-  readonly encoder: SpanEncoderName;
   /** A power of two. */
   readonly ringBytes: number;
   readonly drainMs: number;
@@ -33,10 +35,13 @@ const DRAIN_MS = 50;
 
 /** Decides once whether anything is traced; when not, every method of the result does nothing. */
 export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
-  if (options.zipkinEndpoint === undefined && !options.storeTraces) return NO_TRACING;
+  const { destinations = [] } = options;
+  if (destinations.length === 0 && !options.storeTraces) return NO_TRACING;
+  for (const each of destinations) checkFiles(each);
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
-  const counters = new ThreadCounters();
-  const data = threadData(options, internals, ring, counters.memory);
+  const primary = new ThreadCounters();
+  const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
+  const data = threadData(options, internals, ring, counters);
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   const provider = new BasicTracerProvider({
@@ -49,27 +54,34 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
     store: options.storeTraces ? exporter : undefined,
-    counters: () => readCounters(processor.counts, counters),
+    counters: () => readCounters(processor.counts, primary),
+    destinations: () =>
+      destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     refusedHeaders: () => requests.refused.counts,
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
   };
 }
 
+/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
+function checkFiles(destination: Destination): void {
+  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
+  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
+}
+
 function threadData(
   options: TracingOptions,
   internals: Partial<TracingInternals>,
   ring: SharedArrayBuffer,
-  counters: SharedArrayBuffer,
+  counters: readonly ThreadCounters[],
 ): ThreadData {
   return {
     ring,
-    counters,
+    counters: counters.map(({ memory }) => memory),
+    destinations: options.destinations ?? [],
     port: new SharedArrayBuffer(4),
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
-    ...(options.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: options.zipkinEndpoint }),
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
-    encoder: internals.encoder ?? "vitrine",
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,

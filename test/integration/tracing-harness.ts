@@ -20,12 +20,12 @@ export class TracingHarness {
   start(
     zipkinEndpoint: string | undefined,
     internals: Partial<TracingInternals> = {},
-    options: Pick<TracingOptions, "gpuDeviceIds"> = {},
+    options: Pick<TracingOptions, "gpuDeviceIds" | "destinations"> = {},
   ): Tracing {
     const tracing = createTracing(
       {
         serviceName: "vitrine",
-        ...(zipkinEndpoint === undefined ? {} : { zipkinEndpoint }),
+        destinations: zipkinEndpoint === undefined ? [] : [{ kind: "zipkin", endpoint: zipkinEndpoint }],
         propagation: "b3multi",
         sampleRate: 1,
         storeTraces: true,

@@ -76,11 +76,15 @@ describe("sending spans to a collector", function () {
 
   it("agrees with the stock OpenTelemetry exporter where that one is right", async () => {
     const bySender = await Promise.all(
-      (["vitrine", "otel"] as const).map(async (encoder) => {
+      (["json", "otel"] as const).map(async (encoder) => {
         const zipkin = await harness.collector(202);
         const ids = { generateTraceId: () => "a".repeat(32), generateSpanId: counter() };
         const clock = { wall: () => 1_700_000_000_000_000, monotonic: () => 0 };
-        const tracing = harness.start(zipkin.endpoint, { encoder, clock, idGenerator: ids });
+        const tracing = harness.start(
+          undefined,
+          { clock, idGenerator: ids },
+          { destinations: [{ kind: "zipkin", endpoint: zipkin.endpoint, encoder }] },
+        );
         const trace = tracing.startRequest({
           method: "POST",
           path: "/v1/completions",

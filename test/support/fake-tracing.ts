@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { RefusalCount } from "../../src/tracing/context/refused-headers.js";
 import type {
+  DestinationCounters,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
@@ -90,6 +91,8 @@ export class FakeTracing implements Tracing {
     ended: 9,
     delivered: 5,
     queued: 1,
+    spooled: 0,
+    recovered: 0,
     dropped: { queue_full: 3 },
     sampledOut: 0,
     spanBytes: 900,
@@ -114,6 +117,10 @@ export class FakeTracing implements Tracing {
 
   counters(): ExportCounters {
     return this.counts;
+  }
+
+  destinations(): readonly DestinationCounters[] {
+    return [{ kind: "zipkin", counters: this.counts }];
   }
 
   refusedHeaders(): readonly RefusalCount[] {

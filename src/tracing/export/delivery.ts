@@ -169,7 +169,7 @@ export class Delivery {
   async #attempt(part: readonly Queued[], until: number): Promise<SendResult> {
     for (let attempt = 1; ; attempt++) {
       const result = await this.#send(part, Math.min(until - this.timers.now(), this.#timeLeft()));
-      if (result.ok || result.cause === "refused" || result.cause === "rejected") return result;
+      if (result.ok || result.spooled || result.cause === "refused" || result.cause === "rejected") return result;
       const pause = backoffMs(attempt, result.retryAfterMs ?? 0, this.limits, this.random());
       const givenUp = attempt >= this.limits.attempts || this.timers.now() + pause >= until;
       if (givenUp || this.#deadline !== undefined) return result;
@@ -202,11 +202,16 @@ export class Delivery {
     this.#bytes -= bytes;
     this.counters.add("queued", -part.length);
     this.counters.add("queuedBytes", -bytes);
-    this.counters.add(result.ok ? "delivered" : result.cause, part.length);
+    const spooled = !result.ok && result.spooled === true;
+    this.counters.add(result.ok ? "delivered" : spooled ? "spooled" : result.cause, part.length);
     if (result.ok) this.#outage.over();
     // A collector that finds fault with a span is there.
     else if (result.cause !== "refused") {
-      this.#outage.failed(this.timers.now(), result.reason, `${part.length} spans dropped`);
+      this.#outage.failed(
+        this.timers.now(),
+        result.reason,
+        `${part.length} spans ${spooled ? "kept on disk" : "dropped"}`,
+      );
     }
   }
 

@@ -6,9 +6,18 @@ import { RingReader } from "./ring.js";
 import { SpanDecoder } from "./span-codec.js";
 import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
 
-export interface Destinations {
-  readonly delivery?: Delivery;
+export interface Outlet {
+  readonly delivery: Pick<Delivery, "offer">;
+  readonly counters: ThreadCounters;
+  /** What it queues: Zipkin's span, or the record with its typed attributes. Both as JSON. */
+  readonly form: "zipkin" | "record";
+}
+
+export interface Outlets {
+  readonly collectors: readonly Outlet[];
   readonly store?: TraceStore;
+  /** Counts where there is no collector. */
+  readonly counters: ThreadCounters;
 }
 
 /**
@@ -22,9 +31,8 @@ export class ExportPipeline {
 
   constructor(
     ring: SharedArrayBuffer,
-    private readonly counters: ThreadCounters,
     private readonly localEndpoint: () => ZipkinEndpoint,
-    private readonly destinations: Destinations,
+    private readonly outlets: Outlets,
   ) {
     this.#reader = new RingReader(ring);
   }
@@ -38,18 +46,19 @@ export class ExportPipeline {
   }
 
   #take(bytes: Buffer, start: number, length: number): void {
-    this.counters.add("read");
-    const { delivery, store } = this.destinations;
+    const { collectors, store, counters } = this.outlets;
+    const counting = collectors.length === 0 ? [counters] : collectors.map((outlet) => outlet.counters);
+    for (const each of counting) each.add("read");
     try {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
       const span = toZipkinSpan(record, this.localEndpoint());
       const json = JSON.stringify(span);
       store?.add(span, json.length);
-      if (delivery !== undefined) delivery.offer(json);
-      else this.counters.add("delivered");
+      for (const { delivery, form } of collectors) delivery.offer(form === "zipkin" ? json : JSON.stringify(record));
+      if (collectors.length === 0) counters.add("delivered");
     } catch {
-      this.counters.add("undecodable");
+      for (const each of counting) each.add("undecodable");
     }
   }
 }

@@ -6,36 +6,41 @@ import { parentPort, workerData } from "node:worker_threads";
 import { ThreadCounters } from "../counters.js";
 import { ReadApi } from "../store/read-api.js";
 import { TraceStore } from "../store/trace-store.js";
+import { createSender } from "./create-sender.js";
 import { Delivery, systemTimers } from "./delivery.js";
+import type { Destination } from "./destination.js";
 import { ExportPipeline } from "./export-pipeline.js";
 import { watchGpus } from "./gpu-watch.js";
-import { HttpSender } from "./http-sender.js";
 import type { Sender } from "./sender.js";
+import { Spool } from "./spool.js";
+import { SpoolingSender } from "./spooling-sender.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 const data = workerData as ThreadData;
-const counters = new ThreadCounters(data.counters);
+const counters = data.counters.map((memory) => new ThreadCounters(memory));
 
 function post(message: FromThread): void {
   parentPort?.postMessage(message);
 }
 
-async function createSender(endpoint: string): Promise<Sender> {
-  if (data.encoder === "vitrine") return new HttpSender(endpoint);
-  // Loaded only when asked for: it brings OpenTelemetry into this thread.
-  const { StockSender } = await import("./stock-sender.js");
-  return new StockSender(endpoint);
+const log = (level: "info" | "warn" | "error", message: string) => post({ type: "log", level, message });
+
+function spooled(sender: Sender, { spool }: Destination, own: ThreadCounters): Sender {
+  if (spool === undefined) return sender;
+  const parts = { counters: own, limits: data.deliveryLimits, timers: systemTimers, log };
+  return new SpoolingSender(sender, { ...parts, spool: new Spool(spool.directory, spool.bytes) });
 }
 
-async function createDelivery(endpoint: string): Promise<Delivery> {
-  const sender = await createSender(endpoint);
-  const log = (level: "info" | "warn" | "error", message: string) => post({ type: "log", level, message });
-  return new Delivery(sender, counters, log, data.deliveryLimits);
+async function open(destination: Destination, index: number) {
+  const own = counters[index] ?? new ThreadCounters();
+  const sender = spooled(await createSender(destination, data.localEndpoint, log), destination, own);
+  const delivery = new Delivery(sender, own, log, data.deliveryLimits);
+  return { delivery, counters: own, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
 }
 
+const collectors = await Promise.all(data.destinations.map(open));
 const store = data.storeLimits === undefined ? undefined : new TraceStore(data.storeLimits);
-const delivery = data.zipkinEndpoint === undefined ? undefined : await createDelivery(data.zipkinEndpoint);
 const readApi = store === undefined ? undefined : new ReadApi(store);
 const listening = new Int32Array(data.port);
 
@@ -44,15 +49,16 @@ function localEndpoint(): ZipkinEndpoint {
   return port === 0 ? data.localEndpoint : { ...data.localEndpoint, port };
 }
 
-const pipeline = new ExportPipeline(data.ring, counters, localEndpoint, {
-  ...(delivery === undefined ? {} : { delivery }),
+const pipeline = new ExportPipeline(data.ring, localEndpoint, {
+  collectors,
+  counters: counters[0] ?? new ThreadCounters(),
   ...(store === undefined ? {} : { store }),
 });
 
 async function shutdown(timeoutMs: number): Promise<void> {
   const deadline = systemTimers.now() + timeoutMs;
   pipeline.drain();
-  await delivery?.flush(deadline);
+  await Promise.all(collectors.map(({ delivery }) => delivery.flush(deadline)));
   post({ type: "stopped" });
 }
 
@@ -82,6 +88,6 @@ watchGpus(data.gpuModule, data.gpuDeviceIds).then(
   },
   (error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
-    post({ type: "log", level: "warn", message: `Spans will have no ai.gpu.* tags: ${reason}` });
+    log("warn", `Spans will have no ai.gpu.* tags: ${reason}`);
   },
 );

@@ -22,16 +22,20 @@ export class Exporter implements TraceStoreReader {
   #nextId = 0;
   readonly #pending = new Map<number, (answer: Answer) => void>();
   #stopped: (() => void) | undefined;
-  readonly #dropLog: DropLog;
+  readonly #accounts: readonly { readonly counters: ThreadCounters; readonly drops: DropLog; readonly name: string }[];
   readonly #dropTimer: NodeJS.Timeout;
 
   constructor(
     private readonly data: ThreadData,
-    private readonly counters: ThreadCounters,
+    counters: readonly ThreadCounters[],
     private readonly produced: ProducerCounts,
     private readonly log: TracingOptions["log"],
   ) {
-    this.#dropLog = new DropLog(log);
+    this.#accounts = counters.map((own, index) => {
+      // One destination needs no name.
+      const name = counters.length === 1 ? "" : ` (${data.destinations[index]?.kind})`;
+      return { counters: own, name, drops: new DropLog((level, message) => log(level, `${message}${name}`)) };
+    });
     this.#dropTimer = setInterval(() => this.#tellOfDrops(), DROP_LOG_MS).unref();
     this.#start();
   }
@@ -59,9 +63,11 @@ export class Exporter implements TraceStoreReader {
       await this.#flush(worker, timeoutMs);
       await worker.terminate();
     }
-    this.counters.settle(this.produced.written, "shutdown");
+    this.#settle(this.produced.written, "shutdown");
     this.#tellOfDrops();
-    this.log("info", `Spans since start: ${totals(readCounters(this.produced, this.counters))}.`);
+    for (const { counters, name } of this.#accounts) {
+      this.log("info", `Spans since start${name}: ${totals(readCounters(this.produced, counters))}.`);
+    }
   }
 
   #flush(worker: Worker, timeoutMs: number): Promise<void> {
@@ -117,7 +123,7 @@ export class Exporter implements TraceStoreReader {
     this.#stopped?.();
     if (this.#stopping) return;
     // What is in the ring stays there for its successor.
-    this.counters.settle(this.produced.written - new RingReader(this.data.ring).waiting, "thread_lost");
+    this.#settle(this.produced.written - new RingReader(this.data.ring).waiting, "thread_lost");
     const pause = Math.min(RESTART_MS.most, RESTART_MS.first * 2 ** this.#restarts++);
     this.log(
       "error",
@@ -127,6 +133,12 @@ export class Exporter implements TraceStoreReader {
   }
 
   #tellOfDrops(): void {
-    this.#dropLog.check(performance.now(), readCounters(this.produced, this.counters).dropped);
+    for (const { counters, drops } of this.#accounts) {
+      drops.check(performance.now(), readCounters(this.produced, counters).dropped);
+    }
+  }
+
+  #settle(read: number, cause: "thread_lost" | "shutdown"): void {
+    for (const { counters } of this.#accounts) counters.settle(read, cause);
   }
 }

@@ -1,17 +1,19 @@
 import type { SendFailure } from "../counters.js";
 
 /** How one POST of a batch ended. */
-export type SendResult =
-  | { readonly ok: true }
-  | {
-      readonly ok: false;
-      /** `refused`: fault was found with the spans, so that others may be taken; `rejected`: sending again would not help. */
-      readonly cause: SendFailure;
-      /** One clause for the log; never a header or body. */
-      readonly reason: string;
-      /** How long the collector asked to be left alone. */
-      readonly retryAfterMs?: number;
-    };
+export type SendResult = { readonly ok: true } | SendFailed;
+
+export interface SendFailed {
+  readonly ok: false;
+  /** `refused`: fault was found with the spans, so that others may be taken; `rejected`: sending again would not help. */
+  readonly cause: SendFailure;
+  /** One clause for the log; never a header or body. */
+  readonly reason: string;
+  /** How long the collector asked to be left alone. */
+  readonly retryAfterMs?: number;
+  /** The spans are kept on disk, and are not the caller's any more. */
+  readonly spooled?: true;
+}
 
 /** Delivers a batch to one collector. */
 export interface Sender {

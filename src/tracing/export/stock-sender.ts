@@ -12,10 +12,13 @@ import type { ZipkinSpan } from "./zipkin-span.js";
  * `ipv4`/`port` or `debug`, pads 64-bit trace ids, and tells no status apart.
  */
 export class StockSender implements Sender {
+  readonly target: string;
   readonly #exporter: ZipkinExporter;
 
-  constructor(readonly target: string) {
-    this.#exporter = new ZipkinExporter({ url: target, headers: { b3: "0" } });
+  constructor(endpoint: string, headers: Readonly<Record<string, string>> = {}) {
+    const url = new URL(endpoint);
+    this.target = `${url.origin}${url.pathname}`;
+    this.#exporter = new ZipkinExporter({ url: endpoint, headers: { ...headers, b3: "0" } });
   }
 
   send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {

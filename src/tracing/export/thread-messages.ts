@@ -1,16 +1,17 @@
 import type { StoreLimits } from "../store/trace-store.js";
 import type { DeliveryLimits } from "./delivery.js";
+import type { Destination } from "./destination.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 /** What the export thread is started with. */
 export interface ThreadData {
   readonly ring: SharedArrayBuffer;
-  readonly counters: SharedArrayBuffer;
+  /** One for each destination, in their order; one in all where there is none. */
+  readonly counters: readonly SharedArrayBuffer[];
+  readonly destinations: readonly Destination[];
   readonly localEndpoint: ZipkinEndpoint;
   /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
   readonly port: SharedArrayBuffer;
-  readonly zipkinEndpoint?: string;
-  readonly encoder: SpanEncoderName;
   readonly storeLimits?: StoreLimits;
   readonly deliveryLimits: DeliveryLimits;
   /** How often the ring is emptied. */
@@ -19,9 +20,6 @@ export interface ThreadData {
   readonly gpuModule: string;
   readonly gpuDeviceIds: readonly number[];
 }
-
-/** Who writes the JSON and sends it: this project's code, or the stock OpenTelemetry exporter for comparison. */
-export type SpanEncoderName = "vitrine" | "otel";
 
 export type ToThread =
   | { readonly type: "get"; readonly id: number; readonly path: string }

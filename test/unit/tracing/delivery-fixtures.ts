@@ -36,7 +36,7 @@ export const DOWN: SendResult = { ok: false, cause: "connection_failed", reason:
 export const REJECTED: SendResult = { ok: false, cause: "rejected", reason: "HTTP status 403" };
 export const REFUSED: SendResult = { ok: false, cause: "refused", reason: "HTTP status 400" };
 
-class FakeSender implements Sender {
+export class FakeSender implements Sender {
   readonly target = "http://collector";
   readonly sent: { spans: readonly string[]; timeoutMs: number }[] = [];
   /** What each POST comes to; without an entry it hangs. */

@@ -25,7 +25,9 @@ export class Harness {
     const { propagation = "b3multi", sampleRate = 1 } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
-    this.#pipeline = new ExportPipeline(ring, new ThreadCounters(), () => ({ serviceName: "vitrine" }), {
+    this.#pipeline = new ExportPipeline(ring, () => ({ serviceName: "vitrine" }), {
+      collectors: [],
+      counters: new ThreadCounters(),
       store: this.store,
     });
     let spans = 0;

@@ -1,0 +1,189 @@
+/** Promise 9: mutual TLS with a collector, on real sockets. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { copyFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { createSecureContext } from "node:tls";
+import { HttpSender } from "../../src/tracing/export/http-sender.js";
+import type { SendResult } from "../../src/tracing/export/sender.js";
+import { readTlsFiles, TlsFileReader, type TlsFiles } from "../../src/tracing/export/tls-files.js";
+import { Certificates, OPENSSL, type Pair } from "../support/certificates.js";
+import { requirePart } from "../support/requirements.js";
+import { TlsCollector } from "../support/tls-collector.js";
+
+const TIMEOUT_MS = 10_000;
+const reasonOf = (result: SendResult): string => (result.ok ? "ok" : `${result.cause}: ${result.reason}`);
+
+describe("mutual TLS with a collector", function () {
+  this.timeout(30_000);
+  let certificates: Certificates;
+  let authority: Pair;
+  let stranger: Pair;
+  let server: Pair;
+  let client: Pair;
+  let collector: TlsCollector;
+  const senders: HttpSender[] = [];
+  let logs: string[] = [];
+
+  before(async function () {
+    requirePart(this, OPENSSL);
+    certificates = new Certificates();
+    authority = certificates.authority("authority");
+    stranger = certificates.authority("stranger");
+    server = certificates.issue(authority, "server");
+    client = certificates.issue(authority, "client");
+    collector = await TlsCollector.start(server, authority);
+  });
+
+  afterEach(() => {
+    for (const sender of senders.splice(0)) sender.close();
+    logs = [];
+  });
+
+  after(async () => {
+    await collector?.stop();
+    certificates?.remove();
+  });
+
+  function senderTo(url: string, files: TlsFiles, headers: Record<string, string> = {}): HttpSender {
+    const tls = new TlsFileReader(files, (_level, message) => void logs.push(message));
+    const sender = new HttpSender(`${url}/api/v2/spans`, { tls, headers });
+    senders.push(sender);
+    return sender;
+  }
+
+  /** Its certificate expired while it was in use: files that are expired when they are read are not taken. */
+  function expiredSender(url: string): HttpSender {
+    const { cert, key } = certificates.issue(authority, "expired", -1);
+    const [ca, own, secret] = [authority.cert, cert, key].map((file) => readFileSync(file));
+    const context = createSecureContext({ ca, cert: own, key: secret });
+    const identity = { context, expires: Date.parse(new X509Certificate(own ?? "").validTo) };
+    const sender = new HttpSender(`${url}/api/v2/spans`, { tls: { current: () => identity } });
+    senders.push(sender);
+    return sender;
+  }
+
+  it("delivers with a client certificate, on one connection, with the extra headers", async () => {
+    const sender = senderTo(collector.url, { ca: authority.cert, ...client }, { authorization: "Bearer t" });
+    const before = collector.connections;
+    for (const json of ['{"a":1}', '{"a":2}']) assert.deepEqual(await sender.send([json], TIMEOUT_MS), { ok: true });
+    assert.deepEqual(collector.bodies.slice(-2).map(String), ['[{"a":1}]', '[{"a":2}]']);
+    assert.deepEqual(collector.clients.slice(-2), ["client", "client"]);
+    assert.equal(collector.headers.at(-1)?.authorization, "Bearer t");
+    assert.equal(collector.headers.at(-1)?.b3, "0");
+    assert.equal(collector.connections - before, 1);
+  });
+
+  it("tells that a certificate is missing, and that the collector's is not trusted", async () => {
+    const before = collector.bodies.length;
+    const missing = await senderTo(collector.url, { ca: authority.cert }).send(["{}"], TIMEOUT_MS);
+    assert.match(reasonOf(missing), /^tls_failed: the collector refused TLS: .*certificate required$/);
+    const untrusted = await senderTo(collector.url, { ca: stranger.cert, ...client }).send(["{}"], TIMEOUT_MS);
+    assert.match(reasonOf(untrusted), /^tls_failed: the collector's certificate is not trusted: [A-Z_]+$/);
+    assert.equal(collector.bodies.length, before);
+  });
+
+  it("tells why a server that says so refuses the certificate: unknown authority, expired", async () => {
+    const strict = await StrictServer.start(server, authority);
+    try {
+      const files = { ca: authority.cert, ...certificates.issue(stranger, "unknown") };
+      const unknown = await senderTo(strict.url, files).send(["{}"], TIMEOUT_MS);
+      assert.match(reasonOf(unknown), /^tls_failed: the collector refused TLS: unknown ca$/);
+      const expired = await expiredSender(strict.url).send(["{}"], TIMEOUT_MS);
+      assert.match(reasonOf(expired), /^tls_failed: the collector refused TLS: certificate expired; the client cert/);
+    } finally {
+      strict.stop();
+    }
+  });
+
+  it("tells of an expired certificate where the server only hangs up", async () => {
+    const before = collector.bodies.length;
+    const expired = await expiredSender(collector.url).send(["{}"], TIMEOUT_MS);
+    assert.match(reasonOf(expired), /^tls_failed: .*; the client certificate expired on 20\d\d-/);
+    assert.equal(collector.bodies.length, before);
+  });
+
+  it("takes new files without a restart, and the old ones while the new are half written", async () => {
+    const live: Pair = { cert: certificates.path("live.pem"), key: certificates.path("live.key") };
+    const copy = (from: Pair): void => {
+      copyFileSync(from.key, live.key);
+      copyFileSync(from.cert, live.cert);
+    };
+    copy(client);
+    const sender = senderTo(collector.url, { ca: authority.cert, ...live });
+    const send = async () => {
+      assert.deepEqual(await sender.send(["{}"], TIMEOUT_MS), { ok: true });
+      return collector.clients.at(-1);
+    };
+    assert.equal(await send(), "client");
+    const next = certificates.issue(authority, "rotated");
+    copyFileSync(next.key, live.key);
+    assert.equal(await send(), "client", "the key is not that of the certificate");
+    truncateSync(live.cert, 100);
+    assert.equal(await send(), "client", "half a certificate");
+    copy(next);
+    assert.equal(await send(), "rotated");
+    assert.deepEqual(logs, [
+      `--zipkin-key: ${live.key} is not the key of the certificate in ${live.cert}. The old files serve on.`,
+      "The TLS files of the collector changed and are used now.",
+    ]);
+  });
+
+  it("says at start what is wrong with the files", () => {
+    const junk = certificates.path("junk.pem");
+    writeFileSync(junk, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    const { cert, key } = client;
+    const cases: [TlsFiles, RegExp][] = [
+      [{ cert }, /^--zipkin-cert: needs --zipkin-key with it\.$/],
+      [{ key }, /^--zipkin-key: needs --zipkin-cert with it\.$/],
+      [{ ca: "/nowhere/ca.pem" }, /^--zipkin-ca: \/nowhere\/ca\.pem cannot be read \(ENOENT\)\.$/],
+      [{ ca: certificates.directory }, /^--zipkin-ca: .* cannot be read \(EISDIR\)\.$/],
+      [{ ca: key }, /^--zipkin-ca: .*client\.key holds no certificate in PEM form/],
+      [{ cert: junk, key }, /^--zipkin-cert: .*junk\.pem holds no certificate in PEM form/],
+      [{ cert, key: cert }, /^--zipkin-key: .*client\.pem holds no private key in PEM form\.$/],
+      [{ cert, key: server.key }, /^--zipkin-key: .*server\.key is not the key of the certificate in .*client\.pem\.$/],
+      [certificates.issue(authority, "late", -1), /^--zipkin-cert: .*late\.pem expired on 20\d\d-.*; renew it\.$/],
+    ];
+    for (const [files, message] of cases) assert.throws(() => readTlsFiles(files), { code: "config_invalid", message });
+    const early = Date.now() - 3 * 86_400_000;
+    assert.throws(() => readTlsFiles(client, early), { message: /client\.pem is not valid before 20/ });
+  });
+});
+
+/** OpenSSL's own server, which sends the alert that says what is wrong with a certificate. */
+class StrictServer {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+  ) {}
+
+  static async start(server: Pair, authority: Pair): Promise<StrictServer> {
+    const port = await freePort();
+    const tls = ["-cert", server.cert, "-key", server.key, "-CAfile", authority.cert];
+    const verify = ["-Verify", "2", "-verify_return_error"];
+    const child = spawn("openssl", ["s_server", "-accept", String(port), ...tls, ...verify, "-www"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject);
+      child.stdout?.on("data", (text: Buffer) => {
+        if (text.includes("ACCEPT")) resolve();
+      });
+    });
+    return new StrictServer(child, `https://localhost:${port}`);
+  }
+
+  stop(): void {
+    this.child.kill("SIGKILL");
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
