@@ -10,6 +10,8 @@ import type {
   SamplingParams,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
+import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
+import type { TailPolicy } from "./context/tail-policy.js";
 
 /** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
@@ -19,8 +21,16 @@ export interface TracingOptions {
   /** Full URL of a Zipkin v2 collector; without one, spans go to the embedded store only. */
   readonly zipkinEndpoint?: string;
   readonly propagation: PropagationFormat;
-  /** Share of traces without a caller's decision that are kept, 0 to 1. */
+  /** Share of traces without a caller's decision that are kept, 0 to 1. This and the next two change later through `Tracing.sampling`. */
   readonly sampleRate: number;
+  /** Of them, the most a second. */
+  readonly sampleLimit?: number;
+  /** Other rates for some requests: the first rule that holds decides. */
+  readonly samplingRules?: readonly SamplingRule[];
+  /** Which of the others are kept because of how they ended; none when absent. */
+  readonly tail?: TailPolicy;
+  /** Model id that sampling rules may name. */
+  readonly model?: string;
   /** Keep the last traces in memory and answer Zipkin's read API from them. */
   readonly storeTraces: boolean;
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
@@ -38,6 +48,8 @@ export interface Tracing {
   recordLoad(load: LoadRecord): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
+  /** What holds for traces that begin now; may be replaced at any time. */
+  sampling: SamplingPolicy;
   counters(): ExportCounters;
   /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
   refusedHeaders(): readonly RefusalCount[];
@@ -96,7 +108,10 @@ export interface RequestTrace {
   /** 32 lower-case hex digits, and 16. */
   readonly traceId: string;
   readonly spanId: string;
+  /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** Sampled, or slow or failed enough by now to be kept all the same. */
+  readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */
   responseHeaders(): Record<string, string>;
   /** Opens `model.generate`, from `start`. */
@@ -122,12 +137,14 @@ export interface TraceStoreReader {
 }
 
 /**
- * Spans since start. At rest: ended = delivered + sum of dropped + queued. Delivered means the collector took it;
+ * Spans since start. At rest: ended = delivered + sum of dropped + sampled out + queued. Sampled out are spans that were
+ * recorded in case their trace would fail or be slow, which it did not. Delivered means the collector took it;
  * where none is configured, that it is in the embedded store. With a collector the store is not counted.
  */
 export interface ExportCounters {
   readonly ended: number;
   readonly delivered: number;
+  readonly sampledOut: number;
   readonly queued: number;
   readonly dropped: Readonly<Record<string, number>>;
   readonly sendsOk: number;

@@ -17,13 +17,15 @@ export const DROP_CAUSES = [
   "server_error",
   /** Any other status than 2xx; sending again would not help. */
   "rejected",
+  /** Held by the tail sampler until its memory or patience was over. */
+  "tail_evicted",
   /** Held by an export thread that died. */
   "thread_lost",
   /** Not sent when the time for shutting down was over. */
   "shutdown",
 ] as const;
 
-const SLOTS = ["read", "queued", "delivered", "sendsOk", "sendsFailed", ...DROP_CAUSES] as const;
+const SLOTS = ["read", "queued", "delivered", "sampledOut", "sendsOk", "sendsFailed", ...DROP_CAUSES] as const;
 export type Slot = (typeof SLOTS)[number];
 const INDEX = Object.fromEntries(SLOTS.map((name, index) => [name, index])) as Record<Slot, number>;
 
@@ -47,10 +49,10 @@ export class ThreadCounters {
     Atomics.store(this.#cells, INDEX[slot], BigInt(count));
   }
 
-  /** Spans the thread took from the ring and neither delivered nor dropped. */
+  /** Spans the thread took from the ring and neither delivered, dropped nor sampled out. */
   get unaccounted(): number {
     const lost = DROP_CAUSES.reduce((sum, cause) => sum + this.get(cause), 0);
-    return this.get("read") - this.get("delivered") - lost;
+    return this.get("read") - this.get("delivered") - this.get("sampledOut") - lost;
   }
 }
 
@@ -69,7 +71,8 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
   return {
     ended: producer.ended,
     delivered: thread.get("delivered"),
-    // In the ring, and in the thread's queue or in flight.
+    sampledOut: thread.get("sampledOut"),
+    // In the ring, held by the tail sampler, and in the thread's queue or in flight.
     queued: producer.written - thread.get("read") + thread.get("queued"),
     dropped,
     sendsOk: thread.get("sendsOk"),

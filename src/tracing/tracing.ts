@@ -1,12 +1,14 @@
 import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-node";
 import { type Clock, systemClock } from "./clock.js";
-import { TraceIdSampler } from "./context/sampler.js";
+import { HeadSampler } from "./context/sampler.js";
+import { keepsAnyEnding } from "./context/tail-policy.js";
 import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
+import { TAIL_LIMITS } from "./export/tail-sampler.js";
 import type { SpanEncoderName, ThreadData } from "./export/thread-messages.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
@@ -39,13 +41,20 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const data = threadData(options, internals, ring, counters.memory);
   const exporter = new Exporter(data, counters, options.log);
   const processor = new RingSpanProcessor(ring);
+  const sampler = headSampler(options);
   const provider = new BasicTracerProvider({
-    sampler: new TraceIdSampler(options.sampleRate),
+    sampler,
     idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
     spanProcessors: [processor],
   });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, options);
+  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
   return {
+    get sampling() {
+      return sampler.policy;
+    },
+    set sampling(policy) {
+      sampler.policy = policy;
+    },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
     store: options.storeTraces ? exporter : undefined,
@@ -55,6 +64,21 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
   };
 }
+
+/** Without an ending that would keep them, traces that are not sampled are not recorded, and cost nothing. */
+function headSampler({ tail, model, ...options }: TracingOptions): HeadSampler {
+  const { sampleRate: rate, sampleLimit: limit = null, samplingRules: rules = [] } = options;
+  return new HeadSampler(
+    { rate, limit, rules },
+    {
+      recordAll: tail !== undefined && keepsAnyEnding(tail),
+      ...(model === undefined ? {} : { model }),
+    },
+  );
+}
+
+/** A request may take some time to end after its time is up. */
+const TAIL_GRACE_MS = 60_000;
 
 function threadData(
   options: TracingOptions,
@@ -69,6 +93,9 @@ function threadData(
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: options.zipkinEndpoint }),
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
+    ...(options.tail === undefined
+      ? {}
+      : { tailLimits: { ...TAIL_LIMITS, ageMs: options.tail.longestMs + TAIL_GRACE_MS } }),
     encoder: internals.encoder ?? "vitrine",
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,

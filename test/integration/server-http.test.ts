@@ -196,8 +196,13 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.deepEqual(health.device, { requested: "auto", provider: "cpu", reason: "this is a test" });
     assert.deepEqual(health.engine, { state: "ready" });
     assert.deepEqual(health.queue, { in_flight: 0, limit: 128, waiting: 0, running: 0 });
-    const { sendsOk, sendsFailed, ...spans } = harness.tracing.counts;
-    assert.deepEqual(health.tracing, { ...spans, sends_ok: sendsOk, sends_failed: sendsFailed });
+    const { sampledOut, sendsOk, sendsFailed, ...spans } = harness.tracing.counts;
+    assert.deepEqual(health.tracing, {
+      ...spans,
+      sampled_out: sampledOut,
+      sends_ok: sendsOk,
+      sends_failed: sendsFailed,
+    });
   });
 
   it("serves Zipkin's read API from the store, with the query", async () => {

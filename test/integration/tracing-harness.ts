@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "../../src/tracing/export/delivery.js";
-import { createTracing, type Tracing, type TracingInternals } from "../../src/tracing/tracing.js";
+import { createTracing, type Tracing, type TracingInternals, type TracingOptions } from "../../src/tracing/tracing.js";
 import { type Behaviour, FakeCollector } from "./tracing-collector.js";
 
 /** Small times, so that tests do not wait; what is under test does not depend on them. */
@@ -15,7 +15,11 @@ export class TracingHarness {
   #running: Tracing[] = [];
   #collectors: FakeCollector[] = [];
 
-  start(zipkinEndpoint: string | undefined, internals: Partial<TracingInternals> = {}): Tracing {
+  start(
+    zipkinEndpoint: string | undefined,
+    internals: Partial<TracingInternals> = {},
+    sampling: Partial<Pick<TracingOptions, "sampleRate" | "tail">> = {},
+  ): Tracing {
     const tracing = createTracing(
       {
         serviceName: "vitrine",
@@ -25,6 +29,7 @@ export class TracingHarness {
         storeTraces: true,
         localEndpoint: { ipv4: "127.0.0.1" },
         log: (_level, message) => void this.logs.push(message),
+        ...sampling,
       },
       { deliveryLimits: QUICK, drainMs: 5, gpuModule: NO_GPU, ...internals },
     );
@@ -61,7 +66,7 @@ export async function until(condition: () => boolean): Promise<void> {
 
 /** The promise of ExportCounters; holds when nothing moves. */
 export function assertBalanced(tracing: Tracing): void {
-  const { ended, delivered, dropped, queued } = tracing.counters();
+  const { ended, delivered, sampledOut, dropped, queued } = tracing.counters();
   const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
-  assert.equal(ended, delivered + lost + queued, JSON.stringify(tracing.counters()));
+  assert.equal(ended, delivered + sampledOut + lost + queued, JSON.stringify(tracing.counters()));
 }

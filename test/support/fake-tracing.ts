@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { RefusalCount } from "../../src/tracing/context/refused-headers.js";
+import type { SamplingPolicy } from "../../src/tracing/context/sampling-policy.js";
 import type {
   ExportCounters,
   GenerateAttributes,
@@ -23,6 +24,7 @@ type WrittenSpan = Parameters<RequestTrace["wrote"]>[0];
 /** Records what it is told, in order. */
 export class FakeTrace implements RequestTrace {
   readonly sampled = true;
+  readonly kept = true;
   readonly spanId: string;
   readonly traceId: string;
   readonly calls: TraceCall[] = [];
@@ -87,14 +89,16 @@ export class FakeTracing implements Tracing {
     get: async (path) => ({ status: 200, body: JSON.stringify({ path }) }),
   };
   counts: ExportCounters = {
-    ended: 9,
+    ended: 11,
     delivered: 5,
+    sampledOut: 2,
     queued: 1,
     dropped: { queue_full: 3 },
     sendsOk: 2,
     sendsFailed: 1,
   };
 
+  sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
   port: number | undefined;
 

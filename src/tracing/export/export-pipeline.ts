@@ -4,11 +4,14 @@ import type { Delivery } from "./delivery.js";
 import { addGpuTags, type GpuHistory } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
 import { SpanDecoder } from "./span-codec.js";
+import type { TailSampler } from "./tail-sampler.js";
 import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
 
 export interface Destinations {
   readonly delivery?: Delivery;
   readonly store?: TraceStore;
+  /** Holds what is undecided; without one there is no such span. */
+  readonly tail?: TailSampler;
 }
 
 /**
@@ -19,6 +22,8 @@ export class ExportPipeline {
   gpu: GpuHistory | undefined;
   readonly #reader: RingReader;
   readonly #decoder = new SpanDecoder();
+  readonly #decode = (bytes: Buffer, start: number, length: number) => this.#decoder.decode(bytes, start, length);
+  readonly #passOn = (bytes: Buffer, start: number, length: number): void => this.#deliver(bytes, start, length);
 
   constructor(
     ring: SharedArrayBuffer,
@@ -31,6 +36,7 @@ export class ExportPipeline {
 
   /** Takes at most `limit` spans from the ring; true when there may be more. */
   drain(limit = Number.POSITIVE_INFINITY): boolean {
+    this.destinations.tail?.expire();
     for (let left = limit; left > 0; left--) {
       if (!this.#reader.read((bytes, start, length) => this.#take(bytes, start, length))) return false;
     }
@@ -39,6 +45,15 @@ export class ExportPipeline {
 
   #take(bytes: Buffer, start: number, length: number): void {
     this.counters.add("read");
+    try {
+      if (this.destinations.tail?.take(bytes, start, length, this.#decode, this.#passOn) === true) return;
+      this.#deliver(bytes, start, length);
+    } catch {
+      this.counters.add("undecodable");
+    }
+  }
+
+  #deliver(bytes: Buffer, start: number, length: number): void {
     const { delivery, store } = this.destinations;
     try {
       const record = this.#decoder.decode(bytes, start, length);

@@ -11,6 +11,7 @@ import { ExportPipeline } from "./export-pipeline.js";
 import { watchGpu } from "./gpu-watch.js";
 import { HttpSender } from "./http-sender.js";
 import type { Sender } from "./sender.js";
+import { TailSampler } from "./tail-sampler.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
@@ -44,9 +45,12 @@ function localEndpoint(): ZipkinEndpoint {
   return port === 0 ? data.localEndpoint : { ...data.localEndpoint, port };
 }
 
+const tail = data.tailLimits === undefined ? undefined : new TailSampler(data.tailLimits, counters, systemTimers.now);
+
 const pipeline = new ExportPipeline(data.ring, counters, localEndpoint, {
   ...(delivery === undefined ? {} : { delivery }),
   ...(store === undefined ? {} : { store }),
+  ...(tail === undefined ? {} : { tail }),
 });
 
 async function shutdown(timeoutMs: number): Promise<void> {

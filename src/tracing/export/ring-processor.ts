@@ -1,6 +1,6 @@
 import type { Context } from "@opentelemetry/api";
 import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-node";
-import { isSampled, samplingState } from "../context/trace-context.js";
+import { samplingState } from "../context/trace-context.js";
 import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";
 import { SpanEncoder } from "./span-codec.js";
@@ -22,7 +22,6 @@ export class RingSpanProcessor implements SpanProcessor {
   }
 
   onEnd(span: ReadableSpan): void {
-    if (!isSampled(span.spanContext())) return;
     this.counts.ended++;
     const length = this.#encoder.encode(span, this.#debug.has(span));
     const result = length === 0 ? "oversize" : this.#ring.write(this.#encoder.bytes, length);

@@ -1,5 +1,6 @@
 import type { StoreLimits } from "../store/trace-store.js";
 import type { DeliveryLimits } from "./delivery.js";
+import type { TailLimits } from "./tail-sampler.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 /** What the export thread is started with. */
@@ -12,6 +13,8 @@ export interface ThreadData {
   readonly zipkinEndpoint?: string;
   readonly encoder: SpanEncoderName;
   readonly storeLimits?: StoreLimits;
+  /** Absent where every recorded span is to be kept. */
+  readonly tailLimits?: TailLimits;
   readonly deliveryLimits: DeliveryLimits;
   /** How often the ring is emptied. */
   readonly drainMs: number;
