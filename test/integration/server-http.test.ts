@@ -262,18 +262,23 @@ describe("server: metrics", () => {
       'vitrine_trace_headers_refused_total{header="b3",reason="upper_case"} 4',
       'vitrine_tokens_total{kind="prompt"} 2',
       'vitrine_tokens_total{kind="completion"} 3',
-      "vitrine_time_to_first_token_seconds_count 1",
-      "vitrine_inter_token_latency_seconds_count 2",
-      "vitrine_time_per_output_token_seconds_count 1",
-      "vitrine_request_duration_seconds_count 2",
+      'vllm:time_to_first_token_seconds_count{model_name="fake"} 1',
+      'vllm:inter_token_latency_seconds_count{model_name="fake"} 2',
+      'vllm:time_per_output_token_seconds_count{model_name="fake"} 2',
+      'vllm:request_time_per_output_token_seconds_count{model_name="fake"} 1',
+      'vllm:request_queue_time_seconds_count{model_name="fake"} 1',
+      'vllm:request_prefill_time_seconds_count{model_name="fake"} 1',
+      'vllm:request_decode_time_seconds_count{model_name="fake"} 1',
+      'vllm:e2e_request_latency_seconds_count{model_name="fake"} 2',
       "vitrine_requests_in_flight 0",
       "vitrine_kv_cache_utilization 0.25",
       "vitrine_engine_ready 1",
       "vitrine_engine_restarts_total 1",
       "vitrine_device_busy_seconds_total 1.5",
       "vitrine_device_idle_seconds_total 2.5",
-      "vitrine_spans_ended_total 9",
+      "vitrine_spans_ended_total 11",
       "vitrine_spans_delivered_total 5",
+      "vitrine_spans_sampled_out_total 2",
       "vitrine_spans_queued 1",
       'vitrine_spans_dropped_total{cause="queue_full"} 3',
     ]) {
@@ -282,6 +287,40 @@ describe("server: metrics", () => {
     assert.ok(!JSON.stringify([text, harness.log]).includes("zebra"));
     assert.match(text, /^process_cpu_seconds_total /m);
     await harness.stop();
+  });
+});
+
+describe("server: OpenMetrics", () => {
+  const accept = { headers: { accept: "application/openmetrics-text; version=1.0.0, text/plain;q=0.5" } };
+
+  async function exemplars(kept: boolean): Promise<readonly string[]> {
+    const harness = await ServerHarness.start();
+    harness.tracing.kept = kept;
+    harness.engine.play = (fake) => fake.admit().prefill().text("abc").finish();
+    await (await harness.complete()).text();
+    await harness.tracing.traces[0]?.finished;
+    const response = await fetch(`${harness.url}/metrics`, accept);
+    assert.match(response.headers.get("content-type") ?? "", /^application\/openmetrics-text; version=1\.0\.0/);
+    const lines = (await response.text()).split("\n");
+    assert.deepEqual(lines.slice(-2), ["# EOF", ""]);
+    assert.ok(lines.includes('vllm:time_to_first_token_seconds_count{model_name="fake"} 1'), "measured, kept or not");
+    await harness.stop();
+    return lines.flatMap((line) => /^vllm:(\w+)_bucket.* # \{trace_id="0{31}1"/.exec(line)?.[1] ?? []);
+  }
+
+  it("has exemplars of kept traces", async () => {
+    assert.deepEqual(await exemplars(true), [
+      "time_to_first_token_seconds",
+      "request_time_per_output_token_seconds",
+      "request_queue_time_seconds",
+      "request_prefill_time_seconds",
+      "request_decode_time_seconds",
+      "e2e_request_latency_seconds",
+    ]);
+  });
+
+  it("has none of others, whose times count all the same", async () => {
+    assert.deepEqual(await exemplars(false), []);
   });
 });
 

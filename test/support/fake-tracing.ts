@@ -24,7 +24,6 @@ type WrittenSpan = Parameters<RequestTrace["wrote"]>[0];
 /** Records what it is told, in order. */
 export class FakeTrace implements RequestTrace {
   readonly sampled = true;
-  readonly kept = true;
   readonly spanId: string;
   readonly traceId: string;
   readonly calls: TraceCall[] = [];
@@ -34,6 +33,7 @@ export class FakeTrace implements RequestTrace {
   constructor(
     readonly incoming: IncomingRequest,
     number: number,
+    readonly kept = true,
   ) {
     this.spanId = number.toString(16).padStart(16, "0");
     this.traceId = number.toString(16).padStart(32, "0");
@@ -101,9 +101,11 @@ export class FakeTracing implements Tracing {
   sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
   port: number | undefined;
+  /** Whether its traces are. */
+  kept = true;
 
   startRequest(request: IncomingRequest): FakeTrace {
-    const trace = new FakeTrace(request, this.traces.length + 1);
+    const trace = new FakeTrace(request, this.traces.length + 1, this.kept);
     this.traces.push(trace);
     return trace;
   }

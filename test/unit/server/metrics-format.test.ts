@@ -48,7 +48,7 @@ describe("LatencyHistograms", () => {
   it("names a kept trace as exemplar, and no other", async () => {
     const registry = createRegistry();
     const latencies = new LatencyHistograms(registry, "tiny");
-    latencies.observe("firstToken", 0.02, Object.assign(new FakeTrace(INCOMING, 1), { kept: false }));
+    latencies.observe("firstToken", 0.02, new FakeTrace(INCOMING, 1, false));
     latencies.observe("firstToken", 3, new FakeTrace(INCOMING, 2));
     latencies.observe("queue", 3, undefined);
     const exemplars = (await inFormat(registry, OPEN).metrics()).split("\n").filter((line) => line.includes(" # {"));
