@@ -57,6 +57,8 @@ export function loadConfig(flags: Partial<Record<OptionName, string>>, env: Node
     const setting = settingOf(option, flags[name], env);
     values[name] = setting === undefined ? undefined : check(option, setting);
   }
+  // The environment's devices are not for who asks for one here.
+  if (flags.device !== undefined && flags.devices === undefined) values.devices = undefined;
   const enabled = tracingSwitch(env);
   if (enabled === false && flags.zipkinEndpoint === undefined) values.zipkinEndpoint = undefined;
   else if (enabled === true) values.zipkinEndpoint ??= zipkinUrl.parse(DEFAULT_COLLECTOR);

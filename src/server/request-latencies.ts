@@ -39,17 +39,16 @@ export class RequestLatencies {
   phase(choice: number, event: RequestEvent): void {
     if (event.type === "admitted") this.#add(choice, "queue", event.queue);
     else if (event.type === "prefilled") this.#add(choice, "prefill", event.forward);
-    else if (event.type === "preempted") this.#add(choice, "decode", event.decode);
-    else if (event.type === "ended") {
-      this.#add(choice, "decode", event.decode);
-      const phases = this.#phases.get(choice) ?? {};
-      for (const name of PHASES) if (phases[name] !== undefined) this.#observe(name, phases[name]);
-      this.#phases.delete(choice);
+    else if ((event.type === "preempted" || event.type === "ended") && event.forward !== undefined) {
+      this.#add(choice, event.forward.phase, event.forward);
     }
+    if (event.type !== "ended") return;
+    const phases = this.#phases.get(choice) ?? {};
+    for (const name of PHASES) if (phases[name] !== undefined) this.#observe(name, phases[name]);
+    this.#phases.delete(choice);
   }
 
-  #add(choice: number, phase: Phase, span: { readonly start: Micros; readonly end: Micros } | undefined): void {
-    if (span === undefined) return;
+  #add(choice: number, phase: Phase, span: { readonly start: Micros; readonly end: Micros }): void {
     const phases = this.#phases.get(choice) ?? {};
     phases[phase] = (phases[phase] ?? 0) + span.end - span.start;
     this.#phases.set(choice, phases);

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
+import type { TracingOptions } from "../../src/tracing/contract.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "../../src/tracing/export/delivery.js";
-import { createTracing, type Tracing, type TracingInternals, type TracingOptions } from "../../src/tracing/tracing.js";
+import { createTracing, type Tracing, type TracingInternals } from "../../src/tracing/tracing.js";
 import { type Behaviour, FakeCollector } from "./tracing-collector.js";
 
 /** Small times, so that tests do not wait; what is under test does not depend on them. */
@@ -18,7 +19,7 @@ export class TracingHarness {
   start(
     zipkinEndpoint: string | undefined,
     internals: Partial<TracingInternals> = {},
-    sampling: Partial<Pick<TracingOptions, "sampleRate" | "tail">> = {},
+    options: Partial<Pick<TracingOptions, "gpuDeviceIds" | "sampleRate" | "tail">> = {},
   ): Tracing {
     const tracing = createTracing(
       {
@@ -29,7 +30,7 @@ export class TracingHarness {
         storeTraces: true,
         localEndpoint: { ipv4: "127.0.0.1" },
         log: (_level, message) => void this.logs.push(message),
-        ...sampling,
+        ...options,
       },
       { deliveryLimits: QUICK, drainMs: 5, gpuModule: NO_GPU, ...internals },
     );
