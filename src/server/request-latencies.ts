@@ -13,7 +13,7 @@ export class RequestLatencies {
   readonly #phases = new Map<number, Partial<Record<Phase, Micros>>>();
 
   constructor(
-    private readonly histograms: LatencyHistograms,
+    private readonly histograms: Pick<LatencyHistograms, "observe" | "observeInterToken">,
     private readonly request: Pick<ExchangeStart, "start" | "trace">,
   ) {}
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monotonicMicros } from "../../src/protocol.js";
 import { apiKeyHash } from "../../src/tracing/context/api-key.js";
+import type { ZipkinSpan } from "../../src/tracing/export/zipkin-span.js";
 import type { Tracing } from "../../src/tracing/tracing.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
 import { assertBalanced, request, TracingHarness } from "./tracing-harness.js";
@@ -61,6 +62,43 @@ describe("tail sampling through the export thread", () => {
     await tracing.shutdown(1_000);
     assert.equal(tracing.counters().dropped.shutdown, 1);
     assertBalanced(tracing);
+  });
+});
+
+describe("tail sampling of a running service", () => {
+  it("leads from a histogram to the trace of a request that was not sampled, but slow", async function () {
+    this.timeout(90_000);
+    // No request is faster than that.
+    const vitrine = await VitrineProcess.start({ flags: ["--sample-rate", "0", "--slow-ttft", "0.001ms"] });
+    try {
+      const response = await fetch(`${vitrine.url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "tiny", prompt: "Once", max_tokens: 2 }),
+      });
+      await response.text();
+      assert.equal(response.headers.get("x-b3-sampled"), "0");
+      const accept = { headers: { accept: "application/openmetrics-text" } };
+      const metrics = await (await fetch(`${vitrine.url}/metrics`, accept)).text();
+      const traceId = /time_to_first_token_seconds_bucket.* # \{trace_id="(\w+)"/.exec(metrics)?.[1];
+      assert.equal(traceId, response.headers.get("x-b3-traceid"));
+      const read = async (): Promise<ZipkinSpan[]> => {
+        const answer = await fetch(`${vitrine.url}/zipkin/api/v2/trace/${traceId}`);
+        return answer.status === 200 ? ((await answer.json()) as ZipkinSpan[]) : [];
+      };
+      // Its last byte may be here before the server knows it.
+      await vitrine.until("the trace is kept", async () => (await read()).some(({ kind }) => kind === "SERVER"));
+      const spans = await read();
+      assert.equal(spans.find(({ kind }) => kind === "SERVER")?.tags?.["sampling.reason"], "slow_ttft");
+      assert.ok(
+        spans.some(({ name }) => name === "tokenize"),
+        "what ended before the first token is there",
+      );
+      const { tracing } = (await (await fetch(`${vitrine.url}/health`)).json()) as { tracing: Record<string, number> };
+      assert.deepEqual([tracing.delivered, tracing.sampled_out, tracing.queued], [tracing.ended, 0, 0]);
+    } finally {
+      await vitrine.stop();
+    }
   });
 });
 

@@ -82,6 +82,17 @@ describe("HeadSampler", () => {
     assert.deepEqual([decide(), decide(), decide()], [true, true, false], "an idle minute saves up one second's worth");
   });
 
+  it("lets one trace through at a time under a limit below one a second", () => {
+    let now = 0;
+    const sampler = new HeadSampler({ rate: 1, limit: 0.5, rules: [] }, { now: () => now });
+    const decide = () => sampler.shouldSample(ROOT_CONTEXT, HIGH).decision === KEEP;
+    assert.deepEqual([decide(), decide()], [true, false]);
+    now = 1_999;
+    assert.equal(decide(), false);
+    now = 2_000;
+    assert.equal(decide(), true);
+  });
+
   it("takes the rate of the first rule that holds, from the next trace on when they change", () => {
     const rules = [
       { route: "/v1/completions", headers: { "x-team": "blue" }, rate: 1 },
