@@ -31,7 +31,7 @@ export class TailSampler {
   /** @param now milliseconds of a steady clock */
   constructor(
     private readonly limits: TailLimits,
-    private readonly counters: ThreadCounters,
+    private readonly counters: Pick<ThreadCounters, "add">,
     private readonly now: () => number,
   ) {}
 
