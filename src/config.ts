@@ -57,10 +57,10 @@ function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
 
 /** `flags` maps option names to what the command line gave. Throws VitrineError `config_invalid` naming the setting. */
 export function loadConfig(flags: Partial<Record<OptionName, string>>, env: NodeJS.ProcessEnv): Config {
-  const values: Record<string, unknown> = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, undefined]));
+  const values: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(OPTIONS) as [OptionName, OptionRow][]) {
     const setting = settingOf(option, flags[name], env);
-    if (setting !== undefined) values[name] = check(option, setting);
+    values[name] = setting === undefined ? undefined : check(option, setting);
   }
   // The environment's devices are not for who asks for one here.
   if (flags.device !== undefined && flags.devices === undefined) values.devices = undefined;

@@ -365,6 +365,51 @@ export const OPTIONS = {
     schema: number("a share from 0 to 1").refine((value) => value <= 1, "expected a share from 0 to 1"),
     help: "share of traces kept, 0 to 1, where the caller did not decide",
   },
+  sampleLimit: {
+    flag: "sample-limit",
+    value: "TRACES_PER_SECOND",
+    env: ["VITRINE_SAMPLE_LIMIT"],
+    schema: number("traces a second, such as 5 or 0.5")
+      .refine((value) => value > 0, "expected more than 0")
+      .optional(),
+    help: "most traces a second that are so kept",
+  },
+  samplingRules: {
+    flag: "sampling-rules",
+    value: "FILE",
+    env: ["VITRINE_SAMPLING_RULES"],
+    schema: text.optional(),
+    help: "JSON file of rates by API key, model, route and header; read again at SIGHUP",
+  },
+  keepFailed: {
+    flag: "keep-failed",
+    value: "on|off",
+    env: ["VITRINE_KEEP_FAILED"],
+    fallback: "on",
+    schema: onOff,
+    help: "keep traces that failed or were cancelled here, whatever the rate",
+  },
+  slowTtft: {
+    flag: "slow-ttft",
+    value: "DURATION",
+    env: ["VITRINE_SLOW_TTFT"],
+    schema: positiveDuration.optional(),
+    help: "keep traces whose first token took longer, whatever the rate",
+  },
+  slowTotal: {
+    flag: "slow-total",
+    value: "DURATION",
+    env: ["VITRINE_SLOW_TOTAL"],
+    schema: positiveDuration.optional(),
+    help: "keep traces of requests that took longer, whatever the rate",
+  },
+  adminPort: {
+    flag: "admin-port",
+    value: "PORT",
+    env: ["VITRINE_ADMIN_PORT"],
+    schema: integer(0, 65535, "a port from 0 to 65535").optional(),
+    help: "port on 127.0.0.1 to read and change sampling at; without it there is none",
+  },
   traceStore: {
     flag: "trace-store",
     value: "on|off",
@@ -396,6 +441,14 @@ export const OPTIONS = {
     fallback: "info",
     schema: oneOf("fatal", "error", "warn", "info", "debug", "trace", "silent"),
     help: "fatal, error, warn, info, debug, trace or silent",
+  },
+  logFormat: {
+    flag: "log-format",
+    value: "json|ecs",
+    env: ["VITRINE_LOG_FORMAT"],
+    fallback: "json",
+    schema: oneOf("json", "ecs"),
+    help: "names of log fields: pino's and OpenTelemetry's, or Elastic's",
   },
   userHashKey: {
     value: "SECRET",

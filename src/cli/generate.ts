@@ -74,7 +74,16 @@ async function readTrace(service: Service, traceId: string): Promise<ZipkinSpan[
 
 /** `vitrine generate`: the text, then the request's trace, with nothing else running. */
 export async function generate(config: Config, options: GenerateOptions): Promise<void> {
-  const quiet: Config = { ...config, host: "127.0.0.1", port: 0, traceStore: "on", sampleRate: 1 };
+  const quiet: Config = {
+    ...config,
+    host: "127.0.0.1",
+    port: 0,
+    adminPort: undefined,
+    traceStore: "on",
+    sampleRate: 1,
+    sampleLimit: undefined,
+    samplingRules: undefined,
+  };
   const abort = new AbortController();
   let streaming = false;
   onStopSignal((count, signal) => {

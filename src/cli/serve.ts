@@ -60,7 +60,7 @@ function stop(service: Service, config: Config, count: number, signal: NodeJS.Si
 
 /** `vitrine serve`: runs until a signal; rejects when the service cannot start. */
 export async function serve(config: Config): Promise<void> {
-  const logger = createLogger(config.logLevel);
+  const logger = createLogger(config.logLevel, config.logFormat);
   for (const name of unknownVariables(process.env)) {
     logger.warn(`${name} is set, but no option reads it; vitrine serve --help lists them`);
   }

@@ -11,10 +11,12 @@ import type { ModelDirectory } from "../runtime/files/model-directory.js";
 import { loadChatTemplate } from "../runtime/text/chat-template.js";
 import { loadTokenizer } from "../runtime/text/tokenizer.js";
 import { TokenizerThread } from "../runtime/text/tokenizer-thread.js";
+import { type Admin, createAdmin } from "../server/admin.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
 import { destinationsOf } from "./destinations.js";
 import { devicesOf } from "./engines.js";
+import { defaultPolicy, readPolicy, reloadAtHangup, tailPolicy } from "./sampling.js";
 import { VERSION } from "./version.js";
 
 /** What closing connections and flushing spans may take beyond the drain itself. */
@@ -39,17 +41,34 @@ function userHasher(key: string | undefined): (user: string) => string {
   return (user) => createHmac("sha256", secret).update(user).digest("hex").slice(0, 16);
 }
 
-function createTracingFor(config: Config, logger: Logger): Tracing {
+function createTracingFor(config: Config, logger: Logger, model: string): Tracing {
+  const policy = readPolicy(config);
   return createTracing({
     serviceName: config.serviceName,
     destinations: destinationsOf(config),
     propagation: config.propagation,
-    sampleRate: config.sampleRate,
+    sampleRate: policy.rate,
+    ...(policy.limit === null ? {} : { sampleLimit: policy.limit }),
+    samplingRules: policy.rules,
+    tail: tailPolicy(config),
+    model,
     storeTraces: config.traceStore === "on",
     localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     gpuDeviceIds: [...new Set(devicesOf(config).flatMap(gpuIndex))],
     log: (level, message) => logger[level](message),
   });
+}
+
+/** Where sampling is read and changed at run time, if asked for. */
+async function startAdmin(config: Config, tracing: Tracing, logger: Logger): Promise<Admin | undefined> {
+  if (config.adminPort === undefined) return undefined;
+  const admin = createAdmin({
+    tracing,
+    defaults: defaultPolicy(config),
+    changed: ({ rate, limit, rules }) => logger.info({ rate, limit, rules: rules.length }, "sampling changed"),
+  });
+  logger.info({ url: await admin.listen(config.adminPort) }, "admin endpoint listens");
+  return admin;
 }
 
 /** `cuda` and `auto` take the first GPU. */
@@ -93,11 +112,15 @@ export async function startService(
   { directory, engine }: EngineParts,
 ): Promise<Service> {
   const { path: modelDir, name: modelId } = directory;
-  const tracing = createTracingFor(config, logger);
+  const tracing = createTracingFor(config, logger, modelId);
+  const forgetHangup = reloadAtHangup(config, tracing, logger);
   const longInputs = new TokenizerThread(modelDir);
   let server: VitrineServer | undefined;
+  let admin: Admin | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
+    forgetHangup();
+    await admin?.close();
     await server?.drain(timeoutMs);
     await longInputs.close();
     // Whatever outlasted the drain was cancelled by it.
@@ -137,6 +160,7 @@ export async function startService(
     });
     const address = await server.listen(config.host, config.port);
     tracing.listening(Number(new URL(address).port || 80));
+    admin = await startAdmin(config, tracing, logger);
     const running = server;
     const cancelRunning = (): void => void running.drain(0);
     return { modelId, address, engine, tracing, ready, cancelRunning, stop };

@@ -101,7 +101,7 @@ function record(context: ServerContext, exchange: Exchange, at: Micros): void {
     promptTokens: exchange.tokens?.prompt ?? 0,
     cachedTokens: exchange.tokens?.cached ?? 0,
     completionTokens: exchange.tokens?.completion ?? 0,
-    generates: exchange.request.trace !== undefined,
+    trace: exchange.request.trace,
   });
   logExchange(context.logger, exchange, at);
 }

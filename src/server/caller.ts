@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import { apiKeyOf } from "../tracing/context/api-key.js";
 
 /** Keyed hash of something that must not be kept. The key is new at each start, so hashes compare within one only. */
 export type KeyedHash = (secret: string) => string;
@@ -17,9 +18,7 @@ export const ANONYMOUS = "";
  * The key itself is kept nowhere.
  */
 export function callerOf(headers: IncomingHttpHeaders, hash: KeyedHash): string {
-  const bearer = /^bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
-  const header = headers["x-api-key"];
-  const key = bearer ?? (typeof header === "string" && header !== "" ? header : undefined);
+  const key = apiKeyOf(headers);
   return key === undefined ? ANONYMOUS : hash(`key ${key}`);
 }
 

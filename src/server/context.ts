@@ -28,7 +28,7 @@ export function createContext(options: ServerOptions): ServerContext {
     samplingDefaults: options.samplingDefaults ?? {},
     randomSeed: options.randomSeed ?? (() => randomInt(2 ** 48 - 1)),
     admission,
-    metrics: new Metrics(options.engine, options.tracing),
+    metrics: new Metrics(options.engine, options.tracing, options.modelId),
     exchanges: new LiveExchanges(),
     hashKey: createKeyedHash(),
     started: clock(),

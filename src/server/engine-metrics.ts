@@ -1,9 +1,10 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, Gauge } from "prom-client";
 import type { EngineClient, EngineStatus } from "../engine/client/client.js";
 import type { EngineStats } from "../protocol.js";
+import type { MetricsRegistry } from "./metrics-format.js";
 
 /** The engines in Prometheus' terms, a series each: by their number, and the device they were asked to run on. */
-export function addEngineMetrics(registry: Registry, client: EngineClient): void {
+export function addEngineMetrics(registry: MetricsRegistry, client: EngineClient): void {
   const { gauge, total } = metricsOf(registry, client.engines);
   gauge("requests_in_flight", "Requests handed to the engine and not ended", ({ inFlight }) => inFlight);
   gauge("engine_ready", "1 when the engine takes requests", ({ state }) => Number(state.kind === "ready"));
@@ -61,7 +62,7 @@ const stat =
 const kvUtilization = (stats: EngineStats): number =>
   stats.kvTokensTotal === 0 ? 0 : stats.kvTokensReserved / stats.kvTokensTotal;
 
-function metricsOf(registry: Registry, engines: readonly EngineStatus[]) {
+function metricsOf(registry: MetricsRegistry, engines: readonly EngineStatus[]) {
   const settings = (name: string, help: string) => ({
     name: `vitrine_${name}`,
     help,
@@ -91,7 +92,7 @@ function metricsOf(registry: Registry, engines: readonly EngineStatus[]) {
   };
 }
 
-function addRestarts(registry: Registry, client: EngineClient): void {
+function addRestarts(registry: MetricsRegistry, client: EngineClient): void {
   const restarts = new Counter({
     name: "vitrine_engine_restarts_total",
     help: "Starts of an engine after its first",

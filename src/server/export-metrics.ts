@@ -1,8 +1,9 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, Gauge } from "prom-client";
 import type { ExportCounters, Tracing } from "../tracing/contract.js";
+import type { MetricsRegistry } from "./metrics-format.js";
 
 /** What becomes of spans. Names are those that zipkin-reporter's metrics have in Prometheus, where it has them. */
-export function registerExportMetrics(registry: Registry, tracing: Tracing): void {
+export function registerExportMetrics(registry: MetricsRegistry, tracing: Tracing): void {
   const registers = [registry];
   const total = (name: string, help: string, read: (counters: ExportCounters) => number): Counter =>
     new Counter({
@@ -60,7 +61,7 @@ export function registerExportMetrics(registry: Registry, tracing: Tracing): voi
 }
 
 /** Every destination gets every span: what each made of them. */
-function destinationMetrics(registry: Registry, tracing: Tracing): void {
+function destinationMetrics(registry: MetricsRegistry, tracing: Tracing): void {
   const registers = [registry];
   new Counter({
     name: "vitrine_destination_spans_total",

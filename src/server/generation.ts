@@ -5,8 +5,8 @@ import { Choice, type ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import { cancelError, framesOf, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";
+import { RequestLatencies } from "./request-latencies.js";
 import type { GenerationRequest } from "./schema.js";
-import { TokenLatencies } from "./token-latencies.js";
 
 /** Takes the choices of one answer: for each begin, piece…, end; then exactly one of finish and fail for all. */
 export interface Answer {
@@ -22,7 +22,7 @@ export interface Answer {
 /** One request at the engine, from submission to its end: its choices' tokens to text, cancelling, counting. */
 export class Generation implements Abortable {
   readonly #choices: readonly Choice[];
-  readonly #latencies: TokenLatencies;
+  readonly #latencies: RequestLatencies;
   /** Requests that the engine has not ended. */
   readonly #atEngine = new Set<Choice>();
   readonly #cached = new Map<Choice, number>();
@@ -38,7 +38,7 @@ export class Generation implements Abortable {
     private readonly answer: Answer,
   ) {
     this.#choices = requests.map((request, index) => new Choice(context, wanted, index, request));
-    this.#latencies = new TokenLatencies(context.metrics, exchange.request.start);
+    this.#latencies = new RequestLatencies(context.metrics.latencies, exchange.request);
   }
 
   start(): void {
@@ -62,6 +62,7 @@ export class Generation implements Abortable {
     const over = this.#settled || choice.reason !== undefined;
     // After the answer is decided, late tokens are nobody's.
     if (event.type !== "token" || !(over || !choice.hasTokens)) this.exchange.request.trace?.observe(event);
+    this.#latencies.phase(choice.index, event);
     try {
       if (!over) this.#take(choice, event);
     } catch (thrown) {

@@ -38,9 +38,10 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
     // Whatever the reason, a probe looks for 503.
     return reply.status(503).header("retry-after", retryAfter(refusal)).send(errorBody(refusal.toWire()));
   });
-  addRoute(app, "GET", "/metrics", async (_request, reply) =>
-    reply.type(context.metrics.contentType).send(await context.metrics.text()),
-  );
+  addRoute(app, "GET", "/metrics", async (request, reply) => {
+    const { type, text } = await context.metrics.page(request.headers.accept);
+    return reply.type(type).send(text);
+  });
   // Where people look for Zipkin's own page; ours shows the newest traces.
   addRoute(app, "GET", "/zipkin", (_request, reply) => reply.redirect("/"));
   addRoute(app, "GET", "/zipkin/api/v2/*", async (request, reply) => {

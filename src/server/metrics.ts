@@ -1,12 +1,10 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics } from "prom-client";
 import type { EngineClient } from "../engine/client/client.js";
-import type { Tracing } from "../tracing/contract.js";
+import type { RequestTrace, Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
 import { registerExportMetrics } from "./export-metrics.js";
-
-/** From a tiny model on a GPU to a large one on two cores. */
-const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+import { LatencyHistograms } from "./latency-histograms.js";
+import { contentTypeFor, createRegistry, inFormat } from "./metrics-format.js";
 
 /** One finished HTTP request. */
 export interface RequestRecord {
@@ -19,33 +17,14 @@ export interface RequestRecord {
   /** Of those, the ones that were in the cache already. */
   readonly cachedTokens: number;
   readonly completionTokens: number;
-  /** Whether the route generates; only those have their duration measured. */
-  readonly generates: boolean;
+  /** Of a route that generates; only those have their duration measured. */
+  readonly trace: RequestTrace | undefined;
 }
 
 /** The service in Prometheus' terms. Labels are routes, status codes, codes of the error table and devices: few, and no content. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly timeToFirstToken = this.#histogram(
-    "time_to_first_token_seconds",
-    "From the request's arrival to its first token",
-    REQUEST_SECONDS,
-  );
-  readonly interTokenLatency = this.#histogram(
-    "inter_token_latency_seconds",
-    "Between a request's consecutive tokens",
-    TOKEN_SECONDS,
-  );
-  readonly timePerOutputToken = this.#histogram(
-    "time_per_output_token_seconds",
-    "Mean over a request's tokens after the first",
-    TOKEN_SECONDS,
-  );
-  readonly #duration = this.#histogram(
-    "request_duration_seconds",
-    "Generating requests, from arrival to the last byte",
-    REQUEST_SECONDS,
-  );
+  readonly #registry = createRegistry();
+  readonly latencies: LatencyHistograms;
   readonly #requests = new Counter({
     name: "vitrine_requests_total",
     help: "Finished HTTP requests; outcome is ok or the error's code",
@@ -63,25 +42,24 @@ export class Metrics {
     "Tokens of prompts that were in the KV cache already; vitrine_tokens_total counts them too",
   );
 
-  constructor(engine: EngineClient, tracing: Tracing) {
+  constructor(engine: EngineClient, tracing: Tracing, model: string) {
+    this.latencies = new LatencyHistograms(this.#registry, model);
     collectDefaultMetrics({ register: this.#registry });
     addEngineMetrics(this.#registry, engine);
     registerExportMetrics(this.#registry, tracing);
     this.#headerMetrics(tracing);
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** In the format that the scraper's `Accept` header asks for. */
+  async page(accept: string | undefined): Promise<{ readonly type: string; readonly text: string }> {
+    const type = contentTypeFor(accept);
+    return { type, text: await inFormat(this.#registry, type).metrics() };
   }
 
   record(request: RequestRecord): void {
     this.#requests.inc({ route: request.route, status: request.status, outcome: request.outcome });
-    if (!request.generates) return;
-    this.#duration.observe(request.seconds);
+    if (request.trace === undefined) return;
+    this.latencies.observe("endToEnd", request.seconds, request.trace);
     this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
     this.#tokens.inc({ kind: "completion" }, request.completionTokens);
     this.#cachedTokens.inc(request.cachedTokens);
@@ -99,10 +77,6 @@ export class Metrics {
         for (const { header, reason, count } of tracing.refusedHeaders()) this.inc({ header, reason }, count);
       },
     });
-  }
-
-  #histogram(name: string, help: string, buckets: number[]): Histogram {
-    return new Histogram({ name: `vitrine_${name}`, help, buckets, registers: [this.#registry] });
   }
 
   #counter(name: string, help: string): Counter {

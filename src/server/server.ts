@@ -47,20 +47,20 @@ export class VitrineServer {
   }
 }
 
-function listenError(thrown: unknown, host: string, port: number): VitrineError {
+export function listenError(thrown: unknown, host: string, port: number, flag = "--port"): VitrineError {
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
   const cause = { cause: thrown };
   switch (code) {
     case "EADDRINUSE":
       return new VitrineError(
         "port_unavailable",
-        `Port ${port} on ${host} is taken: stop what listens there, or choose another with --port (0 takes a free one).`,
+        `Port ${port} on ${host} is taken: stop what listens there, or choose another with ${flag} (0 takes a free one).`,
         cause,
       );
     case "EACCES":
       return new VitrineError(
         "port_unavailable",
-        `Port ${port} may not be opened by this user: use --port 1024 or above.`,
+        `Port ${port} may not be opened by this user: use ${flag} 1024 or above.`,
         cause,
       );
     case "EADDRNOTAVAIL":

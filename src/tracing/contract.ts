@@ -11,6 +11,8 @@ import type {
   SamplingParams,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
+import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
+import type { TailPolicy } from "./context/tail-policy.js";
 import type { Destination } from "./export/destination.js";
 
 /** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
@@ -21,8 +23,16 @@ export interface TracingOptions {
   /** Collectors, of different kinds; without one, spans go to the embedded store only. */
   readonly destinations?: readonly Destination[];
   readonly propagation: PropagationFormat;
-  /** Share of traces without a caller's decision that are kept, 0 to 1. */
+  /** Share of traces without a caller's decision that are kept, 0 to 1. This and the next two change later through `Tracing.sampling`. */
   readonly sampleRate: number;
+  /** Of them, the most a second. */
+  readonly sampleLimit?: number;
+  /** Other rates for some requests: the first rule that holds decides. */
+  readonly samplingRules?: readonly SamplingRule[];
+  /** Which of the others are kept because of how they ended; none when absent. */
+  readonly tail?: TailPolicy;
+  /** Model id that sampling rules may name. */
+  readonly model?: string;
   /** Keep the last traces in memory and answer Zipkin's read API from them. */
   readonly storeTraces: boolean;
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
@@ -40,6 +50,8 @@ export interface Tracing {
   recordLoad(load: LoadRecord): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
+  /** What holds for traces that begin now; may be replaced at any time. */
+  sampling: SamplingPolicy;
   /** Of the first destination; without one, of the embedded store. */
   counters(): ExportCounters;
   /** Of each destination, in the order of the options. Every span ended goes to each of them. */
@@ -103,7 +115,10 @@ export interface RequestTrace {
   /** 32 lower-case hex digits, and 16. */
   readonly traceId: string;
   readonly spanId: string;
+  /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** Sampled, or slow or failed enough by now to be kept all the same. */
+  readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */
   responseHeaders(): Record<string, string>;
   /** Opens `model.generate`, from `start`. */
@@ -129,8 +144,9 @@ export interface TraceStoreReader {
 }
 
 /**
- * Spans since start. At rest: ended + recovered = delivered + sum of dropped + sampledOut + queued + spooled. Delivered means the collector
- * took it; where none is configured, that it is in the embedded store. With a collector the store is not counted.
+ * Spans since start. At rest: ended + recovered = delivered + sum of dropped + sampledOut + queued + spooled. Sampled out are spans that
+ * were recorded in case their trace would fail or be slow, which it did not. Delivered means the collector took it; where none
+ * is configured, that it is in the embedded store. With a collector the store is not counted.
  */
 export interface ExportCounters {
   readonly ended: number;

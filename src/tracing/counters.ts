@@ -25,6 +25,8 @@ export const DROP_CAUSES = [
   "spool_full",
   /** On disk, but not as they were written. */
   "spool_damaged",
+  /** Held by the tail sampler until its memory or patience was over. */
+  "tail_evicted",
   /** Held by an export thread that died. */
   "thread_lost",
   /** Not sent when the time for shutting down was over. */
@@ -49,6 +51,7 @@ const SLOTS = [
   "queued",
   "queuedBytes",
   "delivered",
+  "sampledOut",
   /** On disk, until a collector takes them. */
   "spooled",
   /** Found on disk at start: left by an earlier process or thread, so not among what ended here. */
@@ -86,16 +89,25 @@ export class ThreadCounters {
   settle(read: number, cause: "thread_lost" | "shutdown"): void {
     const lost = DROP_CAUSES.reduce((sum, each) => sum + this.get(each), 0);
     this.set("read", read);
-    this.add(cause, read + this.get("recovered") - this.get("delivered") - this.get("spooled") - lost);
+    const settled = this.get("delivered") + this.get("sampledOut") + this.get("spooled") + lost;
+    this.add(cause, read + this.get("recovered") - settled);
     this.set("queued", 0);
     this.set("queuedBytes", 0);
   }
 }
 
+/** Counts the same in all. */
+export function countingAll(counters: readonly ThreadCounters[]): Pick<ThreadCounters, "add"> {
+  return {
+    add: (slot, count) => {
+      for (const each of counters) each.add(slot, count);
+    },
+  };
+}
+
 /** What the producer counts by itself: these never touch shared memory. */
 export interface ProducerCounts {
   ended: number;
-  sampledOut: number;
   written: number;
   ring_full: number;
   oversize: number;
@@ -107,9 +119,9 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
   dropped.oversize = (dropped.oversize ?? 0) + producer.oversize;
   return {
     ended: producer.ended,
-    sampledOut: producer.sampledOut,
     delivered: thread.get("delivered"),
-    // In the ring, and in the thread's queue or in flight.
+    sampledOut: thread.get("sampledOut"),
+    // In the ring, held by the tail sampler, and in the thread's queue or in flight.
     queued: producer.written - thread.get("read") + thread.get("queued"),
     spooled: thread.get("spooled"),
     recovered: thread.get("recovered"),

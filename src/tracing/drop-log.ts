@@ -14,6 +14,7 @@ const REASONS: Readonly<Record<DropCause, string>> = {
   rejected: "the collector answered neither 2xx nor anything that may pass",
   spool_full: "they had to make room on disk for newer ones",
   spool_damaged: "the file that held them is damaged or gone",
+  tail_evicted: "their trace was undecided for longer than there was room or time",
   thread_lost: "the export thread that held them died",
   shutdown: "no time was left to send them",
 };

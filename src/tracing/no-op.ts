@@ -23,6 +23,7 @@ export const NO_TRACING: Tracing = {
   startRequest: () => REQUEST,
   recordLoad: () => {},
   store: undefined,
+  sampling: { rate: 0, limit: null, rules: [] },
   counters: () => COUNTERS,
   destinations: () => [],
   refusedHeaders: () => [],

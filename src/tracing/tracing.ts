@@ -1,6 +1,7 @@
 import { BasicTracerProvider, type IdGenerator, RandomIdGenerator } from "@opentelemetry/sdk-trace-node";
 import { type Clock, systemClock } from "./clock.js";
-import { TraceIdSampler } from "./context/sampler.js";
+import { HeadSampler } from "./context/sampler.js";
+import { keepsAnyEnding } from "./context/tail-policy.js";
 import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
@@ -9,6 +10,7 @@ import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
 import { checkSpool } from "./export/spool.js";
+import { TAIL_LIMITS } from "./export/tail-sampler.js";
 import type { ThreadData } from "./export/thread-messages.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
@@ -44,13 +46,20 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const data = threadData(options, internals, ring, counters);
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
+  const sampler = headSampler(options);
   const provider = new BasicTracerProvider({
-    sampler: new TraceIdSampler(options.sampleRate),
+    sampler,
     idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
     spanProcessors: [processor],
   });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, options);
+  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
   return {
+    get sampling() {
+      return sampler.policy;
+    },
+    set sampling(policy) {
+      sampler.policy = policy;
+    },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
     store: options.storeTraces ? exporter : undefined,
@@ -69,6 +78,21 @@ function checkFiles(destination: Destination): void {
   if (destination.spool !== undefined) checkSpool(destination.spool.directory);
 }
 
+/** Without an ending that would keep them, traces that are not sampled are not recorded, and cost nothing. */
+function headSampler({ tail, model, ...options }: TracingOptions): HeadSampler {
+  const { sampleRate: rate, sampleLimit: limit = null, samplingRules: rules = [] } = options;
+  return new HeadSampler(
+    { rate, limit, rules },
+    {
+      recordAll: tail !== undefined && keepsAnyEnding(tail),
+      ...(model === undefined ? {} : { model }),
+    },
+  );
+}
+
+/** A request may take some time to end after its time is up. */
+const TAIL_GRACE_MS = 60_000;
+
 function threadData(
   options: TracingOptions,
   internals: Partial<TracingInternals>,
@@ -82,6 +106,9 @@ function threadData(
     port: new SharedArrayBuffer(4),
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
+    ...(options.tail === undefined
+      ? {}
+      : { tailLimits: { ...TAIL_LIMITS, ageMs: options.tail.longestMs + TAIL_GRACE_MS } }),
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,

@@ -198,9 +198,9 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.deepEqual(health.devices, [{ ...FAKE_DEVICE, state: "ready", in_flight: 0 }]);
     assert.deepEqual(health.queue, { in_flight: 0, limit: 128, waiting: 0, running: 0 });
     assert.deepEqual(health.tracing, {
-      ended: 9,
+      ended: 11,
       delivered: 5,
-      sampled_out: 0,
+      sampled_out: 2,
       queued: 1,
       spooled: 0,
       recovered: 0,
@@ -268,17 +268,21 @@ describe("server: metrics", () => {
       'vitrine_trace_headers_refused_total{header="b3",reason="upper_case"} 4',
       'vitrine_tokens_total{kind="prompt"} 2',
       'vitrine_tokens_total{kind="completion"} 3',
-      "vitrine_time_to_first_token_seconds_count 1",
-      "vitrine_inter_token_latency_seconds_count 2",
-      "vitrine_time_per_output_token_seconds_count 1",
-      "vitrine_request_duration_seconds_count 2",
+      'vllm:time_to_first_token_seconds_count{model_name="fake"} 1',
+      'vllm:inter_token_latency_seconds_count{model_name="fake"} 2',
+      'vllm:time_per_output_token_seconds_count{model_name="fake"} 2',
+      'vllm:request_time_per_output_token_seconds_count{model_name="fake"} 1',
+      'vllm:request_queue_time_seconds_count{model_name="fake"} 1',
+      'vllm:request_prefill_time_seconds_count{model_name="fake"} 1',
+      'vllm:request_decode_time_seconds_count{model_name="fake"} 1',
+      'vllm:e2e_request_latency_seconds_count{model_name="fake"} 2',
       'vitrine_requests_in_flight{engine="0",device="auto"} 0',
       'vitrine_kv_cache_utilization{engine="0",device="auto"} 0.25',
       'vitrine_engine_ready{engine="0",device="auto"} 1',
       "vitrine_engine_restarts_total 1",
       'vitrine_device_busy_seconds_total{engine="0",device="auto"} 1.5',
       'vitrine_device_idle_seconds_total{engine="0",device="auto"} 2.5',
-      "zipkin_reporter_spans_total 9",
+      "zipkin_reporter_spans_total 11",
       "zipkin_reporter_spans_bytes_total 900",
       'zipkin_reporter_spans_dropped_total{cause="queue_full"} 3',
       "zipkin_reporter_queue_spans 1",
@@ -287,7 +291,7 @@ describe("server: metrics", () => {
       "zipkin_reporter_messages_bytes_total 600",
       'zipkin_reporter_messages_dropped_total{cause="timeout"} 1',
       "vitrine_spans_delivered_total 5",
-      "vitrine_spans_sampled_out_total 0",
+      "vitrine_spans_sampled_out_total 2",
       'vitrine_destination_spans_total{destination="zipkin",fate="delivered"} 5',
       'vitrine_destination_spans_total{destination="zipkin",fate="queue_full"} 3',
       'vitrine_destination_spans_waiting{destination="zipkin",place="queue"} 1',
@@ -298,6 +302,40 @@ describe("server: metrics", () => {
     assert.ok(!JSON.stringify([text, harness.log]).includes("zebra"));
     assert.match(text, /^process_cpu_seconds_total /m);
     await harness.stop();
+  });
+});
+
+describe("server: OpenMetrics", () => {
+  const accept = { headers: { accept: "application/openmetrics-text; version=1.0.0, text/plain;q=0.5" } };
+
+  async function exemplars(kept: boolean): Promise<readonly string[]> {
+    const harness = await ServerHarness.start();
+    harness.tracing.kept = kept;
+    harness.engine.play = (fake) => fake.admit().prefill().text("abc").finish();
+    await (await harness.complete()).text();
+    await harness.tracing.traces[0]?.finished;
+    const response = await fetch(`${harness.url}/metrics`, accept);
+    assert.match(response.headers.get("content-type") ?? "", /^application\/openmetrics-text; version=1\.0\.0/);
+    const lines = (await response.text()).split("\n");
+    assert.deepEqual(lines.slice(-2), ["# EOF", ""]);
+    assert.ok(lines.includes('vllm:time_to_first_token_seconds_count{model_name="fake"} 1'), "measured, kept or not");
+    await harness.stop();
+    return lines.flatMap((line) => /^vllm:(\w+)_bucket.* # \{trace_id="0{31}1"/.exec(line)?.[1] ?? []);
+  }
+
+  it("has exemplars of kept traces", async () => {
+    assert.deepEqual(await exemplars(true), [
+      "time_to_first_token_seconds",
+      "request_time_per_output_token_seconds",
+      "request_queue_time_seconds",
+      "request_prefill_time_seconds",
+      "request_decode_time_seconds",
+      "e2e_request_latency_seconds",
+    ]);
+  });
+
+  it("has none of others, whose times count all the same", async () => {
+    assert.deepEqual(await exemplars(false), []);
   });
 });
 

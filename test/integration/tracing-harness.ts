@@ -20,7 +20,7 @@ export class TracingHarness {
   start(
     zipkinEndpoint: string | undefined,
     internals: Partial<TracingInternals> = {},
-    options: Pick<TracingOptions, "gpuDeviceIds" | "destinations"> = {},
+    options: Partial<Pick<TracingOptions, "gpuDeviceIds" | "destinations" | "sampleRate" | "tail">> = {},
   ): Tracing {
     const tracing = createTracing(
       {

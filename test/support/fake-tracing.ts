@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { RefusalCount } from "../../src/tracing/context/refused-headers.js";
+import type { SamplingPolicy } from "../../src/tracing/context/sampling-policy.js";
 import type {
   DestinationCounters,
   ExportCounters,
@@ -33,6 +34,7 @@ export class FakeTrace implements RequestTrace {
   constructor(
     readonly incoming: IncomingRequest,
     number: number,
+    readonly kept = true,
   ) {
     this.spanId = number.toString(16).padStart(16, "0");
     this.traceId = number.toString(16).padStart(32, "0");
@@ -88,13 +90,13 @@ export class FakeTracing implements Tracing {
     get: async (path) => ({ status: 200, body: JSON.stringify({ path }) }),
   };
   counts: ExportCounters = {
-    ended: 9,
+    ended: 11,
     delivered: 5,
+    sampledOut: 2,
     queued: 1,
     spooled: 0,
     recovered: 0,
     dropped: { queue_full: 3 },
-    sampledOut: 0,
     spanBytes: 900,
     queuedBytes: 100,
     messages: 3,
@@ -102,11 +104,14 @@ export class FakeTracing implements Tracing {
     messagesDropped: { timeout: 1 },
   };
 
+  sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
   port: number | undefined;
+  /** Whether its traces are. */
+  kept = true;
 
   startRequest(request: IncomingRequest): FakeTrace {
-    const trace = new FakeTrace(request, this.traces.length + 1);
+    const trace = new FakeTrace(request, this.traces.length + 1, this.kept);
     this.traces.push(trace);
     return trace;
   }

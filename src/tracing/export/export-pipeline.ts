@@ -4,11 +4,11 @@ import type { Delivery } from "./delivery.js";
 import { addGpuTags, type GpuHistories } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
 import { SpanDecoder } from "./span-codec.js";
+import type { TailSampler } from "./tail-sampler.js";
 import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
 
 export interface Outlet {
   readonly delivery: Pick<Delivery, "offer">;
-  readonly counters: ThreadCounters;
   /** What it queues: Zipkin's span, or the record with its typed attributes. Both as JSON. */
   readonly form: "zipkin" | "record";
 }
@@ -16,8 +16,10 @@ export interface Outlet {
 export interface Outlets {
   readonly collectors: readonly Outlet[];
   readonly store?: TraceStore;
-  /** Counts where there is no collector. */
-  readonly counters: ThreadCounters;
+  /** Counts for every collector; without one, for the store. */
+  readonly counters: Pick<ThreadCounters, "add">;
+  /** Holds what is undecided; without one there is no such span. */
+  readonly tail?: TailSampler;
 }
 
 /**
@@ -28,6 +30,8 @@ export class ExportPipeline {
   gpu: GpuHistories = new Map();
   readonly #reader: RingReader;
   readonly #decoder = new SpanDecoder();
+  readonly #decode = (bytes: Buffer, start: number, length: number) => this.#decoder.decode(bytes, start, length);
+  readonly #passOn = (bytes: Buffer, start: number, length: number): void => this.#deliver(bytes, start, length);
 
   constructor(
     ring: SharedArrayBuffer,
@@ -39,6 +43,7 @@ export class ExportPipeline {
 
   /** Takes at most `limit` spans from the ring; true when there may be more. */
   drain(limit = Number.POSITIVE_INFINITY): boolean {
+    this.outlets.tail?.expire();
     for (let left = limit; left > 0; left--) {
       if (!this.#reader.read((bytes, start, length) => this.#take(bytes, start, length))) return false;
     }
@@ -46,9 +51,18 @@ export class ExportPipeline {
   }
 
   #take(bytes: Buffer, start: number, length: number): void {
+    const { tail, counters } = this.outlets;
+    counters.add("read");
+    try {
+      if (tail?.take(bytes, start, length, this.#decode, this.#passOn) === true) return;
+      this.#deliver(bytes, start, length);
+    } catch {
+      counters.add("undecodable");
+    }
+  }
+
+  #deliver(bytes: Buffer, start: number, length: number): void {
     const { collectors, store, counters } = this.outlets;
-    const counting = collectors.length === 0 ? [counters] : collectors.map((outlet) => outlet.counters);
-    for (const each of counting) each.add("read");
     try {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
@@ -58,7 +72,7 @@ export class ExportPipeline {
       for (const { delivery, form } of collectors) delivery.offer(form === "zipkin" ? json : JSON.stringify(record));
       if (collectors.length === 0) counters.add("delivered");
     } catch {
-      for (const each of counting) each.add("undecodable");
+      counters.add("undecodable");
     }
   }
 }

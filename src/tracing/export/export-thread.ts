@@ -3,7 +3,7 @@
  * so it works while the thread that fills the ring is stuck, and nothing it waits for holds that thread up.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { ThreadCounters } from "../counters.js";
+import { countingAll, ThreadCounters } from "../counters.js";
 import { ReadApi } from "../store/read-api.js";
 import { TraceStore } from "../store/trace-store.js";
 import { createSender } from "./create-sender.js";
@@ -14,6 +14,7 @@ import { watchGpus } from "./gpu-watch.js";
 import type { Sender } from "./sender.js";
 import { Spool } from "./spool.js";
 import { SpoolingSender } from "./spooling-sender.js";
+import { TailSampler } from "./tail-sampler.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
@@ -36,7 +37,7 @@ async function open(destination: Destination, index: number) {
   const own = counters[index] ?? new ThreadCounters();
   const sender = spooled(await createSender(destination, data.localEndpoint, log), destination, own);
   const delivery = new Delivery(sender, own, log, data.deliveryLimits);
-  return { delivery, counters: own, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
+  return { delivery, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
 }
 
 const collectors = await Promise.all(data.destinations.map(open));
@@ -49,10 +50,14 @@ function localEndpoint(): ZipkinEndpoint {
   return port === 0 ? data.localEndpoint : { ...data.localEndpoint, port };
 }
 
+const counting = countingAll(counters);
+const tail = data.tailLimits === undefined ? undefined : new TailSampler(data.tailLimits, counting, systemTimers.now);
+
 const pipeline = new ExportPipeline(data.ring, localEndpoint, {
   collectors,
-  counters: counters[0] ?? new ThreadCounters(),
+  counters: counting,
   ...(store === undefined ? {} : { store }),
+  ...(tail === undefined ? {} : { tail }),
 });
 
 async function shutdown(timeoutMs: number): Promise<void> {

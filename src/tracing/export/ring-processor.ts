@@ -1,13 +1,13 @@
 import type { Context } from "@opentelemetry/api";
 import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-node";
-import { isSampled, samplingState } from "../context/trace-context.js";
+import { samplingState } from "../context/trace-context.js";
 import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";
 import { SpanEncoder } from "./span-codec.js";
 
 /** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
 export class RingSpanProcessor implements SpanProcessor {
-  readonly counts: ProducerCounts = { ended: 0, sampledOut: 0, written: 0, ring_full: 0, oversize: 0 };
+  readonly counts: ProducerCounts = { ended: 0, written: 0, ring_full: 0, oversize: 0 };
   readonly #encoder = new SpanEncoder();
   readonly #ring: RingWriter;
   /** The debug flag is in the context, which `onEnd` does not get. */
@@ -23,10 +23,6 @@ export class RingSpanProcessor implements SpanProcessor {
 
   onEnd(span: ReadableSpan): void {
     this.counts.ended++;
-    if (!isSampled(span.spanContext())) {
-      this.counts.sampledOut++;
-      return;
-    }
     const length = this.#encoder.encode(span, this.#debug.has(span));
     const result = length === 0 ? "oversize" : this.#ring.write(this.#encoder.bytes, length);
     if (result === "written") this.counts.written++;

@@ -1,4 +1,4 @@
-import { type Attributes, type HrTime, SpanStatusCode } from "@opentelemetry/api";
+import { type Attributes, type HrTime, SpanStatusCode, TraceFlags } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
 import { ALLOWED_ATTRIBUTES, type AllowedAttribute, hasType, MAX_NAME_LENGTH, MAX_VALUE_LENGTH } from "../privacy.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
@@ -10,10 +10,23 @@ import type { AttributeValue, SpanRecord } from "./span-record.js";
  *     f64 start, f64 end (whole microseconds since the epoch), text name, [text status message],
  *     u8 attributes × (u8 code of the name, value), u8 events × (f64 time, text name)
  *
- * Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are in host order:
+ * Flags also say whether the head sampler left the trace undecided, and whether the span is the last of its trace
+ * here: one without a parent in this process. Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are in host order:
  * both ends run on one machine.
  */
-const FLAG = { parent: 1, debug: 2, failed: 4 } as const;
+const FLAG = { parent: 1, debug: 2, failed: 4, undecided: 8, last: 16 } as const;
+const TRACE_ID = { from: 2, to: 18 } as const;
+
+/** What the tail sampler needs to know of an encoded span; cheaper than decoding it. Undefined for one that is to be kept. */
+export function readUndecided(
+  bytes: Buffer,
+  start: number,
+): { readonly traceId: string; readonly last: boolean } | undefined {
+  const flags = bytes[start] ?? 0;
+  if ((flags & FLAG.undecided) === 0) return undefined;
+  const traceId = bytes.toString("latin1", start + TRACE_ID.from, start + TRACE_ID.to);
+  return { traceId, last: (flags & FLAG.last) !== 0 };
+}
 
 /** Larger spans are refused. */
 export const MAX_SPAN_BYTES = 64 * 1024;
@@ -61,10 +74,16 @@ export class SpanEncoder {
   }
 
   #head(span: ReadableSpan, debug: boolean): void {
-    const { traceId, spanId } = span.spanContext();
+    const { traceId, spanId, traceFlags } = span.spanContext();
     const parentId = span.parentSpanContext?.spanId;
     const failed = span.status.code === SpanStatusCode.ERROR;
-    this.#byte((parentId === undefined ? 0 : FLAG.parent) | (debug ? FLAG.debug : 0) | (failed ? FLAG.failed : 0));
+    this.#byte(
+      (parentId === undefined ? 0 : FLAG.parent) |
+        (debug ? FLAG.debug : 0) |
+        (failed ? FLAG.failed : 0) |
+        ((traceFlags & TraceFlags.SAMPLED) === 0 ? FLAG.undecided : 0) |
+        (span.parentSpanContext === undefined || span.parentSpanContext.isRemote === true ? FLAG.last : 0),
+    );
     this.#byte(span.kind);
     this.#hex(traceId);
     this.#hex(spanId);

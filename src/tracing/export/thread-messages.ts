@@ -1,6 +1,7 @@
 import type { StoreLimits } from "../store/trace-store.js";
 import type { DeliveryLimits } from "./delivery.js";
 import type { Destination } from "./destination.js";
+import type { TailLimits } from "./tail-sampler.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 /** What the export thread is started with. */
@@ -13,6 +14,8 @@ export interface ThreadData {
   /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
   readonly port: SharedArrayBuffer;
   readonly storeLimits?: StoreLimits;
+  /** Absent where every recorded span is to be kept. */
+  readonly tailLimits?: TailLimits;
   readonly deliveryLimits: DeliveryLimits;
   /** How often the ring is emptied. */
   readonly drainMs: number;

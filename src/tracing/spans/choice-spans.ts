@@ -15,7 +15,7 @@ interface Choice {
 /** The engine's part in a request of several choices: a span `choice` for each, with its phases below. */
 export class ChoiceSpans implements EngineSpans {
   readonly #choices: ReadonlyMap<RequestId, Choice>;
-  #firstTokenAt: Micros | undefined;
+  firstTokenAt: Micros | undefined;
   #lastTokenAt: Micros = 0;
 
   constructor(
@@ -46,8 +46,8 @@ export class ChoiceSpans implements EngineSpans {
 
   #token(at: Micros): void {
     this.#lastTokenAt = at;
-    if (this.#firstTokenAt !== undefined) return;
-    this.#firstTokenAt = at;
+    if (this.firstTokenAt !== undefined) return;
+    this.firstTokenAt = at;
     this.maker.annotate(this.parent, "first_token", at);
   }
 
@@ -84,7 +84,7 @@ export class ChoiceSpans implements EngineSpans {
     const reasons = [...this.#choices.values()].flatMap(({ phases }) =>
       phases?.outcome?.kind === "finished" ? [phases.outcome.reason] : [],
     );
-    const first = this.#firstTokenAt;
+    const first = this.firstTokenAt;
     const generating = first === undefined ? 0 : this.#lastTokenAt - first;
     const [device, ...others] = parts.flatMap((part) => part.device ?? []);
     const together = others.every((other) => deviceName(other) === deviceName(device));

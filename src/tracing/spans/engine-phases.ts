@@ -21,6 +21,7 @@ export interface EngineSpans {
   /** Ends what is still open. */
   close(at: Micros, error: WireError | undefined): void;
   readonly outcome: Outcome | undefined;
+  readonly firstTokenAt: Micros | undefined;
   totals(): PhaseTotals;
 }
 
@@ -40,7 +41,7 @@ export class EnginePhases implements EngineSpans {
   #inferenceEnd: Micros | undefined;
   #deviceSeconds: number | undefined;
   #tokens = 0;
-  #firstTokenAt: Micros | undefined;
+  firstTokenAt: Micros | undefined;
   #lastTokenAt: Micros = 0;
   #device: DeviceChoice | undefined;
   outcome: Outcome | undefined;
@@ -96,8 +97,8 @@ export class EnginePhases implements EngineSpans {
   #token(at: Micros): void {
     this.#tokens++;
     this.#lastTokenAt = at;
-    if (this.#firstTokenAt !== undefined) return;
-    this.#firstTokenAt = at;
+    if (this.firstTokenAt !== undefined) return;
+    this.firstTokenAt = at;
     this.maker.annotate(this.parent, "first_token", at);
   }
 
@@ -172,7 +173,7 @@ export class EnginePhases implements EngineSpans {
   }
 
   totals(): PhaseTotals {
-    const first = this.#firstTokenAt;
+    const first = this.firstTokenAt;
     const generating = first === undefined ? 0 : this.#lastTokenAt - first;
     const inference = this.#inferenceStart === undefined ? undefined : (this.#inferenceEnd ?? 0) - this.#inferenceStart;
     const time = (micros: number | undefined) => (micros === undefined ? undefined : seconds(micros));

@@ -1,6 +1,8 @@
 import { SpanKind } from "@opentelemetry/api";
 import type { WireError } from "../../errors.js";
 import type { CancelCause, Micros, RequestEvent } from "../../protocol.js";
+import { type KeepReason, reasonToKeep, type TailPolicy } from "../context/tail-policy.js";
+import { isSampled } from "../context/trace-context.js";
 import type { GenerateAttributes, IncomingRequest, RequestTrace } from "../contract.js";
 import { ChoiceSpans } from "./choice-spans.js";
 import { EnginePhases, type EngineSpans, failureOf } from "./engine-phases.js";
@@ -20,11 +22,12 @@ const CANCELLING: Readonly<Partial<Record<WireError["code"], CancelCause>>> = {
   draining: "drain",
 };
 
-/** The spans of one sampled request. */
+/** The spans of one request that is sampled, or that may be kept because of how it ends. */
 export class RecordedRequest implements RequestTrace {
   readonly traceId: string;
   readonly spanId: string;
-  readonly sampled = true;
+  readonly sampled: boolean;
+  #reason: KeepReason | undefined;
   #generate: OpenSpan | undefined;
   #phases: EngineSpans | undefined;
   #finished = false;
@@ -33,8 +36,15 @@ export class RecordedRequest implements RequestTrace {
     private readonly maker: SpanMaker,
     private readonly server: OpenSpan,
     private readonly headers: Record<string, string>,
+    private readonly tail: TailPolicy | undefined,
   ) {
-    ({ traceId: this.traceId, spanId: this.spanId } = server.span.spanContext());
+    const context = server.span.spanContext();
+    ({ traceId: this.traceId, spanId: this.spanId } = context);
+    this.sampled = isSampled(context);
+  }
+
+  get kept(): boolean {
+    return this.sampled || this.#reason !== undefined;
   }
 
   responseHeaders(): Record<string, string> {
@@ -60,7 +70,12 @@ export class RecordedRequest implements RequestTrace {
   }
 
   observe(event: RequestEvent): void {
-    if (!this.#finished) this.#phases?.observe(event);
+    if (this.#finished) return;
+    this.#phases?.observe(event);
+    // A first token that came late is known to be a reason before the request ends.
+    if (event.type === "token" && event.at === this.#phases?.firstTokenAt) {
+      this.#judge({ failed: false, cancelled: false, at: event.at });
+    }
   }
 
   wrote(span: { readonly name: "stream" | "detokenize"; start: Micros; end: Micros; chunks: number }): void {
@@ -76,10 +91,23 @@ export class RecordedRequest implements RequestTrace {
     if (ending.outcome !== "refused") this.#phases?.close(result.at, ending.error);
     const at = Math.max(result.at, this.maker.latest);
     if (this.#generate !== undefined) this.#endGenerate(this.#generate, at, ending);
-    setAttributes(this.server, { "http.status_code": result.status });
+    const callersFault = result.status >= 400 && result.status < 500;
+    const failed = !callersFault && (ending.error !== undefined || result.status >= 500);
+    this.#judge({ failed, cancelled: ending.outcome === "cancelled", at });
+    setAttributes(this.server, { "http.status_code": result.status, "sampling.reason": this.#reason });
     // A client that left is answered 499 by convention, and is no failure of this service.
     const bare = result.status >= 400 && ending.cause === undefined ? { status: result.status } : undefined;
     this.maker.end(this.server, at, ending.error ?? bare);
+  }
+
+  /** Looks for a reason to keep a trace that was not sampled, in what is known `at` this moment. */
+  #judge({ failed, cancelled, at }: { failed: boolean; cancelled: boolean; at: Micros }): void {
+    if (this.sampled || this.tail === undefined) return;
+    const totalMs = (at - this.server.start) / 1e3;
+    const first = this.#phases?.firstTokenAt;
+    const waited = first === undefined ? totalMs : (first - this.server.start) / 1e3;
+    const ttftMs = this.#generate === undefined ? undefined : waited;
+    this.#reason = reasonToKeep(this.tail, { failed, cancelled, ttftMs, totalMs });
   }
 
   #endGenerate(generate: OpenSpan, at: Micros, ending: Ending): void {
@@ -126,6 +154,7 @@ function endingOf(error: WireError, served: boolean): Ending {
 /** A request whose trace is not recorded: it has ids for logs and headers, and no spans. */
 export class UnrecordedRequest implements RequestTrace {
   readonly sampled = false;
+  readonly kept = false;
 
   constructor(
     readonly traceId: string,

@@ -1,12 +1,13 @@
 /** Drives request traces with clocks and ids of the test's own, through codec and ring, into a store, on one thread. */
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-node";
 import type { SamplingParams } from "../../../src/protocol.js";
-import { TraceIdSampler } from "../../../src/tracing/context/sampler.js";
+import { HeadSampler } from "../../../src/tracing/context/sampler.js";
 import type { GenerateAttributes, IncomingRequest, TracingOptions } from "../../../src/tracing/contract.js";
 import { ThreadCounters } from "../../../src/tracing/counters.js";
 import { ExportPipeline } from "../../../src/tracing/export/export-pipeline.js";
 import { createRing } from "../../../src/tracing/export/ring.js";
 import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js";
+import { TAIL_LIMITS, TailSampler } from "../../../src/tracing/export/tail-sampler.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
 import { TraceStore } from "../../../src/tracing/store/trace-store.js";
@@ -19,21 +20,26 @@ export class Harness {
   readonly requests: RequestTracing;
   readonly #pipeline: ExportPipeline;
   readonly processor: RingSpanProcessor;
+  readonly counters = new ThreadCounters();
   readonly log: string[] = [];
 
-  constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate">> = {}) {
-    const { propagation = "b3multi", sampleRate = 1 } = options;
+  constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate" | "tail">> = {}) {
+    const { propagation = "b3multi", sampleRate = 1, tail } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
+    const limits = { ...TAIL_LIMITS, ageMs: 1_000 };
     this.#pipeline = new ExportPipeline(ring, () => ({ serviceName: "vitrine" }), {
       collectors: [],
-      counters: new ThreadCounters(),
+      counters: this.counters,
       store: this.store,
+      ...(tail === undefined ? {} : { tail: new TailSampler(limits, this.counters, () => 0) }),
     });
+    const policy = { rate: sampleRate, limit: null, rules: [] };
+    const sampler = new HeadSampler(policy, { recordAll: tail !== undefined });
     let spans = 0;
     let traces = 0;
     const provider = new BasicTracerProvider({
-      sampler: new TraceIdSampler(sampleRate),
+      sampler,
       idGenerator: {
         generateSpanId: () => (++spans).toString(16).padStart(16, "0"),
         generateTraceId: () => `aa${(++traces).toString(16).padStart(30, "0")}`,
@@ -41,16 +47,20 @@ export class Harness {
       spanProcessors: [this.processor],
     });
     const clock = { wall: () => EPOCH, monotonic: () => 0 };
-    this.requests = new RequestTracing(provider.getTracer("test"), clock, {
+    this.requests = new RequestTracing(provider.getTracer("test"), clock, sampler, {
       propagation,
-      sampleRate,
+      ...(tail === undefined ? {} : { tail }),
       log: (_, line) => void this.log.push(line),
     });
   }
 
+  drain(): void {
+    this.#pipeline.drain();
+  }
+
   /** Spans of the only trace there is. */
   spans(): readonly ZipkinSpan[] {
-    this.#pipeline.drain();
+    this.drain();
     const traces = [...this.store.traces()];
     if (traces.length !== 1) throw new Error(`expected one trace, found ${traces.length}`);
     return traces[0]?.spans ?? [];

@@ -60,8 +60,13 @@ export const ended = (outcome: Outcome, at = 35_010, forward?: ForwardStats): Re
 export const FINISHED: Outcome = { kind: "finished", reason: "stop" };
 export const LOST: WireError = { code: "engine_lost", message: "the engine process was killed (SIGKILL)" };
 
+/** What begins traces: a harness, or the real thing. */
+interface RequestStarter {
+  readonly requests: Pick<Harness["requests"], "start">;
+}
+
 /** A request up to its handing over to the engine. */
-export function begin(harness: Harness, headers: Record<string, string> = {}): RequestTrace {
+export function begin(harness: RequestStarter, headers: Record<string, string> = {}): RequestTrace {
   const trace = harness.requests.start({ ...INCOMING, headers });
   trace.generating(500, GENERATE);
   trace.tokenized(600, 1_900, 12);
@@ -69,7 +74,7 @@ export function begin(harness: Harness, headers: Record<string, string> = {}): R
 }
 
 /** A request that ran to its end, streamed. */
-export function complete(harness: Harness, headers: Record<string, string> = {}, decode = DECODE): RequestTrace {
+export function complete(harness: RequestStarter, headers: Record<string, string> = {}, decode = DECODE): RequestTrace {
   const trace = begin(harness, headers);
   for (const event of [ADMITTED, prefilled, token(15_000), token(25_000), token(35_000)]) trace.observe(event);
   trace.observe(ended(FINISHED, 35_010, decode));

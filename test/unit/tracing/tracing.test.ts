@@ -26,6 +26,10 @@ describe("createTracing", () => {
 describe("traceFields", () => {
   it("names the request's trace and span", () => {
     const request = new Harness().requests.start(INCOMING);
-    assert.deepEqual(traceFields(request), { trace_id: request.traceId, span_id: request.spanId });
+    assert.deepEqual(traceFields(request), {
+      trace_id: request.traceId,
+      span_id: request.spanId,
+      trace_flags: "01",
+    });
   });
 });
