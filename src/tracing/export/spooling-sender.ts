@@ -33,6 +33,7 @@ export class SpoolingSender implements Sender {
     reason: "spans of an earlier run are to be sent first",
   };
   #replaying = false;
+  #giveUp = (): void => {};
 
   constructor(
     private readonly inner: Sender,
@@ -54,9 +55,17 @@ export class SpoolingSender implements Sender {
 
   async send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
     if (this.parts.spool.batches > 0) return this.#keep(spans, this.#failure);
-    const result = await this.inner.send(spans, Math.ceil(timeoutMs - Math.min(WRITE_MS, timeoutMs / 4)));
+    const result = await new Promise<SendResult>((resolve) => {
+      this.#giveUp = () => resolve({ ok: false, cause: "timeout", reason: "no answer before shutting down" });
+      void this.inner.send(spans, Math.ceil(timeoutMs - Math.min(WRITE_MS, timeoutMs / 4))).then(resolve);
+    });
     const passing = passingOf(result);
     return passing === undefined ? result : this.#keep(spans, passing);
+  }
+
+  /** The process ends within `leftMs`: what the collector has not answered for by then is written instead. */
+  hurry(leftMs: number): void {
+    this.parts.timers.delay(leftMs - Math.min(WRITE_MS, leftMs / 4), () => this.#giveUp());
   }
 
   close(): void {
