@@ -5,12 +5,17 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { gunzipSync } from "node:zlib";
 import type { ZipkinSpan } from "../../src/tracing/export/zipkin-span.js";
 
-/** A number is the status of every answer; `hang` never answers; `slow` takes 50 ms. */
-export type Behaviour = number | "hang" | "slow";
+/**
+ * A number is the status of an answer; `hang` never answers; `slow` takes 50 ms; `reset` breaks the connection; `picky`
+ * answers 400 where one of the spans is named as `POISON`.
+ */
+export type Behaviour = number | "hang" | "slow" | "reset" | "picky";
+export const POISON = "POST /poison";
 
 export interface Received {
   readonly headers: IncomingHttpHeaders;
   readonly url: string;
+  readonly status: number;
   readonly spans: readonly ZipkinSpan[];
 }
 
@@ -18,6 +23,7 @@ const POSTS = 0;
 const SPANS = 1;
 const OPEN = 2;
 const MOST_OPEN = 3;
+const CONNECTIONS = 4;
 
 export class FakeCollector {
   readonly received: Received[] = [];
@@ -32,9 +38,10 @@ export class FakeCollector {
     worker.on("message", (message: Received) => this.received.push(message));
   }
 
-  static async start(behaviour: Behaviour): Promise<FakeCollector> {
-    const memory = new SharedArrayBuffer(16);
-    const worker = new Worker(new URL(import.meta.url), { workerData: { memory, behaviour } });
+  /** Behaves as told at each POST in turn, and after the last as at the last. */
+  static async start(behaviours: readonly Behaviour[]): Promise<FakeCollector> {
+    const memory = new SharedArrayBuffer(20);
+    const worker = new Worker(new URL(import.meta.url), { workerData: { memory, behaviours } });
     const port = await new Promise<number>((resolve, reject) => {
       worker.once("message", resolve);
       worker.once("error", reject);
@@ -51,6 +58,11 @@ export class FakeCollector {
     return Atomics.load(this.#cells, MOST_OPEN);
   }
 
+  get connections(): number {
+    return Atomics.load(this.#cells, CONNECTIONS);
+  }
+
+  /** Spans of POSTs that got a 2xx. */
   get spans(): number {
     return Atomics.load(this.#cells, SPANS);
   }
@@ -65,10 +77,10 @@ export class FakeCollector {
   }
 }
 
-function serve(memory: SharedArrayBuffer, behaviour: Behaviour): void {
+function serve(memory: SharedArrayBuffer, behaviours: readonly Behaviour[]): void {
   const cells = new Int32Array(memory);
   const server = createServer((request, response) => {
-    Atomics.add(cells, POSTS, 1);
+    const behaviour = behaviours[Math.min(Atomics.add(cells, POSTS, 1), behaviours.length - 1)] ?? 202;
     const open = Atomics.add(cells, OPEN, 1) + 1;
     if (open > Atomics.load(cells, MOST_OPEN)) Atomics.store(cells, MOST_OPEN, open);
     response.on("close", () => Atomics.sub(cells, OPEN, 1));
@@ -76,23 +88,32 @@ function serve(memory: SharedArrayBuffer, behaviour: Behaviour): void {
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       if (behaviour === "hang") return;
+      if (behaviour === "reset") return void request.socket.destroy();
       const body = Buffer.concat(chunks);
       const plain = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
       const spans = JSON.parse(plain.toString()) as ZipkinSpan[];
-      parentPort?.postMessage({ headers: request.headers, url: request.url, spans } as Received);
+      const status = statusOf(behaviour, spans);
       const answer = (): void => {
-        Atomics.add(cells, SPANS, spans.length);
+        const { headers, url } = request;
+        parentPort?.postMessage({ headers, url, status, spans } as Received);
+        if (status < 300) Atomics.add(cells, SPANS, spans.length);
         Atomics.notify(cells, SPANS);
-        response.writeHead(typeof behaviour === "number" ? behaviour : 202).end();
+        response.writeHead(status, status >= 300 && status < 400 ? { location: "/elsewhere" } : {}).end();
       };
       if (behaviour === "slow") setTimeout(answer, 50);
       else answer();
     });
   });
+  server.on("connection", () => Atomics.add(cells, CONNECTIONS, 1));
   server.listen(0, "127.0.0.1", () => parentPort?.postMessage((server.address() as AddressInfo).port));
 }
 
+function statusOf(behaviour: Behaviour, spans: readonly ZipkinSpan[]): number {
+  if (behaviour === "picky") return spans.some(({ name }) => name === POISON) ? 400 : 202;
+  return typeof behaviour === "number" ? behaviour : 202;
+}
+
 if (!isMainThread) {
-  const { memory, behaviour } = workerData as { memory: SharedArrayBuffer; behaviour: Behaviour };
-  serve(memory, behaviour);
+  const { memory, behaviours } = workerData as { memory: SharedArrayBuffer; behaviours: readonly Behaviour[] };
+  serve(memory, behaviours);
 }

@@ -1,5 +1,6 @@
-/** Starts tracing and collectors for one test file, and stops them after each test. */
+/** Starts tracing and collectors for one test file, and stops them after each test: every span is accounted for then. */
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
 import type { TracingOptions } from "../../src/tracing/contract.js";
@@ -38,23 +39,25 @@ export class TracingHarness {
     return tracing;
   }
 
-  async collector(behaviour: Behaviour): Promise<FakeCollector> {
-    const started = await FakeCollector.start(behaviour);
+  async collector(...behaviours: readonly Behaviour[]): Promise<FakeCollector> {
+    const started = await FakeCollector.start(behaviours);
     this.#collectors.push(started);
     return started;
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#running.splice(0).map((tracing) => tracing.shutdown(0)));
+    const running = this.#running.splice(0);
+    await Promise.all(running.map((tracing) => tracing.shutdown(0)));
+    for (const tracing of running) assertBalanced(tracing);
     await Promise.all(this.#collectors.splice(0).map((collector) => collector.stop()));
     this.logs = [];
   }
 }
 
 /** Two spans. Gives the trace's id. */
-export function request(tracing: Tracing, headers: Record<string, string> = {}): string {
+export function request(tracing: Tracing, headers: Record<string, string> = {}, path = "/v1/completions"): string {
   const start = monotonicMicros() - 1_000;
-  const trace = tracing.startRequest({ method: "POST", path: "/v1/completions", headers, start, remote: {} });
+  const trace = tracing.startRequest({ method: "POST", path, headers, start, remote: {} });
   trace.tokenized(start + 100, start + 300, 5);
   trace.finish({ status: 200, at: start + 1_000 });
   return trace.traceId;
@@ -70,4 +73,14 @@ export function assertBalanced(tracing: Tracing): void {
   const { ended, delivered, dropped, sampledOut, queued } = tracing.counters();
   const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
   assert.equal(ended, delivered + lost + sampledOut + queued, JSON.stringify(tracing.counters()));
+}
+
+/** A port on which nothing listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
 }
