@@ -13,6 +13,7 @@ import { DELIVERY_LIMITS } from "../../src/tracing/export/delivery.js";
 import { Exporter } from "../../src/tracing/export/exporter.js";
 import { createRing } from "../../src/tracing/export/ring.js";
 import { RingSpanProcessor } from "../../src/tracing/export/ring-processor.js";
+import type { ThreadData } from "../../src/tracing/export/thread-messages.js";
 import { type CollectorState, startCollector } from "./collector.js";
 import { type BenchRow, type BenchValue, compare, interleave, quantiles } from "./report.js";
 
@@ -35,19 +36,18 @@ function vitrine(endpoint: string): Producer {
   const ring = createRing(4 * 2 ** 20);
   const counters = new ThreadCounters();
   const processor = new RingSpanProcessor(ring);
-  const data = {
+  const data: ThreadData = {
     ring,
-    counters: counters.memory,
+    counters: [counters.memory],
     port: new SharedArrayBuffer(4),
     localEndpoint: { serviceName: "bench" },
-    zipkinEndpoint: endpoint,
-    encoder: "vitrine",
+    destinations: [{ kind: "zipkin", endpoint }],
     deliveryLimits: DELIVERY_LIMITS,
     drainMs: 50,
     gpuModule: "data:text/javascript,export const openGpuSampler = async () => undefined;",
-    gpuDeviceId: 0,
-  } as const;
-  const exporter = new Exporter(data, counters, processor.counts, () => {});
+    gpuDeviceIds: [],
+  };
+  const exporter = new Exporter(data, [counters], processor.counts, () => {});
   return {
     name: "vitrine",
     onEnd: (span) => processor.onEnd(span),
