@@ -39,6 +39,11 @@ export const median = (costs: readonly number[]): number =>
     0.5,
   );
 
+export function quantiles(values: readonly number[], at: readonly number[]): number[] {
+  const sorted = [...values].sort((a, b) => a - b);
+  return at.map((q) => quantile(sorted, q));
+}
+
 export function quartiles(values: readonly number[]): [number, number] {
   const sorted = [...values].sort((a, b) => a - b);
   return [quantile(sorted, 0.25), quantile(sorted, 0.75)];

@@ -1,11 +1,14 @@
 /**
  * What tracing costs a request, with the collector well, refusing, and hanging: the same load against one server each,
- * interleaved, compared with a server that does not trace at all.
+ * interleaved, compared with a server that does not trace at all. Then what a span costs the thread it ends on.
+ * `--only requests` and `--only producer` measure one of them.
  */
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import { parseArgs } from "node:util";
 import { type VitrineOptions, VitrineProcess } from "../support/vitrine-process.js";
-import { compare, interleave, report } from "./report.js";
+import { type BenchRow, compare, interleave, report } from "./report.js";
+import { producerCost } from "./tracing-producer.js";
 
 const ROUNDS = 60;
 const STREAMS = 8;
@@ -62,20 +65,30 @@ const settings: readonly (readonly [string, VitrineOptions])[] = [
   ["collector hanging", endpoint(await listening(hanging))],
 ];
 
-const servers: { readonly name: string; readonly process: VitrineProcess }[] = [];
+async function requestCost(): Promise<BenchRow[]> {
+  const servers: { readonly name: string; readonly process: VitrineProcess }[] = [];
+  try {
+    for (const [name, options] of settings) servers.push({ name, process: await VitrineProcess.start(options) });
+    const variants = servers.map(({ name, process }) => ({ name, round: () => round(process.url) }));
+    const costs = await interleave(variants, ROUNDS);
+    const [peer, ...traced] = servers.map(({ name }) => name);
+    const rows = traced.map((name) => ({
+      name: `${STREAMS} stories at once, ${name}`,
+      against: peer ?? "",
+      ...compare(costs.get(name) ?? [], costs.get(peer ?? "") ?? []),
+      target: 0.98,
+    }));
+    return rows;
+  } finally {
+    await Promise.all(servers.map(({ process }) => process.stop()));
+  }
+}
+
+const { only } = parseArgs({ options: { only: { type: "string" } }, strict: false }).values;
 try {
-  for (const [name, options] of settings) servers.push({ name, process: await VitrineProcess.start(options) });
-  const variants = servers.map(({ name, process }) => ({ name, round: () => round(process.url) }));
-  const costs = await interleave(variants, ROUNDS);
-  const [peer, ...traced] = servers.map(({ name }) => name);
-  const rows = traced.map((name) => ({
-    name: `${STREAMS} stories at once, ${name}`,
-    against: peer ?? "",
-    ...compare(costs.get(name) ?? [], costs.get(peer ?? "") ?? []),
-    target: 0.98,
-  }));
-  report("npm run bench:tracing", rows);
+  const requests = only === "producer" ? [] : await requestCost();
+  const producer = only === "requests" ? { rows: [], values: [] } : await producerCost();
+  report("npm run bench:tracing", [...requests, ...producer.rows], producer.values);
 } finally {
-  await Promise.all(servers.map(({ process }) => process.stop()));
   for (const server of [well, hanging]) server.close().closeAllConnections();
 }

@@ -70,9 +70,10 @@ export async function until(condition: () => boolean): Promise<void> {
 
 /** The promise of ExportCounters; holds when nothing moves. */
 export function assertBalanced(tracing: Tracing): void {
-  const { ended, delivered, dropped, sampledOut, queued } = tracing.counters();
+  const { ended, recovered, delivered, dropped, sampledOut, queued, spooled } = tracing.counters();
   const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
-  assert.equal(ended, delivered + lost + sampledOut + queued, JSON.stringify(tracing.counters()));
+  const known = delivered + lost + sampledOut + queued + spooled;
+  assert.equal(ended + recovered, known, JSON.stringify(tracing.counters()));
 }
 
 /** A port on which nothing listens. */

@@ -34,7 +34,8 @@ describe("what the export thread promises of failures", function () {
     await until(() => tracing.counters().delivered === 2);
     const { messages, messagesDropped } = tracing.counters();
     assert.deepEqual([messages, zipkin.posts], [5, 5]);
-    assert.deepEqual(messagesDropped, { connection_failed: 1, timeout: 1, server_error: 2, refused: 0, rejected: 0 });
+    const failed = Object.entries(messagesDropped).filter(([, count]) => count > 0);
+    assert.deepEqual(Object.fromEntries(failed), { connection_failed: 1, timeout: 1, server_error: 2 });
   });
 
   for (const status of [301, 307, 401, 403, 404, 408]) {

@@ -190,6 +190,7 @@ export class Delivery {
     const spans = part.map(({ json }) => json);
     const result = await this.sender.send(spans, timeoutMs);
     cancel();
+    if (!result.ok && result.spooled === "unsent") return result;
     this.counters.add("messages");
     this.counters.add("messageBytes", bytesOf(part) + part.length + 1);
     if (!result.ok) this.counters.add(`messages_${result.cause}`);
@@ -202,7 +203,7 @@ export class Delivery {
     this.#bytes -= bytes;
     this.counters.add("queued", -part.length);
     this.counters.add("queuedBytes", -bytes);
-    const spooled = !result.ok && result.spooled === true;
+    const spooled = !result.ok && result.spooled !== undefined;
     this.counters.add(result.ok ? "delivered" : spooled ? "spooled" : result.cause, part.length);
     if (result.ok) this.#outage.over();
     // A collector that finds fault with a span is there.

@@ -37,7 +37,7 @@ async function open(destination: Destination, index: number) {
   const own = counters[index] ?? new ThreadCounters();
   const sender = spooled(await createSender(destination, data.localEndpoint, log), destination, own);
   const delivery = new Delivery(sender, own, log, data.deliveryLimits);
-  return { delivery, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
+  return { sender, delivery, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
 }
 
 const collectors = await Promise.all(data.destinations.map(open));
@@ -63,6 +63,7 @@ const pipeline = new ExportPipeline(data.ring, localEndpoint, {
 async function shutdown(timeoutMs: number): Promise<void> {
   const deadline = systemTimers.now() + timeoutMs;
   pipeline.drain();
+  for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(timeoutMs);
   await Promise.all(collectors.map(({ delivery }) => delivery.flush(deadline)));
   post({ type: "stopped" });
 }

@@ -53,6 +53,9 @@ function failureOf(error: (Error & { code?: unknown }) | undefined): SendResult 
   return { ok: false, cause: tls === undefined ? "connection_failed" : "tls_failed", reason: tls ?? code };
 }
 
+/** One object: the stock exporter groups spans by its identity. */
+const SCOPE = { name: "vitrine" };
+
 function hrTime(micros: number): HrTime {
   const seconds = Math.floor(micros / 1e6);
   return [seconds, Math.round((micros - seconds * 1e6) * 1e3)];
@@ -77,7 +80,7 @@ function readable(span: SpanRecord, resource: Resource): ReadableSpan {
     events: span.events.map(({ at, name }) => ({ name, time: hrTime(at) })),
     links: [],
     resource,
-    instrumentationScope: { name: "vitrine" },
+    instrumentationScope: SCOPE,
     droppedAttributesCount: 0,
     droppedEventsCount: 0,
     droppedLinksCount: 0,

@@ -11,8 +11,8 @@ export interface SendFailed {
   readonly reason: string;
   /** How long the collector asked to be left alone. */
   readonly retryAfterMs?: number;
-  /** The spans are kept on disk, and are not the caller's any more. */
-  readonly spooled?: true;
+  /** The spans are kept on disk, and are not the caller's any more: after a POST that failed, or without one. */
+  readonly spooled?: "sent" | "unsent";
 }
 
 /** Delivers a batch to one collector. */

@@ -129,29 +129,37 @@ export class SpanEncoder {
   }
 
   #double(value: number): void {
-    if (this.#at + 8 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    const at = this.#at;
+    if (at + 8 > MAX_SPAN_BYTES) throw TOO_LARGE;
     this.#float[0] = value;
-    for (let index = 0; index < 8; index++) this.bytes[this.#at++] = this.#floatBytes[index] ?? 0;
+    const from = this.#floatBytes;
+    const to = this.bytes;
+    for (let index = 0; index < 8; index++) to[at + index] = from[index] ?? 0;
+    this.#at = at + 8;
   }
 
   #hex(digits: string): void {
-    if (this.#at + digits.length / 2 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    const bytes = this.bytes;
+    let at = this.#at;
+    if (at + digits.length / 2 > MAX_SPAN_BYTES) throw TOO_LARGE;
     for (let index = 0; index < digits.length; index += 2) {
       const high = NIBBLES[digits.charCodeAt(index)] ?? 0;
-      this.bytes[this.#at++] = (high << 4) | (NIBBLES[digits.charCodeAt(index + 1)] ?? 0);
+      bytes[at++] = (high << 4) | (NIBBLES[digits.charCodeAt(index + 1)] ?? 0);
     }
+    this.#at = at;
   }
 
   #text(text: string, limit: number): void {
     const length = Math.min(text.length, limit);
     if (this.#at + 2 + length * 3 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    const bytes = this.bytes;
     const start = this.#at + 2;
     let written = 0;
     // Nearly all text is short ASCII, for which a loop beats a call into the runtime.
     while (written < length) {
       const unit = text.charCodeAt(written);
       if (unit > 127) break;
-      this.bytes[start + written++] = unit;
+      bytes[start + written++] = unit;
     }
     if (written < length) {
       written += this.bytes.write(text.slice(written, length), start + written, "utf8");

@@ -33,6 +33,7 @@ export class SpoolingSender implements Sender {
     reason: "spans of an earlier run are to be sent first",
   };
   #replaying = false;
+  #giveUp = (): void => {};
 
   constructor(
     private readonly inner: Sender,
@@ -53,10 +54,18 @@ export class SpoolingSender implements Sender {
   }
 
   async send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
-    if (this.parts.spool.batches > 0) return this.#keep(spans, this.#failure);
-    const result = await this.inner.send(spans, Math.ceil(timeoutMs - Math.min(WRITE_MS, timeoutMs / 4)));
+    if (this.parts.spool.batches > 0) return this.#keep(spans, this.#failure, "unsent");
+    const result = await new Promise<SendResult>((resolve) => {
+      this.#giveUp = () => resolve({ ok: false, cause: "timeout", reason: "no answer before shutting down" });
+      void this.inner.send(spans, Math.ceil(timeoutMs - Math.min(WRITE_MS, timeoutMs / 4))).then(resolve);
+    });
     const passing = passingOf(result);
-    return passing === undefined ? result : this.#keep(spans, passing);
+    return passing === undefined ? result : this.#keep(spans, passing, "sent");
+  }
+
+  /** The process ends within `leftMs`: what the collector has not answered for by then is written instead. */
+  hurry(leftMs: number): void {
+    this.parts.timers.delay(leftMs - Math.min(WRITE_MS, leftMs / 4), () => this.#giveUp());
   }
 
   close(): void {
@@ -64,7 +73,7 @@ export class SpoolingSender implements Sender {
   }
 
   /** A batch that cannot be written has failed as it would have without a spool. */
-  async #keep(spans: readonly string[], failure: SendFailed): Promise<SendResult> {
+  async #keep(spans: readonly string[], failure: SendFailed, spooled: "sent" | "unsent"): Promise<SendResult> {
     const { spool, counters, timers, log } = this.parts;
     this.#failure = failure;
     try {
@@ -77,7 +86,7 @@ export class SpoolingSender implements Sender {
       return failure;
     }
     void this.#replay(1);
-    return { ...failure, spooled: true };
+    return { ...failure, spooled };
   }
 
   /** @param attempt how often the oldest batch has failed: not at all is sent at once */

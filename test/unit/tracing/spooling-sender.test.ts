@@ -61,6 +61,7 @@ describe("spans that wait on disk", () => {
     for (const name of ["a", "b", "c"]) await offer(name);
     assert.deepEqual(sent(), ['"a1","a2"'], "what comes behind waits without being tried");
     assert.deepEqual([counters.get("spooled"), counters.get("connection_failed")], [6, 0]);
+    assert.deepEqual([counters.get("messages"), counters.get("messages_connection_failed")], [1, 1]);
     assert.ok(logs[0]?.includes("ECONNREFUSED; 2 spans kept on disk"), logs[0]);
     await timers.advance(1_000);
     await until(() => sent().length === 2);
