@@ -2,7 +2,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import type { ExportCounters, Tracing } from "../tracing/contract.js";
 
 /** What becomes of spans. Names are those that zipkin-reporter's metrics have in Prometheus, where it has them. */
-export function registerExportMetrics(registry: Registry, tracing: Tracing): void {
+export function addExportMetrics(registry: Registry, tracing: Tracing): void {
   const registers = [registry];
   const total = (name: string, help: string, read: (counters: ExportCounters) => number): Counter =>
     new Counter({

@@ -7,7 +7,7 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { resolveModelDirectory } from "../../src/runtime/model-directory.js";
+import { resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { measureBandwidth } from "./bandwidth.js";
 import { type BenchModel, halfBillion, shipped } from "./model/bench-models.js";
 import { PeerProcess, type PeerSpec } from "./peer-process.js";
@@ -25,7 +25,7 @@ const ONLY = typeof flags.only === "string" ? flags.only : "";
 /** One kind of work: a round of it for each peer. */
 interface Work {
   readonly name: string;
-  readonly command: Exclude<PeerCommand, { do: "usage" }>;
+  readonly command: Extract<PeerCommand, { do: "prefill" | "decode" }>;
   readonly rounds: number;
   /** Tokens of one round, for tokens a second. */
   readonly tokens: number;

@@ -45,7 +45,7 @@ function vitrine(endpoint: string): Producer {
     deliveryLimits: DELIVERY_LIMITS,
     drainMs: 50,
     gpuModule: "data:text/javascript,export const openGpuSampler = async () => undefined;",
-    gpuDeviceId: 0,
+    gpuDeviceIds: [],
   } as const;
   const exporter = new Exporter(data, counters, processor.counts, () => {});
   return {

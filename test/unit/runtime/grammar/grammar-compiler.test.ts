@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import fc from "fast-check";
-import { Random } from "../../../../src/engine/random.js";
+import { Random } from "../../../../src/engine/sampling/random.js";
 import type { Grammar, ToolCallGrammar } from "../../../../src/protocol.js";
 import { GrammarCompiler } from "../../../../src/runtime/grammar/grammar-compiler.js";
 import { GrammarLanguages } from "../../../../src/runtime/grammar/grammar-language.js";
 import { schemaLanguage } from "../../../../src/runtime/grammar/schema-language.js";
 import { specialBytes } from "../../../../src/runtime/grammar/special-bytes.js";
-import { FALLBACK_FORMAT } from "../../../../src/runtime/tool-format.js";
+import { FALLBACK_FORMAT } from "../../../../src/runtime/text/tool-format.js";
 import { allowedTokens, languages, vocabularyOf } from "../../../support/grammar.js";
 
 /** All bytes, what tokenizers glue together, and a token to stop with. */
