@@ -3,7 +3,7 @@ import type { ExportCounters, Tracing } from "../tracing/contract.js";
 import type { MetricsRegistry } from "./metrics-format.js";
 
 /** What becomes of spans. Names are those that zipkin-reporter's metrics have in Prometheus, where it has them. */
-export function registerExportMetrics(registry: MetricsRegistry, tracing: Tracing): void {
+export function addExportMetrics(registry: MetricsRegistry, tracing: Tracing): void {
   const registers = [registry];
   const total = (name: string, help: string, read: (counters: ExportCounters) => number): Counter =>
     new Counter({

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics } from "prom-client";
 import type { EngineClient } from "../engine/client/client.js";
 import type { RequestTrace, Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
-import { registerExportMetrics } from "./export-metrics.js";
+import { addExportMetrics } from "./export-metrics.js";
 import { LatencyHistograms } from "./latency-histograms.js";
 import { contentTypeFor, createRegistry, inFormat } from "./metrics-format.js";
 
@@ -46,7 +46,7 @@ export class Metrics {
     this.latencies = new LatencyHistograms(this.#registry, model);
     collectDefaultMetrics({ register: this.#registry });
     addEngineMetrics(this.#registry, engine);
-    registerExportMetrics(this.#registry, tracing);
+    addExportMetrics(this.#registry, tracing);
     this.#headerMetrics(tracing);
   }
 
