@@ -69,6 +69,13 @@ const positiveDuration = duration.refine((value) => value > 0, "expected more th
 const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
   word.pipe(z.enum(values, { error: `expected one of ${values.join(", ")}` }));
 
+/** Some of `values`, with commas between them. */
+const listOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
+  z
+    .string()
+    .transform((list) => list.split(","))
+    .pipe(z.array(oneOf(...values)).transform((chosen) => [...new Set(chosen)]));
+
 const YES = ["on", "true", "1", "yes"];
 const NO = ["off", "false", "0", "no"];
 /** Reads what people write into a variable that is on or off; undefined where it says neither. */
@@ -230,11 +237,11 @@ export const OPTIONS = {
   },
   propagation: {
     flag: "propagation",
-    value: "FORMAT",
+    value: "FORMATS",
     env: ["VITRINE_PROPAGATION"],
     fallback: "b3multi",
-    schema: oneOf("b3multi", "b3", "w3c"),
-    help: "trace headers to send: b3multi, b3 or w3c; all are accepted",
+    schema: listOf("b3multi", "b3", "w3c"),
+    help: "trace headers to send: b3multi, b3 or w3c, or several such as b3multi,w3c; all are accepted",
   },
   sampleRate: {
     flag: "sample-rate",

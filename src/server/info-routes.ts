@@ -85,8 +85,9 @@ function healthOf(context: ServerContext): object {
   };
 }
 
-const countersOf = ({ sendsOk, sendsFailed, ...spans }: ExportCounters): object => ({
+const countersOf = ({ sendsOk, sendsFailed, attributesDropped, ...spans }: ExportCounters): object => ({
   ...spans,
+  attributes_dropped: attributesDropped,
   sends_ok: sendsOk,
   sends_failed: sendsFailed,
 });

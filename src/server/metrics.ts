@@ -147,6 +147,11 @@ export class Metrics {
     this.#gauge("spans_queued", "Spans waiting to be sent", () => tracing.counters().queued);
     this.#total("span_sends_ok_total", "Batches a collector took", () => tracing.counters().sendsOk);
     this.#total("span_sends_failed_total", "Batches no collector took", () => tracing.counters().sendsFailed);
+    this.#total(
+      "span_attributes_dropped_total",
+      "Attributes left out of spans because the allow-list has no such name, or another type for it",
+      () => tracing.counters().attributesDropped,
+    );
     const registers = [this.#registry];
     new Counter({
       name: "vitrine_spans_dropped_total",

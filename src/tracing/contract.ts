@@ -11,14 +11,14 @@ import type {
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 
-/** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
+/** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
 
 export interface TracingOptions {
   readonly serviceName: string;
   /** Full URL of a Zipkin v2 collector; without one, spans go to the embedded store only. */
   readonly zipkinEndpoint?: string;
-  readonly propagation: PropagationFormat;
+  readonly propagation: readonly PropagationFormat[];
   /** Share of traces without a caller's decision that are kept, 0 to 1. */
   readonly sampleRate: number;
   /** Keep the last traces in memory and answer Zipkin's read API from them. */
@@ -132,4 +132,6 @@ export interface ExportCounters {
   readonly dropped: Readonly<Record<string, number>>;
   readonly sendsOk: number;
   readonly sendsFailed: number;
+  /** Attributes left out of spans because the allow-list has no such name, or another type for it. */
+  readonly attributesDropped: number;
 }

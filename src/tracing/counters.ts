@@ -60,6 +60,8 @@ export interface ProducerCounts {
   written: number;
   ring_full: number;
   oversize: number;
+  /** Attributes that the allow-list does not have, by name and type. */
+  attributesDropped: number;
 }
 
 export function readCounters(producer: ProducerCounts, thread: ThreadCounters): ExportCounters {
@@ -74,5 +76,6 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
     dropped,
     sendsOk: thread.get("sendsOk"),
     sendsFailed: thread.get("sendsFailed"),
+    attributesDropped: producer.attributesDropped,
   };
 }

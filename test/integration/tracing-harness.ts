@@ -20,7 +20,7 @@ export class TracingHarness {
       {
         serviceName: "vitrine",
         ...(zipkinEndpoint === undefined ? {} : { zipkinEndpoint }),
-        propagation: "b3multi",
+        propagation: ["b3multi"],
         sampleRate: 1,
         storeTraces: true,
         localEndpoint: { ipv4: "127.0.0.1" },

@@ -93,6 +93,7 @@ export class FakeTracing implements Tracing {
     dropped: { queue_full: 3 },
     sendsOk: 2,
     sendsFailed: 1,
+    attributesDropped: 4,
   };
 
   refusals: readonly RefusalCount[] = [];

@@ -22,7 +22,7 @@ export class Harness {
   readonly log: string[] = [];
 
   constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate">> = {}) {
-    const { propagation = "b3multi", sampleRate = 1 } = options;
+    const { propagation = ["b3multi"], sampleRate = 1 } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
     this.#pipeline = new ExportPipeline(ring, new ThreadCounters(), () => ({ serviceName: "vitrine" }), {
