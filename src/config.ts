@@ -52,11 +52,13 @@ function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
 
 /** `flags` maps option names to what the command line gave. Throws VitrineError `config_invalid` naming the setting. */
 export function loadConfig(flags: Partial<Record<OptionName, string>>, env: NodeJS.ProcessEnv): Config {
-  const values: Record<string, unknown> = { userHashKey: undefined, targetTpot: undefined };
+  const values: Record<string, unknown> = { devices: undefined, userHashKey: undefined, targetTpot: undefined };
   for (const [name, option] of Object.entries(OPTIONS) as [OptionName, OptionRow][]) {
     const setting = settingOf(option, flags[name], env);
     if (setting !== undefined) values[name] = check(option, setting);
   }
+  // The environment's devices are not for who asks for one here.
+  if (flags.device !== undefined && flags.devices === undefined) values.devices = undefined;
   const enabled = tracingSwitch(env);
   if (enabled === false && flags.zipkinEndpoint === undefined) values.zipkinEndpoint = undefined;
   else if (enabled === true) values.zipkinEndpoint ??= zipkinUrl.parse(DEFAULT_COLLECTOR);

@@ -35,11 +35,21 @@ const duration = word
   // Node's timers hold 31 bits of milliseconds.
   .refine((value) => value < 2 ** 31, "expected at most 24 days");
 
-const device = word.pipe(
-  z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.number().int().min(0)])], {
-    error: "expected one of auto, cpu, cuda, cuda:N",
-  }),
-);
+const DEVICE_NAMES = "expected one of auto, cpu, cuda, cuda:N";
+const device = word
+  .pipe(z.union([z.enum(["auto", "cpu", "cuda"]), z.templateLiteral(["cuda:", z.int()])], { error: DEVICE_NAMES }))
+  // A template's numbers are not held to their own checks.
+  .refine((name) => !name.includes("-"), DEVICE_NAMES);
+
+const devices = z.string().transform((value, context) => {
+  const { data = [] } = z.array(device).safeParse(value.split(","));
+  if (data.length > 0 && !data.includes("auto")) return data;
+  context.addIssue({
+    code: "custom",
+    message: "expected devices with commas between them, such as cuda:0,cuda:1 or cpu,cuda",
+  });
+  return z.NEVER;
+});
 
 export const zipkinUrl = z
   .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })
@@ -125,6 +135,13 @@ export const OPTIONS = {
     schema: device,
     help: "auto, cpu, cuda or cuda:N; auto takes CUDA where it works",
   },
+  devices: {
+    flag: "devices",
+    value: "LIST",
+    env: ["VITRINE_DEVICES"],
+    schema: devices.optional(),
+    help: "instead of --device, one engine for each of these: cuda:0,cuda:1; requests go where their prompt is cached",
+  },
   dtype: {
     flag: "dtype",
     value: "TYPE",
@@ -163,7 +180,7 @@ export const OPTIONS = {
     env: ["VITRINE_MAX_SEQUENCES"],
     fallback: "32",
     schema: integer(1, 1024, "a number from 1 to 1024"),
-    help: "most requests that generate at once",
+    help: "most requests that generate at once on a device",
   },
   kvMemory: {
     flag: "kv-memory",
@@ -171,7 +188,7 @@ export const OPTIONS = {
     env: ["VITRINE_KV_MEMORY"],
     fallback: "auto",
     schema: size,
-    help: "most memory of the KV cache, such as 512M or 8G; it grows by steps; auto is a quarter of the machine's",
+    help: "most memory of a device's KV cache, such as 512M or 8G; it grows by steps; auto is a quarter of the machine's",
   },
   prefillChunk: {
     flag: "prefill-chunk",

@@ -269,6 +269,8 @@ export type RequestEvent =
       readonly grammar?: { readonly start: Micros; readonly end: Micros };
       readonly queue: QueueStats;
       readonly allocation: AllocationStats;
+      /** Where it runs; added by the client of that engine. */
+      readonly device?: DeviceChoice;
     }
   | { readonly type: "prefilled"; readonly id: RequestId; readonly forward: ForwardStats }
   /** For each token of the prompt but the first, which nothing precedes. */
@@ -281,14 +283,14 @@ export type RequestEvent =
       readonly logprobs?: PositionLogprobs;
     }
   /** It gave up its cache to older requests and waits again; `admitted` and `prefilled` follow once more. */
-  | { readonly type: "preempted"; readonly id: RequestId; readonly at: Micros; readonly decode?: ForwardStats }
+  | { readonly type: "preempted"; readonly id: RequestId; readonly at: Micros; readonly forward?: ForwardStats }
   | {
       readonly type: "ended";
       readonly id: RequestId;
       readonly outcome: Outcome;
       readonly at: Micros;
-      /** Absent when no decode step ran. */
-      readonly decode?: ForwardStats;
+      /** What the phase that ends here took: a decode, or a prefill that was torn off. Absent when no step of it ran. */
+      readonly forward?: ForwardStats;
     };
 
 /** The engine's gauges, sent at most a few times a second. */

@@ -1,6 +1,7 @@
 /** The engine's child process: the compute loop over the model runtime. `EngineClient` forks it. */
-import type { ConstraintCompiler } from "../engine/constraint.js";
+
 import { serveEngine } from "../engine/process.js";
+import type { ConstraintCompiler } from "../engine/sampling/constraint.js";
 import type { LoadOptions } from "../protocol.js";
 import { loadModel } from "../runtime/load-model.js";
 

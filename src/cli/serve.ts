@@ -1,4 +1,5 @@
 import { type Config, unknownVariables } from "../config.js";
+import type { DeviceChoice } from "../protocol.js";
 import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
 import type { Service } from "./service.js";
@@ -8,12 +9,15 @@ import { exitStatus, onStopSignal } from "./stop-signals.js";
 function modelLines({ engine, modelId }: Service): string {
   const { state } = engine;
   if (state.kind !== "ready") return `Model     ${modelId} (${state.kind})`;
-  const { model, device } = state;
+  const devices = engine.engines.flatMap(({ state }) => (state.kind === "ready" ? deviceLines(state.device) : []));
+  return [`Model     ${modelId} (${state.model.dtype})`, ...devices].join("\n");
+}
+
+function deviceLines({ provider, deviceId, reason, runtime }: DeviceChoice): string[] {
   return [
-    `Model     ${modelId} (${model.dtype})`,
-    `Device    ${device.provider}: ${device.reason}`,
-    ...(device.runtime === undefined ? [] : [`Runtime   ${device.runtime.kind}: ${device.runtime.reason}`]),
-  ].join("\n");
+    `Device    ${deviceId === undefined ? provider : `${provider}:${deviceId}`}: ${reason}`,
+    ...(runtime === undefined ? [] : [`Runtime   ${runtime.kind}: ${runtime.reason}`]),
+  ];
 }
 
 function banner(config: Config, service: Service): string {

@@ -3,9 +3,9 @@ import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import type { EngineClient, EngineLoad } from "../engine/client.js";
+import type { EngineClient, EngineLoad } from "../engine/client/client.js";
 import { VitrineError } from "../errors.js";
-import { type LoadPhase, monotonicMicros } from "../protocol.js";
+import { type DeviceRequest, type LoadPhase, monotonicMicros } from "../protocol.js";
 import { loadChatTemplate } from "../runtime/chat-template.js";
 import { readSamplingDefaults } from "../runtime/generation-config.js";
 import type { ModelDirectory } from "../runtime/model-directory.js";
@@ -13,6 +13,7 @@ import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
+import { devicesOf } from "./engines.js";
 import { VERSION } from "./version.js";
 
 /** What closing connections and flushing spans may take beyond the drain itself. */
@@ -24,7 +25,7 @@ export interface Service {
   readonly address: string;
   readonly engine: EngineClient;
   readonly tracing: Tracing;
-  /** Settles with the engine's first load; rejects with its VitrineError. */
+  /** Settles once every engine has loaded for the first time; rejects with the VitrineError of one that could not. */
   readonly ready: Promise<void>;
   /** While stopping: waits no longer for running requests, and cancels them. */
   cancelRunning(): void;
@@ -45,47 +46,36 @@ function createTracingFor(config: Config, logger: Logger): Tracing {
     sampleRate: config.sampleRate,
     storeTraces: config.traceStore === "on",
     localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
-    ...(config.device.startsWith("cuda:") ? { gpuDeviceId: Number(config.device.slice(5)) } : {}),
+    gpuDeviceIds: [...new Set(devicesOf(config).flatMap(gpuIndex))],
     log: (level, message) => logger[level](message),
   });
 }
 
+/** `cuda` and `auto` take the first GPU. */
+const gpuIndex = (device: DeviceRequest): number[] =>
+  device === "cpu" ? [] : [device.startsWith("cuda:") ? Number(device.slice(5)) : 0];
+
 /** Records every engine start as a trace; the first one holds the tokenizer's loading, too. */
 function traceLoads(engine: EngineClient, tracing: Tracing, modelId: string, tokenizer: LoadPhase): Promise<void> {
+  let told = false;
   return new Promise((resolve, reject) => {
     engine.onLoad((load: EngineLoad) => {
-      const first = load.restarts === 0;
-      const phases = first ? [tokenizer, ...load.load.phases] : load.load.phases;
+      const phases = told ? load.load.phases : [tokenizer, ...load.load.phases];
+      told = true;
       const start = Math.min(load.load.start, ...phases.map((phase) => phase.start));
       const end = Math.max(load.load.end, ...phases.map((phase) => phase.end));
-      const { result, restarts } = load;
+      const { device: requested, result, restarts } = load;
       tracing.recordLoad({
         load: { start, end, phases },
         restarts,
+        requested,
         ...(result.kind === "ready"
           ? { model: result.model, device: result.device }
           : { model: { name: modelId }, error: result.error }),
       });
-      if (result.kind === "ready") resolve();
-      else reject(VitrineError.fromWire(result.error));
+      if (result.kind === "failed" && restarts === 0) reject(VitrineError.fromWire(result.error));
+      else if (engine.engines.every(({ state }) => state.kind !== "starting")) resolve();
     });
-  });
-}
-
-/** The engine's life in the log: starts, losses, restarts. */
-function logEngine(engine: EngineClient, logger: Logger): void {
-  engine.onState((state) => {
-    if (state.kind === "ready") {
-      const { model, device } = state;
-      logger.info({ model: model.name, dtype: model.dtype, device, rewrites: model.rewrites }, "engine ready");
-      for (const warning of model.warnings ?? []) logger.warn({ model: model.name }, warning);
-    } else if (state.kind === "restarting") {
-      logger.error({ restarts: state.restarts, error: state.error.message }, "engine lost; it is started again");
-    } else if (state.kind === "failed" && state.error.code !== "draining") {
-      logger.error({ error: state.error.message }, "engine failed to start");
-    } else if (state.kind === "stopped") {
-      logger.info("engine stopped");
-    }
   });
 }
 
@@ -104,7 +94,6 @@ export async function startService(
   const { path: modelDir, name: modelId } = directory;
   const tracing = createTracingFor(config, logger);
   const longInputs = new TokenizerThread(modelDir);
-  logEngine(engine, logger);
   let server: VitrineServer | undefined;
   let stopped: Promise<void> | undefined;
   const close = async (timeoutMs: number): Promise<void> => {
@@ -137,7 +126,7 @@ export async function startService(
       modelId,
       version: VERSION,
       limits: {
-        maxInFlight: config.maxSequences + config.maxQueue,
+        maxInFlight: config.maxSequences * engine.engines.length + config.maxQueue,
         maxPerKey: config.maxPerKey,
         requestTimeoutMs: config.requestTimeout,
       },

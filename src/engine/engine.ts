@@ -1,16 +1,16 @@
 import { VitrineError } from "../errors.js";
 import type { EngineCommand, EngineEvent, EngineRequest, Micros, Outcome, RequestId } from "../protocol.js";
-import type { ConstraintCompiler } from "./constraint.js";
-import { type Compiled, ConstraintQueue } from "./constraint-queue.js";
-import type { StepTiming } from "./forward-timings.js";
-import { KvCache } from "./kv-cache.js";
-import { positionLogprobs } from "./logprobs.js";
-import type { Plan } from "./plan.js";
+import { KvCache } from "./cache/kv-cache.js";
 import type { ModelRunner } from "./runner.js";
-import { Sampler } from "./sampler.js";
-import { Scheduler, type StepResults } from "./scheduler.js";
-import type { Sequence } from "./sequence.js";
-import type { Choice } from "./sequence-pool.js";
+import type { ConstraintCompiler } from "./sampling/constraint.js";
+import { type Compiled, ConstraintQueue } from "./sampling/constraint-queue.js";
+import { positionLogprobs } from "./sampling/logprobs.js";
+import { Sampler } from "./sampling/sampler.js";
+import type { StepTiming } from "./scheduling/forward-timings.js";
+import type { Plan } from "./scheduling/plan.js";
+import { Scheduler, type StepResults } from "./scheduling/scheduler.js";
+import type { Sequence } from "./scheduling/sequence.js";
+import type { Choice } from "./scheduling/sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
 
 export interface EngineLimits {

@@ -9,10 +9,10 @@ import {
   type ModelDescription,
   monotonicMicros,
 } from "../protocol.js";
-import type { ConstraintCompiler } from "./constraint.js";
 import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
 import { PhaseRecorder } from "./phase-recorder.js";
 import type { ModelRunner } from "./runner.js";
+import type { ConstraintCompiler } from "./sampling/constraint.js";
 
 export interface LoadedEngine {
   readonly runner: ModelRunner;

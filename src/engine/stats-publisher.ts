@@ -1,7 +1,7 @@
 import type { EngineStats, Micros } from "../protocol.js";
-import type { StepTiming } from "./forward-timings.js";
-import type { KvCache } from "./kv-cache.js";
-import type { Scheduler } from "./scheduler.js";
+import type { KvCache } from "./cache/kv-cache.js";
+import type { StepTiming } from "./scheduling/forward-timings.js";
+import type { Scheduler } from "./scheduling/scheduler.js";
 
 /** Four times a second is enough for a gauge of a busy engine. */
 const INTERVAL: Micros = 250_000;

@@ -1,4 +1,4 @@
-import type { EngineClient } from "../engine/client.js";
+import type { EngineClient } from "../engine/client/client.js";
 import { VitrineError } from "../errors.js";
 import type { Micros } from "../protocol.js";
 import { ANONYMOUS } from "./caller.js";

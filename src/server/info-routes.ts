@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
+import type { EngineState, EngineStatus } from "../engine/client/client.js";
 import { VitrineError } from "../errors.js";
-import type { ModelDescription } from "../protocol.js";
+import type { EngineStats, ModelDescription } from "../protocol.js";
 import type { ExportCounters } from "../tracing/contract.js";
 import type { ServerContext } from "./context.js";
 import { errorBody, retryAfter } from "./error-response.js";
@@ -61,29 +62,41 @@ function readApiError(status: number): VitrineError {
 
 function healthOf(context: ServerContext): object {
   const { engine, admission, limits, tracing } = context;
-  const { state, stats } = engine;
+  const { state, engines } = engine;
+  const sum = (count: (stats: EngineStats) => number): number =>
+    engines.reduce((total, { stats }) => total + (stats === undefined ? 0 : count(stats)), 0);
   return {
     status: "ok",
     version: context.version,
     uptime_seconds: (context.clock() - context.started) / 1e6,
     model: { id: context.modelId, ...(state.kind === "ready" ? modelOf(state.model) : {}) },
     device: state.kind === "ready" ? state.device : null,
-    engine: {
-      state: state.kind,
-      ...(state.kind === "starting" && state.phase !== undefined ? { phase: state.phase } : {}),
-      ...(state.kind === "restarting" ? { restarts: state.restarts } : {}),
-      ...(state.kind === "restarting" || state.kind === "failed" ? { error: state.error } : {}),
-    },
+    engine: stateOf(state),
+    devices: engines.map(deviceOf),
     draining: admission.draining,
     queue: {
       in_flight: engine.inFlight,
       limit: limits.maxInFlight,
-      waiting: stats?.waiting ?? 0,
-      running: stats?.running ?? 0,
+      waiting: sum(({ waiting }) => waiting),
+      running: sum(({ running }) => running),
     },
     tracing: countersOf(tracing.counters()),
   };
 }
+
+const stateOf = (state: EngineState): object => ({
+  state: state.kind,
+  ...(state.kind === "starting" && state.phase !== undefined ? { phase: state.phase } : {}),
+  ...(state.kind === "restarting" ? { restarts: state.restarts } : {}),
+  ...(state.kind === "restarting" || state.kind === "failed" ? { error: state.error } : {}),
+});
+
+/** The engine of one device. */
+const deviceOf = ({ device, state, inFlight }: EngineStatus): object => ({
+  ...(state.kind === "ready" ? state.device : { requested: device }),
+  ...stateOf(state),
+  in_flight: inFlight,
+});
 
 const countersOf = ({ sendsOk, sendsFailed, attributesDropped, ...spans }: ExportCounters): object => ({
   ...spans,

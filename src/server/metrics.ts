@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineClient } from "../engine/client.js";
-import type { EngineStats } from "../protocol.js";
+import type { EngineClient } from "../engine/client/client.js";
 import type { Tracing } from "../tracing/contract.js";
+import { addEngineMetrics } from "./engine-metrics.js";
 
 /** From a tiny model on a GPU to a large one on two cores. */
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -22,7 +22,7 @@ export interface RequestRecord {
   readonly generates: boolean;
 }
 
-/** The service in Prometheus' terms. Labels are routes, status codes and codes of the error table: few, and no content. */
+/** The service in Prometheus' terms. Labels are routes, status codes, codes of the error table and devices: few, and no content. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly timeToFirstToken = this.#histogram(
@@ -64,7 +64,7 @@ export class Metrics {
 
   constructor(engine: EngineClient, tracing: Tracing) {
     collectDefaultMetrics({ register: this.#registry });
-    this.#engineMetrics(engine);
+    addEngineMetrics(this.#registry, engine);
     this.#exportMetrics(tracing);
     this.#headerMetrics(tracing);
   }
@@ -84,57 +84,6 @@ export class Metrics {
     this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
     this.#tokens.inc({ kind: "completion" }, request.completionTokens);
     this.#cachedTokens.inc(request.cachedTokens);
-  }
-
-  #engineMetrics(engine: EngineClient): void {
-    const stat = (pick: (stats: EngineStats) => number) => (): number => (engine.stats ? pick(engine.stats) : 0);
-    this.#gauge("requests_in_flight", "Requests handed to the engine and not ended", () => engine.inFlight);
-    this.#gauge(
-      "requests_waiting",
-      "Requests in the engine's queue",
-      stat((stats) => stats.waiting),
-    );
-    this.#gauge(
-      "requests_running",
-      "Requests that generate",
-      stat((stats) => stats.running),
-    );
-    this.#gauge("kv_cache_utilization", "Reserved share of the KV cache, 0 to 1", stat(kvUtilization));
-    this.#gauge(
-      "kv_cache_kept_tokens",
-      "Tokens of ended requests, kept for reuse",
-      stat((stats) => stats.kvTokensKept),
-    );
-    this.#gauge(
-      "expected_step_seconds",
-      "What a decode step of the running requests should take, as learned",
-      stat((stats) => stats.expectedStepMs / 1e3),
-    );
-    this.#total(
-      "preemptions_total",
-      "Times a request gave up its cache to older ones",
-      stat((stats) => stats.preemptions),
-    );
-    this.#gauge("engine_ready", "1 when the engine takes requests", () => Number(engine.state.kind === "ready"));
-    this.#total(
-      "engine_steps_total",
-      "Forward passes",
-      stat((stats) => stats.steps),
-    );
-    this.#total(
-      "device_busy_seconds_total",
-      "Device time in forward passes",
-      stat((stats) => stats.busySeconds),
-    );
-    this.#total(
-      "device_idle_seconds_total",
-      "Device time between forward passes",
-      stat((stats) => stats.idleSeconds),
-    );
-    const restarts = this.#counter("engine_restarts_total", "Starts of the engine after the first");
-    engine.onLoad((load) => {
-      if (load.restarts > 0) restarts.inc();
-    });
   }
 
   #exportMetrics(tracing: Tracing): void {
@@ -212,6 +161,3 @@ export class Metrics {
     });
   }
 }
-
-const kvUtilization = (stats: EngineStats): number =>
-  stats.kvTokensTotal === 0 ? 0 : stats.kvTokensReserved / stats.kvTokensTotal;

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { EngineClient } from "../engine/client.js";
+import type { EngineClient } from "../engine/client/client.js";
 import type { Micros } from "../protocol.js";
 import type { ChatTemplate } from "../runtime/chat-template.js";
 import type { LongInputEncoder, Tokenizer } from "../runtime/tokenizer.js";

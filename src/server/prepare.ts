@@ -125,7 +125,6 @@ function attributesOf(
   context: ServerContext,
   request: GenerationRequest,
 ): Omit<GenerateAttributes, "maxTokens" | "sampling"> {
-  const { state } = context.engine;
   return {
     model: request.model,
     operation: request.operation,
@@ -135,7 +134,6 @@ function attributesOf(
     responseFormat: formatKind(request),
     ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
     ...(request.user === undefined ? {} : { userIdHash: context.hashUser(request.user) }),
-    ...(state.kind === "ready" ? { device: state.device } : {}),
   };
 }
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
+  DeviceRequest,
   LoadTimeline,
   Micros,
   ModelDescription,
@@ -25,8 +26,8 @@ export interface TracingOptions {
   readonly storeTraces: boolean;
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
   readonly localEndpoint: { readonly ipv4?: string };
-  /** CUDA index of the device to sample for `ai.gpu.*`; 0 when absent. */
-  readonly gpuDeviceId?: number;
+  /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
+  readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -59,6 +60,9 @@ export interface IncomingRequest {
 export interface LoadRecord {
   readonly load: LoadTimeline;
   readonly model: Partial<ModelDescription>;
+  /** What was asked for. */
+  readonly requested: DeviceRequest;
+  /** What was chosen, unless the start failed. */
   readonly device?: DeviceChoice;
   readonly error?: WireError;
   /** 0 for the first start, then the number of restarts before this one. */
@@ -85,7 +89,6 @@ export interface GenerateAttributes {
   readonly choices?: readonly { readonly id: RequestId; readonly seed: number }[];
   /** Keyed hash of the caller, never the identifier. */
   readonly userIdHash?: string;
-  readonly device?: DeviceChoice;
 }
 
 /**

@@ -73,6 +73,6 @@ function threadData(
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
-    gpuDeviceId: options.gpuDeviceId ?? 0,
+    gpuDeviceIds: options.gpuDeviceIds ?? [0],
   };
 }

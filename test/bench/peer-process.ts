@@ -28,9 +28,14 @@ export class PeerProcess {
 
   /** Milliseconds of a round. */
   async measure(command: Exclude<PeerCommand, { do: "usage" }>): Promise<number> {
+    return (await this.measureBoth(command)).ms;
+  }
+
+  /** Milliseconds of a round, and of what it is to be compared with. */
+  async measureBoth(command: Exclude<PeerCommand, { do: "usage" }>): Promise<{ ms: number; againstMs?: number }> {
     const answer = await this.ask(command);
     if (!("ms" in answer)) throw new Error(`${this.name} gave no time`);
-    return answer.ms;
+    return answer;
   }
 
   async usage(): Promise<{ peakBytes: number; cpuMs: number }> {

@@ -25,7 +25,7 @@ const ONLY = typeof flags.only === "string" ? flags.only : "";
 /** One kind of work: a round of it for each peer. */
 interface Work {
   readonly name: string;
-  readonly command: Exclude<PeerCommand, { do: "usage" }>;
+  readonly command: Extract<PeerCommand, { do: "prefill" | "decode" }>;
   readonly rounds: number;
   /** Tokens of one round, for tokens a second. */
   readonly tokens: number;

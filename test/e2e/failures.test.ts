@@ -72,45 +72,99 @@ describe("a server's end", function () {
   });
 });
 
+/** A stream that is read as it comes. */
+class RunningStream {
+  readonly traceId: string;
+  chunks = 0;
+  /** What ended it; undefined when it came to its end. */
+  readonly error: Promise<unknown>;
+
+  private constructor(traceId: string | null, chunks: AsyncIterable<unknown>) {
+    this.traceId = traceId ?? "";
+    this.error = (async () => {
+      for await (const _ of chunks) this.chunks++;
+    })().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  }
+
+  static async start(openai: OpenAI, fields: { readonly max_tokens?: number } = {}): Promise<RunningStream> {
+    const request = openai.completions.create({ ...ENDLESS, ...fields, stream: true });
+    const { data, response } = await request.withResponse();
+    return new RunningStream(response.headers.get("x-b3-traceid"), data);
+  }
+}
+
+function assertLost(error: unknown): void {
+  assert.ok(error instanceof OpenAI.APIError, String(error));
+  assert.equal(error.code, "engine_lost");
+  assert.match(error.message, /engine process was killed by SIGKILL/);
+}
+
+/** What `/health` says of the engine, or of one of several. */
+interface EngineHealth {
+  readonly state: string;
+  readonly provider?: string;
+}
+
+async function health(vitrine: VitrineProcess): Promise<{ engine: EngineHealth; devices: readonly EngineHealth[] }> {
+  const response = await fetch(`${vitrine.url}/health`);
+  assert.equal(response.status, 200);
+  return (await response.json()) as { engine: EngineHealth; devices: readonly EngineHealth[] };
+}
+
 describe("a lost engine", function () {
   this.timeout(60_000);
+  const STREAMS = 4;
   let vitrine: VitrineProcess;
   let openai: OpenAI;
   let store: ZipkinClient;
+  let streams: readonly RunningStream[];
+  let killed: number;
 
   before(async () => {
     vitrine = await VitrineProcess.start();
     openai = openaiClient(vitrine.url);
     store = new ZipkinClient(`${vitrine.url}/zipkin`);
+    streams = await Promise.all(Array.from({ length: STREAMS }, () => RunningStream.start(openai)));
+    await vitrine.until("all streams decode", () => streams.every(({ chunks }) => chunks >= 2));
+    killed = vitrine.enginePid;
+    process.kill(killed, "SIGKILL");
   });
 
   after(async () => {
     await vitrine?.stop();
   });
 
-  it("ends its requests with a clear error, says so in their traces, and comes back", async () => {
-    const { data, response } = await openai.completions.create({ ...ENDLESS, stream: true }).withResponse();
-    const engine = vitrine.enginePid;
-    let chunks = 0;
-    const reading = (async () => {
-      for await (const _ of data) if (++chunks === 2) process.kill(engine, "SIGKILL");
-    })();
-    await assert.rejects(reading, (error) => {
-      assert.ok(error instanceof OpenAI.APIError, String(error));
-      assert.equal(error.code, "engine_lost");
-      assert.match(error.message, /engine/);
-      return true;
-    });
+  it("ends each of its requests with a clear error", async () => {
+    for (const stream of streams) assertLost(await stream.error);
+  });
 
-    const trace = await store.awaitTrace(response.headers.get("x-b3-traceid") ?? "");
-    for (const span of [trace.server, trace.named("model.generate")]) {
-      assert.equal(span.tags?.["error.type"], "engine_lost");
-      assert.match(span.tags?.error ?? "", /engine process was killed by SIGKILL/);
+  it("leaves the server answering", async () => {
+    assert.notEqual((await health(vitrine)).engine.state, "failed");
+    await vitrine.until(
+      "the restart is counted",
+      async () => (await metric(vitrine, /^vitrine_engine_restarts/)) === 1,
+    );
+  });
+
+  it("says so in their traces: the request, and the decode step that was cut off", async () => {
+    for (const { traceId } of streams) {
+      const trace = await store.awaitTrace(traceId);
+      const cut = trace.named("inference.forward", { "ai.phase": "decode" });
+      for (const span of [trace.server, trace.named("model.generate"), cut]) {
+        assert.equal(span.tags?.["error.type"], "engine_lost");
+        assert.match(span.tags?.error ?? "", /engine process was killed by SIGKILL/);
+      }
+      assert.equal(trace.named("model.generate").tags?.["ai.outcome"], "failed");
+      assert.equal(cut.tags?.["ai.device"], "cpu");
     }
-    assert.equal(trace.named("model.generate").tags?.["ai.outcome"], "failed");
+  });
 
+  it("comes back by itself and takes the next request", async () => {
     await vitrine.untilReady();
-    assert.notEqual(vitrine.enginePid, engine);
+    assert.notEqual(vitrine.enginePid, killed);
     const completion = await openai.completions.create(STORY);
     assert.match(completion.choices[0]?.text ?? "", /\w/);
   });
@@ -119,6 +173,60 @@ describe("a lost engine", function () {
     const loads = await store.awaitTraces({ serviceName: "vitrine", spanName: "model.load" }, 2);
     const restarts = loads.map((trace: Trace) => trace.named("model.load").tags?.["ai.engine.restarts"]);
     assert.deepEqual(restarts.sort(), ["0", "1"]);
+  });
+});
+
+describe("one of two lost engines", function () {
+  this.timeout(60_000);
+  let vitrine: VitrineProcess;
+  let openai: OpenAI;
+
+  before(async () => {
+    vitrine = await VitrineProcess.start({ flags: ["--devices", "cpu,cpu", "--threads", "1"] });
+    openai = openaiClient(vitrine.url);
+  });
+
+  after(async () => {
+    await vitrine?.stop();
+  });
+
+  const perEngine = async (name: string): Promise<readonly number[]> =>
+    Promise.all([0, 1].map((engine) => metric(vitrine, new RegExp(`^vitrine_${name}\\{engine="${engine}",`))));
+
+  it("costs only its own requests, and what comes goes to the other until it is back", async () => {
+    const [first, second] = vitrine.enginePids;
+    assert.ok(first !== undefined && second !== undefined);
+    const streams = [await RunningStream.start(openai), await RunningStream.start(openai, { max_tokens: 1400 })];
+    assert.deepEqual(await perEngine("requests_in_flight"), [1, 1]);
+    await vitrine.until("both decode", () => streams.every(({ chunks }) => chunks >= 2));
+    process.kill(first, "SIGKILL");
+    assertLost(await streams[0]?.error);
+    const completion = await openai.completions.create({ ...STORY, max_tokens: 4 });
+    assert.equal(completion.choices[0]?.finish_reason, "length");
+    assert.equal(await streams[1]?.error, undefined, "the other came to its end");
+
+    await vitrine.until("both are ready", async () =>
+      (await health(vitrine)).devices.every(({ state, provider }) => state === "ready" && provider === "cpu"),
+    );
+    assert.deepEqual(await perEngine("engine_ready"), [1, 1]);
+    assert.ok(vitrine.enginePids.includes(second) && !vitrine.enginePids.includes(first));
+    const loads = await new ZipkinClient(`${vitrine.url}/zipkin`).awaitTraces({ spanName: "model.load" }, 3);
+    const starts = loads.map((trace) => trace.named("model.load").tags);
+    assert.deepEqual(starts.map((tags) => `${tags?.["ai.device"]} ${tags?.["ai.engine.restarts"]}`).sort(), [
+      "cpu 0",
+      "cpu 0",
+      "cpu 1",
+    ]);
+  });
+
+  it("keeps each chat on the engine that has its prompt", async () => {
+    const cachedOf = async (prompt: string): Promise<number | undefined> => {
+      const { usage } = await openai.completions.create({ ...STORY, prompt, max_tokens: 2 });
+      return usage?.prompt_tokens_details?.cached_tokens;
+    };
+    const chats = ["The dog ran home. ", "A bird sat here. ", "Tom has a red ball. "].map((text) => text.repeat(30));
+    for (const chat of chats) assert.ok((await cachedOf(chat)) !== undefined);
+    for (const chat of [...chats, ...chats]) assert.ok(((await cachedOf(`${chat}And then`)) ?? 0) >= 64, chat);
   });
 });
 

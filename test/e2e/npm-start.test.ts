@@ -56,7 +56,7 @@ describe("npm start", function () {
     );
     await vitrine.until("requests wait", async () => {
       const metrics = await (await fetch(`${vitrine.url}/metrics`)).text();
-      return /^vitrine_requests_in_flight 32$/m.test(metrics);
+      return /^vitrine_requests_in_flight\{.*\} 32$/m.test(metrics);
     });
     vitrine.interruptGroup();
     await vitrine.until("it drains", () => linesWith("SIGINT: finishing") === 1);

@@ -3,7 +3,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { createEngineClient, type EngineClient, type EngineState } from "../../src/engine/client.js";
+import { createEngineClient, type EngineClient, type EngineState } from "../../src/engine/client/client.js";
 import type { EngineRequest, RequestEvent } from "../../src/protocol.js";
 import { engineRequest, story, tokensOf } from "../support/engine-requests.js";
 

@@ -139,6 +139,88 @@ describe("native runner", () => {
     assert.equal(difference(first, again), 0);
   });
 
+  it("copies the beginning of a slot to another, which goes on by itself", async () => {
+    const runner = await open("native", tiny);
+    const tokens = ids(60, runner.model.vocabSize);
+    await feed(runner, { slot: 0, tokens: tokens.subarray(0, 50), past: 0 });
+    runner.reserve(3, 256);
+    runner.copy(0, 2, 40);
+    const other = ids(9, runner.model.vocabSize, 5);
+    const copied = await feed(runner, { slot: 2, tokens: other, past: 40 });
+    const source = await feed(runner, { slot: 0, tokens: tokens.subarray(50, 51), past: 50 });
+    const fresh = await open("native", tiny);
+    await feed(fresh, { slot: 0, tokens: tokens.subarray(0, 40), past: 0 });
+    assert.ok(difference(copied, await feed(fresh, { slot: 0, tokens: other, past: 40 })) < 1e-5);
+    await feed(fresh, { slot: 1, tokens: tokens.subarray(0, 50), past: 0 });
+    assert.ok(difference(source, await feed(fresh, { slot: 1, tokens: tokens.subarray(50, 51), past: 50 })) < 1e-5);
+  });
+
+  it("keeps what slots hold when its memory grows and shrinks, with kept ones between those that run", async () => {
+    const runner = await open("native", tiny, { maxSequences: 6 });
+    const alone = await open("node", tiny, { maxSequences: 6 });
+    const { vocabSize } = runner.model;
+    for (let slot = 0; slot < 6; slot++) {
+      const prompt = { slot, tokens: ids(5 + 7 * slot, vocabSize, slot), past: 0 };
+      for (const each of [runner, alone]) await feed(each, prompt);
+    }
+    const lengths = new Map([1, 3, 5].map((slot) => [slot, 5 + 7 * slot]));
+    const decode = async (): Promise<void> => {
+      const rows = [...lengths].map(([slot, past]) => ({ slot, tokens: ids(1, vocabSize, past), past }));
+      const [got, wanted] = [await runner.run(rows), await alone.run(rows)];
+      const worst = Math.max(...got.map((logits, i) => difference(logits, wanted[i] as Float32Array)));
+      assert.ok(worst <= 1e-5, `logits differ by ${worst}`);
+      for (const [slot, past] of lengths) lengths.set(slot, past + 1);
+    };
+    await decode();
+    for (const [rows, tokens] of [
+      [6, 1024],
+      [16, 64],
+      [6, 50],
+    ] as const) {
+      runner.reserve(rows, tokens);
+      await decode();
+    }
+    for (const slot of [0, 2]) runner.release(slot);
+    runner.reserve(4, 300);
+    await decode();
+    // The one that was kept all the time can go on as well.
+    lengths.set(4, 33);
+    await decode();
+  });
+
+  it("is as it was where there is no memory for more", async () => {
+    const runner = await open("native", tiny);
+    const tokens = ids(30, runner.model.vocabSize);
+    await feed(runner, { slot: 0, tokens: tokens.subarray(0, 20), past: 0 });
+    assert.throws(() => runner.reserve(1 << 20, 1 << 20), { code: "inference_failed" });
+    const after = await feed(runner, { slot: 0, tokens: tokens.subarray(20), past: 20 });
+    const fresh = await open("native", tiny);
+    assert.ok(difference(after, await feed(fresh, { slot: 0, tokens, past: 0 })) < 1e-5);
+  });
+
+  for (const [name, spec] of [
+    ["every position", {}],
+    ["the last position alone", { lastLogits: true }],
+    ["as many positions as asked for", { logitsToKeep: "num_logits_to_keep" }],
+  ] as const) {
+    it(`gives the logits of several last tokens on a graph that gives ${name}`, async () => {
+      const path = built(spec);
+      const [runner, single] = [await open("native", path), await open("native", path)];
+      const { vocabSize } = runner.model;
+      const tokens = ids(20, vocabSize);
+      const several = await feed(runner, { slot: 0, tokens: tokens.subarray(0, 12), past: 0, logits: 5 });
+      const guesses = await feed(runner, { slot: 0, tokens: tokens.subarray(12), past: 12, logits: 8 });
+      const got = Float32Array.of(...several, ...guesses);
+      assert.equal(got.length, 13 * vocabSize);
+      await feed(single, { slot: 0, tokens: tokens.subarray(0, 7), past: 0 });
+      for (let past = 7; past < 20; past++) {
+        const one = await feed(single, { slot: 0, tokens: tokens.subarray(past, past + 1), past });
+        const own = got.subarray((past - 7) * vocabSize, (past - 6) * vocabSize);
+        assert.ok(difference(own, one) < 1e-4, `after ${past + 1} tokens they differ by ${difference(own, one)}`);
+      }
+    });
+  }
+
   it("fills a context to its end", async () => {
     const path = built({ context: 64 });
     const [native, node] = [await open("native", path), await open("node", path)];

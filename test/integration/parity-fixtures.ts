@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Dtype } from "../../src/protocol.js";
 import { PACKAGE_ROOT } from "../support/vitrine-process.js";
 
 /** What test/fixtures/parity/make.py recorded; its README says how. */
@@ -51,6 +52,12 @@ export function parityGraphs(): ParityGraph[] {
       }));
     });
   });
+}
+
+/** What the file's name says of its weights. */
+export function dtypeOf(file: string): Dtype {
+  const suffix = /_(fp16|q4|q4f16|int8|uint8|bnb4)\.onnx$/.exec(file)?.[1];
+  return (suffix as Dtype | undefined) ?? "fp32";
 }
 
 function folders(path: string): string[] {

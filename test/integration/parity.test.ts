@@ -4,12 +4,12 @@
  */
 import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
-import type { DeviceChoice, Dtype } from "../../src/protocol.js";
+import type { DeviceChoice } from "../../src/protocol.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { openModelDirectory } from "../../src/runtime/model-directory.js";
 import { createNativeRunner } from "../../src/runtime/native-runner.js";
 import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node-runner.js";
-import { type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
+import { dtypeOf, type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 interface Candidate {
   readonly name: string;
@@ -80,11 +80,6 @@ function load(candidate: Candidate, graph: ParityGraph, maxSequences: number): P
     threads: 1,
     maxSequences,
   });
-}
-
-function dtypeOf(file: string): Dtype {
-  const suffix = /_(fp16|q4|q4f16|int8|uint8|bnb4)\.onnx$/.exec(file)?.[1];
-  return (suffix as Dtype | undefined) ?? "fp32";
 }
 
 async function runAlone(runner: ModelRunner, { prompt, ids, logits = [] }: ParityCase): Promise<void> {

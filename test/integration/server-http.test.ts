@@ -4,7 +4,7 @@ import { createConnection } from "node:net";
 import { VitrineError } from "../../src/errors.js";
 import type { ErrorBody } from "../../src/server/error-response.js";
 import { BODY_BYTES } from "../../src/server/error-response.js";
-import { FAKE_MODEL } from "../support/fake-engine.js";
+import { FAKE_DEVICE, FAKE_MODEL } from "../support/fake-engine.js";
 import { byteTokenizer, ServerHarness } from "../support/server-harness.js";
 
 const errorOf = async (response: Response): Promise<ErrorBody["error"]> => ((await response.json()) as ErrorBody).error;
@@ -195,6 +195,7 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.deepEqual(health.model, { id: "fake", dtype: "fp32", context_length: 256 });
     assert.deepEqual(health.device, { requested: "auto", provider: "cpu", reason: "this is a test" });
     assert.deepEqual(health.engine, { state: "ready" });
+    assert.deepEqual(health.devices, [{ ...FAKE_DEVICE, state: "ready", in_flight: 0 }]);
     assert.deepEqual(health.queue, { in_flight: 0, limit: 128, waiting: 0, running: 0 });
     const { sendsOk, sendsFailed, attributesDropped, ...spans } = harness.tracing.counts;
     const rest = { sends_ok: sendsOk, sends_failed: sendsFailed, attributes_dropped: attributesDropped };
@@ -240,6 +241,7 @@ describe("server: metrics", () => {
     harness.tracing.refusals = [{ header: "b3", reason: "upper_case", count: 4 }];
     for (const trace of harness.tracing.traces) await trace.finished;
     harness.engine.loaded({
+      device: "auto",
       load: { start: 0, end: 1, phases: [] },
       restarts: 1,
       result: { kind: "failed", error: { code: "engine_lost", message: "gone" } },
@@ -262,12 +264,12 @@ describe("server: metrics", () => {
       "vitrine_inter_token_latency_seconds_count 2",
       "vitrine_time_per_output_token_seconds_count 1",
       "vitrine_request_duration_seconds_count 2",
-      "vitrine_requests_in_flight 0",
-      "vitrine_kv_cache_utilization 0.25",
-      "vitrine_engine_ready 1",
+      'vitrine_requests_in_flight{engine="0",device="auto"} 0',
+      'vitrine_kv_cache_utilization{engine="0",device="auto"} 0.25',
+      'vitrine_engine_ready{engine="0",device="auto"} 1',
       "vitrine_engine_restarts_total 1",
-      "vitrine_device_busy_seconds_total 1.5",
-      "vitrine_device_idle_seconds_total 2.5",
+      'vitrine_device_busy_seconds_total{engine="0",device="auto"} 1.5',
+      'vitrine_device_idle_seconds_total{engine="0",device="auto"} 2.5',
       "vitrine_spans_ended_total 9",
       "vitrine_spans_delivered_total 5",
       "vitrine_spans_queued 1",

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
+import type { TracingOptions } from "../../src/tracing/contract.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "../../src/tracing/export/delivery.js";
 import { createTracing, type Tracing, type TracingInternals } from "../../src/tracing/tracing.js";
 import { type Behaviour, FakeCollector } from "./tracing-collector.js";
@@ -15,7 +16,11 @@ export class TracingHarness {
   #running: Tracing[] = [];
   #collectors: FakeCollector[] = [];
 
-  start(zipkinEndpoint: string | undefined, internals: Partial<TracingInternals> = {}): Tracing {
+  start(
+    zipkinEndpoint: string | undefined,
+    internals: Partial<TracingInternals> = {},
+    options: Pick<TracingOptions, "gpuDeviceIds"> = {},
+  ): Tracing {
     const tracing = createTracing(
       {
         serviceName: "vitrine",
@@ -25,6 +30,7 @@ export class TracingHarness {
         storeTraces: true,
         localEndpoint: { ipv4: "127.0.0.1" },
         log: (_level, message) => void this.logs.push(message),
+        ...options,
       },
       { deliveryLimits: QUICK, drainMs: 5, gpuModule: NO_GPU, ...internals },
     );

@@ -80,33 +80,39 @@ describe("the export thread", function () {
     assert.deepEqual([child.status, child.stdout, child.stderr], [0, '["t"]\n', ""]);
   });
 
-  it("tags spans that ran on a GPU with what the device did meanwhile", async () => {
+  it("tags spans that ran on a GPU with what that device did meanwhile", async () => {
     const gpuModule = `data:text/javascript,export const openGpuSampler = async (device) => ({
       periodMs: 100,
       sample: async () => ({ at: 1, utilization: 60 %2B device, memoryUsedBytes: 4096, powerWatts: 250 }),
     })`;
-    const tracing = harness.start(undefined, { gpuModule });
-    const load = () => {
+    const tracing = harness.start(undefined, { gpuModule }, { gpuDeviceIds: [0, 3] });
+    const load = (deviceId: number) => {
       const at = monotonicMicros();
       tracing.recordLoad({
         load: { start: at - 5_000, end: at, phases: [] },
         model: { name: "tiny" },
-        device: { requested: "cuda", provider: "cuda", deviceId: 0, reason: "asked for" },
+        requested: "cuda",
+        device: { requested: "cuda", provider: "cuda", deviceId, reason: "asked for" },
         restarts: 0,
       });
     };
-    let tags: ZipkinSpan["tags"];
-    // The sampler opens some time after the thread starts.
-    while (tags?.["ai.gpu.power"] === undefined) {
-      load();
-      const [trace] = JSON.parse((await tracing.store?.get("/traces?limit=1"))?.body ?? "[]") as ZipkinSpan[][];
-      tags = trace?.[0]?.tags;
-      await sleep(5);
+    for (const [deviceId, utilization] of [
+      [0, "60"],
+      [3, "63"],
+    ] as const) {
+      let tags: ZipkinSpan["tags"];
+      // The samplers open some time after the thread starts.
+      while (tags?.["ai.gpu.power"] === undefined) {
+        load(deviceId);
+        const [trace] = JSON.parse((await tracing.store?.get("/traces?limit=1"))?.body ?? "[]") as ZipkinSpan[][];
+        tags = trace?.[0]?.tags;
+        await sleep(5);
+      }
+      assert.deepEqual(
+        [tags["ai.gpu.utilization"], tags["ai.gpu.memory_used"], tags["ai.gpu.power"]],
+        [utilization, "4096", "250"],
+      );
     }
-    assert.deepEqual(
-      [tags["ai.gpu.utilization"], tags["ai.gpu.memory_used"], tags["ai.gpu.power"]],
-      ["60", "4096", "250"],
-    );
   });
 
   it("goes on without GPU tags when the device cannot be opened, and says so", async () => {

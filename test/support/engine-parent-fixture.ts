@@ -1,5 +1,5 @@
 /** A parent of an engine process that prints the child's log lines and waits for its own end. */
-import { createEngineClient } from "../../src/engine/client.js";
+import { createEngineClient } from "../../src/engine/client/client.js";
 import { GREEDY } from "./engine-requests.js";
 
 const client = createEngineClient({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ChildExit, ChildListener, EngineChild, SpawnEngine } from "../../src/engine/child.js";
+import type { ChildExit, ChildListener, EngineChild, SpawnEngine } from "../../src/engine/client/child.js";
 import type { WireError } from "../../src/errors.js";
 import type { EngineCommand, EngineEvent } from "../../src/protocol.js";
 import { FakeRunner } from "./fake-runner.js";

@@ -1,8 +1,9 @@
-import type { EngineClient, EngineLoad, EngineState } from "../../src/engine/client.js";
+import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "../../src/engine/client/client.js";
 import type { WireError } from "../../src/errors.js";
 import {
   type CancelCause,
   type DeviceChoice,
+  type DeviceRequest,
   type EngineRequest,
   type EngineStats,
   type FinishReason,
@@ -92,7 +93,7 @@ export class FakeRequest {
   end(outcome: Outcome): void {
     if (this.ended) throw new Error(`request ${this.id} ended twice`);
     this.ended = true;
-    this.onEvent({ type: "ended", id: this.id, outcome, at: monotonicMicros(), decode: forward("decode", 1) });
+    this.onEvent({ type: "ended", id: this.id, outcome, at: monotonicMicros(), forward: forward("decode", 1) });
   }
 
   #emit(event: RequestEvent): this {
@@ -108,7 +109,8 @@ function forward(phase: ForwardStats["phase"], tokens: number): ForwardStats {
 }
 
 /** An engine whose events the test writes. */
-export class FakeEngine implements EngineClient {
+export class FakeEngine implements EngineClient, EngineStatus {
+  device: DeviceRequest = "auto";
   state: EngineState = { kind: "ready", model: FAKE_MODEL, device: FAKE_DEVICE };
   stats: EngineStats | undefined = {
     waiting: 0,
@@ -131,6 +133,10 @@ export class FakeEngine implements EngineClient {
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
   readonly #arrivals: ((request: FakeRequest) => void)[] = [];
   #handedOut = 0;
+
+  get engines(): readonly EngineStatus[] {
+    return [this];
+  }
 
   get inFlight(): number {
     return this.requests.filter((request) => !request.ended).length;

@@ -62,6 +62,10 @@ export class FakeRunner implements ModelRunner {
     try {
       await this.#options.beforeRun?.(this.runs.length, rows);
       return rows.map((row) => this.#runRow(row));
+    } catch (error) {
+      // Nobody can rely on what they held.
+      for (const { slot } of rows) this.#slots.set(slot, []);
+      throw error;
     } finally {
       this.#running = false;
     }

@@ -102,12 +102,19 @@ export class VitrineProcess {
     return this.child.pid;
   }
 
-  /** The engine's process: the server's only child. */
+  /** The engines' processes: the server's only children, oldest first. */
+  get enginePids(): readonly number[] {
+    return processIds()
+      .filter((pid) => statOf(pid)?.parent === this.pid)
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+
+  /** The process of its only engine. */
   get enginePid(): number {
-    const children = processIds().filter((pid) => statOf(pid)?.parent === this.pid);
-    const [only] = children;
-    if (only === undefined || children.length > 1) throw new Error(`vitrine has ${children.length} child processes`);
-    return Number(only);
+    const [only, ...others] = this.enginePids;
+    if (only === undefined || others.length > 0) throw new Error(`vitrine has ${others.length + 1} child processes`);
+    return only;
   }
 
   get running(): boolean {

@@ -63,6 +63,17 @@ describe("loadConfig", () => {
     for (const text of ["", "8 apples", "-1G", "1k", "G"]) fails(() => size(text), /--kv-memory/);
   });
 
+  it("reads a list of devices, which one device on the command line takes the place of", () => {
+    assert.equal(loadConfig({}, {}).devices, undefined);
+    assert.deepEqual(loadConfig({ devices: "CUDA:0, cuda:1,cpu" }, {}).devices, ["cuda:0", "cuda:1", "cpu"]);
+    const env = { VITRINE_DEVICES: "cpu,cpu" };
+    assert.deepEqual(loadConfig({}, env).devices, ["cpu", "cpu"]);
+    assert.equal(loadConfig({ device: "cpu" }, env).devices, undefined);
+    for (const devices of ["cpu,", "cpu,auto", "gpu", "cpu cpu", "cuda:-1"]) {
+      fails(() => loadConfig({ devices }, {}), /--devices: expected devices with commas between them, such as/);
+    }
+  });
+
   it("reads durations", () => {
     const timeout = (text: string) => loadConfig({ requestTimeout: text }, {}).requestTimeout;
     assert.equal(timeout("250ms"), 250);
@@ -103,6 +114,7 @@ describe("loadConfig", () => {
     [{ port: "" }, /--port/],
     [{ device: "gpu" }, /--device: expected one of auto, cpu, cuda, cuda:N/],
     [{ device: "cuda:x" }, /--device/],
+    [{ device: "cuda:-1" }, /--device/],
     [{ dtype: "q5" }, /--dtype: expected one of auto, fp32/],
     [{ sampleRate: "1.5" }, /--sample-rate: expected a share from 0 to 1/],
     [{ sampleRate: "-0" }, /--sample-rate/],

@@ -11,7 +11,7 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   "src/protocol.ts": { may: ["src/errors.ts"], packages: false },
   "src/server": {
     may: [
-      "src/engine/client.ts",
+      "src/engine/client/client.ts",
       "src/runtime/tokenizer.ts",
       "src/runtime/chat-template.ts",
       "src/runtime/grammar/check-grammar.ts",
@@ -23,7 +23,7 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   },
   "src/engine": { may: ["src/protocol.ts", "src/errors.ts"], packages: false },
   "src/runtime": {
-    may: ["src/engine/runner.ts", "src/engine/constraint.ts", "native", "src/protocol.ts", "src/errors.ts"],
+    may: ["src/engine/runner.ts", "src/engine/sampling/constraint.ts", "native", "src/protocol.ts", "src/errors.ts"],
     packages: true,
   },
   "src/tracing": { may: ["src/gpu", "src/protocol.ts", "src/errors.ts"], packages: true },

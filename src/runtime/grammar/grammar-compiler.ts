@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { ConstraintCompiler, TokenConstraint } from "../../engine/constraint.js";
+import type { ConstraintCompiler, TokenConstraint } from "../../engine/sampling/constraint.js";
 import { VitrineError } from "../../errors.js";
 import type { Grammar } from "../../protocol.js";
 import type { Expr } from "./expression.js";

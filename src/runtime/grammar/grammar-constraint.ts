@@ -1,4 +1,4 @@
-import type { TokenConstraint } from "../../engine/constraint.js";
+import type { TokenConstraint } from "../../engine/sampling/constraint.js";
 import { VitrineError } from "../../errors.js";
 import { TooComplex } from "./derivatives.js";
 import type { Expr } from "./expression.js";

@@ -1,7 +1,7 @@
 import type { ThreadCounters } from "../counters.js";
 import type { TraceStore } from "../store/trace-store.js";
 import type { Delivery } from "./delivery.js";
-import { addGpuTags, type GpuHistory } from "./gpu-tags.js";
+import { addGpuTags, type GpuHistories } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
 import { SpanDecoder } from "./span-codec.js";
 import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
@@ -16,7 +16,7 @@ export interface Destinations {
  * without a collector, when it is in the store.
  */
 export class ExportPipeline {
-  gpu: GpuHistory | undefined;
+  gpu: GpuHistories = new Map();
   readonly #reader: RingReader;
   readonly #decoder = new SpanDecoder();
 
@@ -42,7 +42,7 @@ export class ExportPipeline {
     const { delivery, store } = this.destinations;
     try {
       const record = this.#decoder.decode(bytes, start, length);
-      if (this.gpu !== undefined) addGpuTags(record, this.gpu);
+      addGpuTags(record, this.gpu);
       const span = toZipkinSpan(record, this.localEndpoint());
       const json = JSON.stringify(span);
       store?.add(span, json.length);

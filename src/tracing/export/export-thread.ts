@@ -8,7 +8,7 @@ import { ReadApi } from "../store/read-api.js";
 import { TraceStore } from "../store/trace-store.js";
 import { Delivery, systemTimers } from "./delivery.js";
 import { ExportPipeline } from "./export-pipeline.js";
-import { watchGpu } from "./gpu-watch.js";
+import { watchGpus } from "./gpu-watch.js";
 import { HttpSender } from "./http-sender.js";
 import type { Sender } from "./sender.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
@@ -76,9 +76,9 @@ function drainInTurns(): void {
 }
 drainInTurns();
 
-watchGpu(data.gpuModule, data.gpuDeviceId).then(
-  (history) => {
-    pipeline.gpu = history;
+watchGpus(data.gpuModule, data.gpuDeviceIds).then(
+  (histories) => {
+    pipeline.gpu = histories;
   },
   (error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);

@@ -67,11 +67,14 @@ function timeMean(
   return weight === 0 ? undefined : total / weight;
 }
 
-/** Adds `ai.gpu.*` to spans that ran on the device. */
-export function addGpuTags(span: SpanRecord, history: GpuHistory): void {
+/** By the device's name in spans, `cuda:0`. */
+export type GpuHistories = ReadonlyMap<string, GpuHistory>;
+
+/** Adds `ai.gpu.*` to spans that ran on one of the devices. */
+export function addGpuTags(span: SpanRecord, histories: GpuHistories): void {
   const device = span.attributes["ai.device"];
-  if (!TAGGED_SPANS.has(span.name) || typeof device !== "string" || !device.startsWith("cuda")) return;
-  const usage = history.over(span.start, span.end);
+  if (!TAGGED_SPANS.has(span.name) || typeof device !== "string") return;
+  const usage = histories.get(device)?.over(span.start, span.end);
   if (usage === undefined) return;
   const tags: Record<string, AttributeValue> = span.attributes;
   tags["ai.gpu.utilization"] = Math.round(usage.utilization * 10) / 10;

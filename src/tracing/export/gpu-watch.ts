@@ -1,5 +1,5 @@
 import type { GpuSample, GpuSampler } from "../../gpu/sampler.js";
-import { GpuHistory } from "./gpu-tags.js";
+import { type GpuHistories, GpuHistory } from "./gpu-tags.js";
 
 /** Sampling takes at most this share of the time, whatever one sample costs. */
 const MAX_SHARE = 0.05;
@@ -9,14 +9,18 @@ interface GpuModule {
   openGpuSampler(deviceId: number): Promise<GpuSampler | undefined>;
 }
 
-/** Fills a history from a device as long as one can be read; otherwise there is no history and no timer. */
-export async function watchGpu(moduleUrl: string, deviceId: number): Promise<GpuHistory | undefined> {
+/** Fills a history for each device as long as it can be read; one that cannot has no history and no timer. */
+export async function watchGpus(moduleUrl: string, deviceIds: readonly number[]): Promise<GpuHistories> {
   const { openGpuSampler } = (await import(moduleUrl)) as GpuModule;
-  const sampler = await openGpuSampler(deviceId);
-  if (sampler === undefined) return undefined;
-  const history = new GpuHistory();
-  await sampleInto(history, sampler);
-  return history;
+  const histories = new Map<string, GpuHistory>();
+  for (const deviceId of deviceIds) {
+    const sampler = await openGpuSampler(deviceId);
+    if (sampler === undefined) continue;
+    const history = new GpuHistory();
+    histories.set(`cuda:${deviceId}`, history);
+    await sampleInto(history, sampler);
+  }
+  return histories;
 }
 
 async function sampleInto(history: GpuHistory, sampler: GpuSampler): Promise<void> {

@@ -17,7 +17,7 @@ export interface ThreadData {
   readonly drainMs: number;
   /** Module that exports `openGpuSampler(deviceId)`. */
   readonly gpuModule: string;
-  readonly gpuDeviceId: number;
+  readonly gpuDeviceIds: readonly number[];
 }
 
 /** Who writes the JSON and sends it: this project's code, or the stock OpenTelemetry exporter for comparison. */

@@ -1,5 +1,6 @@
 import type { WireError } from "../../errors.js";
 import type { Micros, Outcome, RequestEvent, RequestId } from "../../protocol.js";
+import { deviceAttributes, deviceName } from "./device-attributes.js";
 import { EnginePhases, type EngineSpans, failureOf, type PhaseTotals } from "./engine-phases.js";
 import { type OpenSpan, rounded, type SpanMaker, setAttributes } from "./span-maker.js";
 
@@ -20,7 +21,6 @@ export class ChoiceSpans implements EngineSpans {
   constructor(
     private readonly maker: SpanMaker,
     private readonly parent: OpenSpan,
-    private readonly device: string | undefined,
     choices: readonly { readonly id: RequestId; readonly seed: number }[],
   ) {
     this.#choices = new Map(choices.map(({ id, seed }, index) => [id, { index, seed, open: false }]));
@@ -30,7 +30,7 @@ export class ChoiceSpans implements EngineSpans {
     for (const choice of this.#choices.values()) {
       const { index, seed } = choice;
       choice.span = this.maker.open("choice", at, this.parent, { "ai.choice.index": index, "ai.seed": seed });
-      choice.phases = new EnginePhases(this.maker, choice.span, this.device);
+      choice.phases = new EnginePhases(this.maker, choice.span);
       choice.phases.submitted(at);
       choice.open = true;
     }
@@ -86,10 +86,13 @@ export class ChoiceSpans implements EngineSpans {
     );
     const first = this.#firstTokenAt;
     const generating = first === undefined ? 0 : this.#lastTokenAt - first;
+    const [device, ...others] = parts.flatMap((part) => part.device ?? []);
+    const together = others.every((other) => deviceName(other) === deviceName(device));
     return {
       tokens,
       ...(first === undefined ? {} : { firstTokenAt: first }),
       attributes: {
+        ...(together ? deviceAttributes(device) : {}),
         "ai.response.length": tokens,
         "gen_ai.usage.output_tokens": tokens,
         "ai.tokens_per_second": generating > 0 ? rounded((tokens - 1) / (generating / 1e6), 3) : undefined,

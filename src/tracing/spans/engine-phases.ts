@@ -1,5 +1,6 @@
 import type { WireError } from "../../errors.js";
-import type { ForwardStats, Micros, Outcome, RequestEvent } from "../../protocol.js";
+import type { DeviceChoice, ForwardStats, Micros, Outcome, RequestEvent } from "../../protocol.js";
+import { deviceAttributes, deviceName } from "./device-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "./span-maker.js";
 
 /** What the phases add up to, for `model.generate`. */
@@ -7,6 +8,8 @@ export interface PhaseTotals {
   readonly tokens: number;
   readonly firstTokenAt?: Micros;
   readonly deviceSeconds?: number;
+  /** Where it ran; absent when it never did. */
+  readonly device?: DeviceChoice;
   readonly attributes: SpanAttributes;
 }
 
@@ -39,12 +42,12 @@ export class EnginePhases implements EngineSpans {
   #tokens = 0;
   #firstTokenAt: Micros | undefined;
   #lastTokenAt: Micros = 0;
+  #device: DeviceChoice | undefined;
   outcome: Outcome | undefined;
 
   constructor(
     private readonly maker: SpanMaker,
     private readonly parent: OpenSpan,
-    private readonly device: string | undefined,
   ) {}
 
   submitted(at: Micros): void {
@@ -56,11 +59,12 @@ export class EnginePhases implements EngineSpans {
     if (event.type === "admitted") this.#admitted(event);
     else if (event.type === "prefilled") this.#prefilled(event.forward);
     else if (event.type === "token") this.#token(event.at);
-    else if (event.type === "preempted") this.#preempted(event.at, event.decode);
+    else if (event.type === "preempted") this.#preempted(event.at, event.forward);
     else if (event.type === "ended") {
       this.outcome = event.outcome;
-      if (event.decode !== undefined) this.#decoded(event.decode);
-      this.close(event.at, failureOf(event.outcome));
+      const failure = failureOf(event.outcome);
+      if (event.forward !== undefined) this.#leave(event.forward, failure);
+      this.close(event.at, failure);
     }
   }
 
@@ -69,7 +73,8 @@ export class EnginePhases implements EngineSpans {
     this.#phaseStart = at;
   }
 
-  #admitted({ grammar, queue, allocation }: Extract<RequestEvent, { type: "admitted" }>): void {
+  #admitted({ grammar, queue, allocation, device }: Extract<RequestEvent, { type: "admitted" }>): void {
+    this.#device = device;
     this.#queuedMicros = (this.#queuedMicros ?? 0) + queue.end - queue.start;
     if (grammar !== undefined) this.#child("grammar.compile", grammar.start, grammar.end, {});
     this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
@@ -84,9 +89,7 @@ export class EnginePhases implements EngineSpans {
   }
 
   #prefilled(forward: ForwardStats): void {
-    this.#prefillMicros = (this.#prefillMicros ?? 0) + forward.end - forward.start;
-    this.#inferenceStart ??= forward.start;
-    this.#forward(forward, { "ai.batch.size": rounded(forward.meanBatchSize, 2) });
+    this.#forward(forward);
     this.#enter("decode", forward.end);
   }
 
@@ -99,41 +102,45 @@ export class EnginePhases implements EngineSpans {
   }
 
   /** It waits again: what follows is a second queue, allocation and prefill. */
-  #preempted(at: Micros, decode: ForwardStats | undefined): void {
-    if (decode !== undefined) this.#decoded(decode);
+  #preempted(at: Micros, forward: ForwardStats | undefined): void {
+    if (forward !== undefined) this.#leave(forward, undefined);
     this.maker.annotate(this.parent, "preempted", at);
     this.#enter("queue", at);
   }
 
-  #decoded(forward: ForwardStats): void {
-    this.#decodeMicros = (this.#decodeMicros ?? 0) + forward.end - forward.start;
-    this.#forward(forward, { "ai.batch.mean_size": rounded(forward.meanBatchSize, 2) });
+  /** The last phase: nothing of it is open any more. */
+  #leave(forward: ForwardStats, error: WireError | undefined): void {
+    this.#forward(forward, error);
     this.#phase = "none";
   }
 
-  #forward(forward: ForwardStats, batch: SpanAttributes): void {
+  #forward(forward: ForwardStats, error?: WireError): void {
     const { phase, start, end, passes = [] } = forward;
+    const batchSize = rounded(forward.meanBatchSize, 2);
+    if (phase === "prefill") this.#prefillMicros = (this.#prefillMicros ?? 0) + end - start;
+    else this.#decodeMicros = (this.#decodeMicros ?? 0) + end - start;
+    this.#inferenceStart ??= start;
     this.#inferenceEnd = end;
     this.#deviceSeconds = (this.#deviceSeconds ?? 0) + forward.deviceSeconds;
     const span = this.maker.open("inference.forward", start, this.parent, {
       "ai.phase": phase,
       "ai.steps": forward.steps,
       "ai.tokens": forward.tokens,
-      ...batch,
+      ...(phase === "prefill" ? { "ai.batch.size": batchSize } : { "ai.batch.mean_size": batchSize }),
       "ai.step_ms.max": rounded(forward.maxStepMs, 3),
       "ai.step_ms.expected": forward.expectedStepMs === undefined ? undefined : rounded(forward.expectedStepMs, 3),
       "ai.cost.device_seconds": rounded(forward.deviceSeconds, 9),
-      "ai.device": this.device,
+      "ai.device": deviceName(this.#device),
     });
     passes.forEach((pass, index) => {
       this.maker.add("inference.forward", pass.start, pass.end, span, {
         "ai.phase": phase,
         "ai.step": index,
         "ai.batch.size": pass.batchSize,
-        "ai.device": this.device,
+        "ai.device": deviceName(this.#device),
       });
     });
-    this.maker.end(span, Math.max(end, ...passes.slice(-1).map((pass) => pass.end)));
+    this.maker.end(span, Math.max(end, ...passes.slice(-1).map((pass) => pass.end)), error);
   }
 
   /** Ends the phase that is open, if any, at `at`. */
@@ -144,11 +151,17 @@ export class EnginePhases implements EngineSpans {
       this.#child("queue", start, at, {}, error);
     }
     if (this.#phase === "prefill") {
-      this.#child("inference.forward", start, at, { "ai.phase": "prefill", "ai.device": this.device }, error);
+      this.#child(
+        "inference.forward",
+        start,
+        at,
+        { "ai.phase": "prefill", "ai.device": deviceName(this.#device) },
+        error,
+      );
     }
     // After the prefill a request may end without a step; only one that was torn off had begun one.
     if (this.#phase === "decode" && error !== undefined) {
-      const attributes = { "ai.phase": "decode", "ai.device": this.device };
+      const attributes = { "ai.phase": "decode", "ai.device": deviceName(this.#device) };
       this.#child("inference.forward", start, at, attributes, error);
     }
     this.#phase = "over";
@@ -168,7 +181,9 @@ export class EnginePhases implements EngineSpans {
       tokens: this.#tokens,
       ...(first === undefined ? {} : { firstTokenAt: first }),
       ...(this.#deviceSeconds === undefined ? {} : { deviceSeconds: this.#deviceSeconds }),
+      ...(this.#device === undefined ? {} : { device: this.#device }),
       attributes: {
+        ...deviceAttributes(this.#device),
         "ai.response.length": this.#tokens,
         "gen_ai.usage.output_tokens": this.#tokens,
         // Speed between tokens: the wait for the first one is ai.ttft_ms.

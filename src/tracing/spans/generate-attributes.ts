@@ -1,11 +1,5 @@
-import type { DeviceChoice } from "../../protocol.js";
 import type { GenerateAttributes } from "../contract.js";
 import type { SpanAttributes } from "./span-maker.js";
-
-/** `cuda:0`, or `cpu`. */
-export function deviceName(device: DeviceChoice | undefined): string | undefined {
-  return device?.provider === "cuda" ? `cuda:${device.deviceId ?? 0}` : device?.provider;
-}
 
 /**
  * What was asked for, as resolved: vitrine's `ai.*` and OpenTelemetry's generative-AI names
@@ -30,10 +24,6 @@ export function generateAttributes({ sampling, ...request }: GenerateAttributes)
     "ai.logprobs": request.logprobs,
     "ai.priority": request.priority === 0 ? undefined : request.priority,
     "ai.response_format": request.responseFormat,
-    "ai.device": deviceName(request.device),
-    "ai.device.reason": request.device?.reason,
-    "ai.runtime": request.device?.runtime?.kind,
-    "ai.runtime.reason": request.device?.runtime?.reason,
     user_id_hash: request.userIdHash,
     "gen_ai.operation.name": request.operation,
     "gen_ai.provider.name": "vitrine",

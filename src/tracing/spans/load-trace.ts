@@ -1,11 +1,11 @@
 import type { Context } from "@opentelemetry/api";
 import type { LoadRecord } from "../contract.js";
-import { deviceName } from "./generate-attributes.js";
+import { deviceAttributes } from "./device-attributes.js";
 import type { SpanMaker } from "./span-maker.js";
 
 /** `model.load` with one child a phase. A failure belongs to the last phase, which was running then, and to the whole. */
 export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRecord): void {
-  const { load, model, device, error, restarts } = record;
+  const { load, model, requested, device, error, restarts } = record;
   const parent = maker.open("model.load", load.start, root, {
     "ai.model.name": model.name,
     "ai.model.dtype": model.dtype,
@@ -14,10 +14,7 @@ export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRec
     "ai.model.layers": model.layers,
     "ai.model.vocab_size": model.vocabSize,
     "ai.kv.bytes_per_token": model.kvBytesPerToken,
-    "ai.device": deviceName(device),
-    "ai.device.reason": device?.reason,
-    "ai.runtime": device?.runtime?.kind,
-    "ai.runtime.reason": device?.runtime?.reason,
+    ...(device === undefined ? { "ai.device": requested } : deviceAttributes(device)),
     "ai.engine.restarts": restarts,
   });
   const last = load.phases.reduce((latest, { start }) => Math.max(latest, start), Number.NEGATIVE_INFINITY);

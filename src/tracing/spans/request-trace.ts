@@ -4,7 +4,7 @@ import type { CancelCause, Micros, RequestEvent } from "../../protocol.js";
 import type { GenerateAttributes, IncomingRequest, RequestTrace } from "../contract.js";
 import { ChoiceSpans } from "./choice-spans.js";
 import { EnginePhases, type EngineSpans, failureOf } from "./engine-phases.js";
-import { deviceName, generateAttributes } from "./generate-attributes.js";
+import { generateAttributes } from "./generate-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
 
 /** What a request came to, as `ai.outcome` says it. */
@@ -44,11 +44,10 @@ export class RecordedRequest implements RequestTrace {
   generating(start: Micros, attributes: GenerateAttributes): void {
     if (this.#finished || this.#generate !== undefined) return;
     this.#generate = this.maker.open("model.generate", start, this.server, generateAttributes(attributes));
-    const device = deviceName(attributes.device);
     this.#phases =
       attributes.choices === undefined
-        ? new EnginePhases(this.maker, this.#generate, device)
-        : new ChoiceSpans(this.maker, this.#generate, device, attributes.choices);
+        ? new EnginePhases(this.maker, this.#generate)
+        : new ChoiceSpans(this.maker, this.#generate, attributes.choices);
   }
 
   tokenized(start: Micros, end: Micros, promptTokens: number | undefined, error?: WireError): void {

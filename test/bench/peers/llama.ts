@@ -9,14 +9,20 @@ import { argMax, type Peer, type PeerSettings, servePeer } from "./peer.js";
 
 /** More than either of llama.h's parameter structs has: C passes and returns structs of this size in memory. */
 const PARAMS_BYTES = 512;
-/** Positions of the struct's first fields: n_ctx, n_batch and n_ubatch, 32 bits each. */
-const CONTEXT_SIZES = 3;
+/** Positions of the struct's first fields: n_ctx, n_batch, n_ubatch and n_seq_max, 32 bits each. */
+const CONTEXT_SIZES = 4;
 /** Most tokens of a prompt in one run: llama.cpp's own default. */
 const PROMPT_TOKENS = 512;
 
 const PARAMS = koffi.struct({ bytes: koffi.array("uint8_t", PARAMS_BYTES) });
 const BATCH = koffi.struct({ tokens: "int32_t", rest: koffi.array("uint64_t", 6) });
 const LOG = koffi.pointer(koffi.proto("void", ["int", "str", "void *"]));
+
+/** llama_batch: pointers to tokens, embeddings, positions, counts of sequences, sequences and flags for logits. */
+interface Batch {
+  tokens: number;
+  readonly rest: readonly bigint[];
+}
 
 interface Params {
   readonly bytes: Uint8Array;
@@ -31,6 +37,7 @@ interface Llama {
   readonly contextDefaultParams: () => Params;
   readonly initFromModel: (model: bigint, params: Params) => bigint | null;
   readonly setThreads: (context: bigint, threads: number, promptThreads: number) => void;
+  readonly batchInit: (tokens: number, embeddings: number, sequences: number) => Batch;
   readonly batchGetOne: (tokens: Int32Array, count: number) => unknown;
   readonly decode: (context: bigint, batch: unknown) => number;
   readonly getLogits: (context: bigint, index: number) => bigint;
@@ -47,6 +54,7 @@ function declare(library: LibraryHandle): Llama {
     contextDefaultParams: library.func("llama_context_default_params", PARAMS, []),
     initFromModel: library.func("llama_init_from_model", "void *", ["void *", PARAMS]),
     setThreads: library.func("llama_set_n_threads", "void", ["void *", "int32_t", "int32_t"]),
+    batchInit: library.func("llama_batch_init", BATCH, ["int32_t", "int32_t", "int32_t"]),
     batchGetOne: library.func("llama_batch_get_one", BATCH, ["int32_t *", "int32_t"]),
     decode: library.func("llama_decode", "int32_t", ["void *", BATCH]),
     getLogits: library.func("llama_get_logits_ith", "void *", ["void *", "int32_t"]),
@@ -83,8 +91,34 @@ class LlamaPeer implements Peer {
     }
   }
 
-  #forget(from: number): void {
-    this.llama.memoryRemove(this.llama.getMemory(this.context), 0, from, -1);
+  /** One batch a step, with a token of each sequence. */
+  async together(prompts: readonly Int32Array[], steps: number): Promise<number> {
+    const batch = new SequenceBatch(this.llama.batchInit(PROMPT_TOKENS, 0, 1));
+    const last = prompts.map((prompt, sequence) => {
+      this.#forget(0, sequence);
+      batch.clear();
+      for (const [at, token] of prompt.entries()) batch.add(token, at, sequence, at === prompt.length - 1);
+      this.#run(batch);
+      return this.#likeliest(prompt.length - 1);
+    });
+    const start = performance.now();
+    for (let step = 0; step < steps; step++) {
+      batch.clear();
+      for (const [sequence, prompt] of prompts.entries())
+        batch.add(last[sequence] as number, prompt.length + step, sequence, true);
+      this.#run(batch);
+      for (const sequence of prompts.keys()) last[sequence] = this.#likeliest(sequence);
+    }
+    return performance.now() - start;
+  }
+
+  #run({ native }: SequenceBatch): void {
+    const status = this.llama.decode(this.context, native);
+    if (status !== 0) throw new Error(`llama_decode gave ${status}`);
+  }
+
+  #forget(from: number, sequence = 0): void {
+    this.llama.memoryRemove(this.llama.getMemory(this.context), sequence, from, -1);
   }
 
   #feed(tokens: Int32Array): void {
@@ -93,8 +127,51 @@ class LlamaPeer implements Peer {
   }
 
   #choose(): void {
-    const logits = koffi.view(this.llama.getLogits(this.context, -1), this.vocab * 4);
-    this.#last = argMax(new Float32Array(logits));
+    this.#last = this.#likeliest(-1);
+  }
+
+  #likeliest(index: number): number {
+    return argMax(new Float32Array(koffi.view(this.llama.getLogits(this.context, index), this.vocab * 4)));
+  }
+}
+
+/** A batch of tokens of several sequences, in memory of llama.cpp. */
+class SequenceBatch {
+  readonly #tokens: Int32Array;
+  readonly #positions: Int32Array;
+  readonly #counts: Int32Array;
+  readonly #sequences: readonly Int32Array[];
+  readonly #logits: Int8Array;
+
+  constructor(readonly native: Batch) {
+    const [tokens, , positions, counts, sequences, logits] = native.rest as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
+    const ints = (pointer: bigint, count: number) => new Int32Array(koffi.view(pointer, count * 4));
+    this.#tokens = ints(tokens, PROMPT_TOKENS);
+    this.#positions = ints(positions, PROMPT_TOKENS);
+    this.#counts = ints(counts, PROMPT_TOKENS);
+    this.#logits = new Int8Array(koffi.view(logits, PROMPT_TOKENS));
+    const pointers = new BigUint64Array(koffi.view(sequences, PROMPT_TOKENS * 8));
+    this.#sequences = Array.from(pointers, (pointer) => ints(pointer, 1));
+  }
+
+  clear(): void {
+    this.native.tokens = 0;
+  }
+
+  add(token: number, position: number, sequence: number, logits: boolean): void {
+    const at = this.native.tokens++;
+    this.#tokens[at] = token;
+    this.#positions[at] = position;
+    this.#counts[at] = 1;
+    (this.#sequences[at] as Int32Array)[0] = sequence;
+    this.#logits[at] = logits ? 1 : 0;
   }
 }
 
@@ -109,7 +186,7 @@ function open(folder: string): Llama {
   return declare(koffi.load(named(/^libllama\.[^-]*so/)));
 }
 
-await servePeer(async ({ model, threads, context, vocab, option }: PeerSettings) => {
+await servePeer(async ({ model, threads, context, vocab, option, sequences = 1 }: PeerSettings) => {
   const platform = `${process.platform}-${process.arch}`;
   const llama = open(join(option as string, "node_modules/@node-llama-cpp", platform, "bins", platform));
   llama.logSet(
@@ -121,7 +198,7 @@ await servePeer(async ({ model, threads, context, vocab, option }: PeerSettings)
   if (loaded === null) throw new Error(`llama.cpp cannot load ${model}`);
   const params = llama.contextDefaultParams();
   const bytes = Uint8Array.from(params.bytes);
-  new Uint32Array(bytes.buffer, 0, CONTEXT_SIZES).set([context, PROMPT_TOKENS, PROMPT_TOKENS]);
+  new Uint32Array(bytes.buffer, 0, CONTEXT_SIZES).set([context * sequences, PROMPT_TOKENS, PROMPT_TOKENS, sequences]);
   const state = llama.initFromModel(loaded, { bytes });
   if (state === null) throw new Error("llama.cpp cannot create a context");
   llama.setThreads(state, threads, threads);

@@ -7,11 +7,12 @@ import type { PeerSettings } from "./peer.js";
 
 export const NATIVE = "native";
 export const NODE = "node";
+export const ENGINE = "engine";
 export const TRANSFORMERS = "transformers.js";
 export const LLAMA = "llama.cpp";
 export const GENAI = "onnxruntime-genai";
 
-export type PeerName = typeof NATIVE | typeof NODE | typeof TRANSFORMERS | typeof LLAMA | typeof GENAI;
+export type PeerName = typeof ENGINE | typeof NATIVE | typeof NODE | typeof TRANSFORMERS | typeof LLAMA | typeof GENAI;
 
 const script = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
 
@@ -42,8 +43,8 @@ export class Peers {
   }
 
   /** The specifications of those among `names` that are installed. */
-  specsOf(model: BenchModel, names: readonly PeerName[], context: number): PeerSpec[] {
-    return names.flatMap((name) => this.#specOf(name, model, context) ?? []);
+  specsOf(model: BenchModel, names: readonly PeerName[], context: number, sequences = 1): PeerSpec[] {
+    return names.flatMap((name) => this.#specOf(name, model, context, sequences) ?? []);
   }
 
   sessionAlone(model: BenchModel): PeerSpec {
@@ -51,13 +52,14 @@ export class Peers {
     return { name: "session creation alone", command: process.execPath, args: [script("session-alone"), settings] };
   }
 
-  #specOf(name: PeerName, model: BenchModel, context: number): PeerSpec | undefined {
+  #specOf(name: PeerName, model: BenchModel, context: number, sequences: number): PeerSpec | undefined {
     const installation = this.#installed.get(name);
     const folder = installation !== undefined && "path" in installation ? installation.path : undefined;
     const node = (file: string, path: string, option: string): PeerSpec => {
-      const settings = this.#settings(model, path, context, option);
+      const settings = this.#settings(model, path, context, option, sequences);
       return { name, command: process.execPath, args: [script(file), settings] };
     };
+    if (name === ENGINE) return node("engine", model.directory, "");
     if (name === NATIVE || name === NODE) return node("vitrine", model.directory, name);
     if (folder === undefined) return undefined;
     if (name === TRANSFORMERS) return node("transformers", model.directory, folder);
@@ -66,8 +68,9 @@ export class Peers {
     return { name, command: join(folder, "bin", "python"), args: [GENAI_SCRIPT, settings] };
   }
 
-  #settings(model: BenchModel, path: string, context: number, option: string): string {
-    const settings: PeerSettings = { model: path, threads: this.threads, vocab: model.shape.vocab, context, option };
+  #settings(model: BenchModel, path: string, context: number, option: string, sequences = 1): string {
+    const { vocab } = model.shape;
+    const settings: PeerSettings = { model: path, threads: this.threads, vocab, context, option, sequences };
     return JSON.stringify(settings);
   }
 }

@@ -1,7 +1,8 @@
 /** Our own runtime as a peer: what the engine does each step, less scheduling. */
-import { Random } from "../../../src/engine/random.js";
+
 import type { ModelRunner } from "../../../src/engine/runner.js";
-import { Sampler, type SamplingState } from "../../../src/engine/sampler.js";
+import { Random } from "../../../src/engine/sampling/random.js";
+import { Sampler, type SamplingState } from "../../../src/engine/sampling/sampler.js";
 import { monotonicMicros, type RuntimeRequest } from "../../../src/protocol.js";
 import { loadModel } from "../../../src/runtime/load-model.js";
 import { type Peer, type PeerSettings, servePeer } from "./peer.js";

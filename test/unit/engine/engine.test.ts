@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { TokenConstraint } from "../../../src/engine/constraint.js";
 import { Engine, type EngineOptions } from "../../../src/engine/engine.js";
-import { Random } from "../../../src/engine/random.js";
+import type { TokenConstraint } from "../../../src/engine/sampling/constraint.js";
+import { Random } from "../../../src/engine/sampling/random.js";
 import { VitrineError } from "../../../src/errors.js";
 import type { EngineEvent, EngineRequest, EngineStats } from "../../../src/protocol.js";
 import { engineRequest, GREEDY, isRequestEvent, story, tokensOf } from "../../support/engine-requests.js";
@@ -166,7 +166,7 @@ describe("Engine", () => {
   });
 
   for (const [failing, phase, failures] of [
-    [1, "prefill", ["a", "b"]],
+    [3, "prefill", ["c"]],
     [4, "decode", ["a", "b"]],
   ] as const) {
     it(`ends what was in a ${phase} run that failed, and goes on with the rest`, async () => {
@@ -180,13 +180,31 @@ describe("Engine", () => {
       await ended();
       const failed = ["a", "b", "c"].filter((id) => story(events, id).at(-1) === "failed inference_failed");
       assert.deepEqual(failed, failures);
-      assert.equal(story(events, "c").at(-1), "finished length");
-      assert.deepEqual(runner.slotsHeld.length, 1, "what a failed run wrote is nobody's");
+      for (const id of ["a", "b", "c"].filter((id) => !failed.includes(id))) {
+        assert.equal(story(events, id).at(-1), "finished length");
+      }
+      assert.equal(runner.slotsHeld.length, 3 - failed.length, "what a failed run wrote is nobody's");
       const end = events.find((event) => event.type === "ended" && event.outcome.kind === "failed");
       assert.ok(end?.type === "ended" && end.outcome.kind === "failed");
       assert.equal(end.outcome.error.message, "the provider ran out of memory");
     });
   }
+
+  it("tries prompts whose run failed again one by one", async () => {
+    const { events, submit, ended, runner } = startEngine({
+      prefillChunk: 6,
+      beforeRun: (run) => {
+        if (run === 1) throw new Error("the provider ran out of memory");
+      },
+    });
+    for (const id of ["a", "b"]) submit(engineRequest({ id, prompt: Int32Array.of(id.charCodeAt(0) % 32, 2, 3) }));
+    await ended();
+    assert.deepEqual(
+      runner.runs.slice(0, 4).map((rows) => rows.map(({ tokens }) => tokens.length)),
+      [[3, 3], [3], [1], [3]],
+    );
+    for (const id of ["a", "b"]) assert.deepEqual(tokensOf(events, id), [4, 5, 6, 7]);
+  });
 
   it("keeps a runner's own error code", async () => {
     const { events, submit, ended } = startEngine({
@@ -369,7 +387,7 @@ describe("Engine", () => {
       const total = steps.reduce((sum, micros) => sum + micros, 0);
       const shares = started.events.reduce((sum, event) => {
         if (event.type === "prefilled") return sum + event.forward.deviceSeconds;
-        return event.type === "ended" ? sum + (event.decode?.deviceSeconds ?? 0) : sum;
+        return event.type === "ended" ? sum + (event.forward?.deviceSeconds ?? 0) : sum;
       }, 0);
       assert.ok(Math.abs(shares - total / 1e6) < 1e-12);
       const last = statsOf(started.events).at(-1);

@@ -60,7 +60,7 @@ describe("addGpuTags", () => {
       attributes: device === undefined ? {} : { "ai.device": device },
       events: [],
     };
-    addGpuTags(span, history());
+    addGpuTags(span, new Map([["cuda:0", history()]]));
     return span.attributes;
   }
 
@@ -78,6 +78,7 @@ describe("addGpuTags", () => {
   it("leaves all others alone", () => {
     assert.deepEqual(tagged("inference.forward", "cpu"), { "ai.device": "cpu" });
     assert.deepEqual(tagged("inference.forward", undefined), {});
+    assert.deepEqual(tagged("inference.forward", "cuda:1"), { "ai.device": "cuda:1" }, "another GPU");
     assert.deepEqual(tagged("tokenize", "cuda:0"), { "ai.device": "cuda:0" });
   });
 });

@@ -113,11 +113,4 @@ export const GENERATE: GenerateAttributes = {
   responseFormat: undefined,
   priority: 0,
   userIdHash: "0123abcd",
-  device: {
-    requested: "auto",
-    provider: "cuda",
-    deviceId: 1,
-    reason: "a CUDA device was found",
-    runtime: { requested: "native", kind: "native", reason: "asked for" },
-  },
 };

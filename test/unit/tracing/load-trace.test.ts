@@ -21,6 +21,7 @@ const RECORD: LoadRecord = {
     kvBytesPerToken: 3_072,
     weightBytes: 9_000_000,
   },
+  requested: "auto",
   device: {
     requested: "auto",
     provider: "cpu",
@@ -60,13 +61,14 @@ describe("load trace", () => {
     const harness = new Harness();
     const error = { code: "device_unavailable", message: "no CUDA driver" } as const;
     const load = { ...RECORD.load, phases: RECORD.load.phases.slice(0, 2) };
-    harness.requests.load({ load, model: { name: "tiny" }, error, restarts: 2 });
+    harness.requests.load({ load, model: { name: "tiny" }, requested: "cuda:1", error, restarts: 2 });
     assert.deepEqual(harness.tree(), [
       "model.load !device_unavailable: no CUDA driver",
       "  tokenizer.load",
       "  session.create !device_unavailable: no CUDA driver",
     ]);
-    assert.equal(harness.span("model.load").tags?.["ai.engine.restarts"], "2");
+    const { tags } = harness.span("model.load");
+    assert.deepEqual([tags?.["ai.engine.restarts"], tags?.["ai.device"]], ["2", "cuda:1"], "what was asked for");
   });
 
   it("is kept whatever the rate, unless the rate is 0", () => {

@@ -79,6 +79,28 @@ describe("trace of a request of several choices", () => {
     assert.deepEqual(generate.annotations, [{ timestamp: EPOCH + 15_000, value: "first_token" }]);
   });
 
+  it("says where each choice ran, and on model.generate where all did", () => {
+    for (const other of [1, 2]) {
+      const harness = new Harness();
+      const trace = begin(harness);
+      const { device } = ADMITTED;
+      assert.ok(device !== undefined);
+      trace.observe(of(0, ADMITTED));
+      trace.observe(of(1, { ...ADMITTED, device: { ...device, deviceId: other } }));
+      for (const choice of [0, 1]) trace.observe(of(choice, prefilled));
+      for (const choice of [0, 1]) trace.observe(of(choice, ended(FINISHED)));
+      trace.finish({ status: 200, at: 37_000 });
+      const devices = (name: string) =>
+        harness
+          .spans()
+          .flatMap((span) => (span.name === name ? [span.tags?.["ai.device"]] : []))
+          .sort();
+      assert.deepEqual(devices("choice"), ["cuda:1", `cuda:${other}`]);
+      assert.deepEqual(devices("inference.forward"), ["cuda:1", `cuda:${other}`]);
+      assert.deepEqual(devices("model.generate"), [other === 1 ? "cuda:1" : undefined]);
+    }
+  });
+
   it("fails as a whole with a choice that fails, and names which", () => {
     const harness = new Harness();
     complete(harness, { kind: "failed", error: LOST });

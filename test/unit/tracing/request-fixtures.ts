@@ -8,7 +8,7 @@ import { GENERATE, type Harness, INCOMING } from "./harness.js";
 
 export const id = "request-1";
 
-export const ADMITTED: RequestEvent = {
+export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
   type: "admitted",
   id,
   queue: { start: 2_000, end: 5_000, depth: 3 },
@@ -20,6 +20,13 @@ export const ADMITTED: RequestEvent = {
     reusedTokens: 4,
     evictedTokens: 2,
     poolUtilization: 0.123456,
+  },
+  device: {
+    requested: "auto",
+    provider: "cuda",
+    deviceId: 1,
+    reason: "a CUDA device was found",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
   },
 };
 
@@ -47,8 +54,8 @@ export const DECODE: ForwardStats = {
 
 export const token = (at: number): RequestEvent => ({ type: "token", id, token: 7, at });
 export const prefilled: RequestEvent = { type: "prefilled", id, forward: PREFILL };
-export const ended = (outcome: Outcome, at = 35_010, decode?: ForwardStats): RequestEvent =>
-  decode === undefined ? { type: "ended", id, outcome, at } : { type: "ended", id, outcome, at, decode };
+export const ended = (outcome: Outcome, at = 35_010, forward?: ForwardStats): RequestEvent =>
+  forward === undefined ? { type: "ended", id, outcome, at } : { type: "ended", id, outcome, at, forward };
 
 export const FINISHED: Outcome = { kind: "finished", reason: "stop" };
 export const LOST: WireError = { code: "engine_lost", message: "the engine process was killed (SIGKILL)" };

@@ -40,6 +40,25 @@ describe("request outcomes", () => {
     assert.equal(harness.span("inference.forward", "prefill").duration, 3_900);
   });
 
+  it("charges a prefill that was torn off with what it took, and marks it where that was a failure", () => {
+    for (const [outcome, failed] of [
+      [{ kind: "cancelled", cause: "client_gone" }, false],
+      [{ kind: "failed", error: LOST }, true],
+    ] as const) {
+      const harness = new Harness();
+      const trace = begin(harness);
+      trace.observe(ADMITTED);
+      trace.observe(ended(outcome, 9_000, { ...DECODE, phase: "prefill", start: 5_100, end: 8_900 }));
+      trace.finish({ status: 499, at: 9_100, error: LOST });
+      const { tags, duration } = harness.span("inference.forward", "prefill");
+      assert.deepEqual([duration, tags?.["ai.steps"]], [3_800, String(DECODE.steps)]);
+      assert.equal(tags?.["ai.cost.device_seconds"], String(DECODE.deviceSeconds));
+      assert.equal(tags?.error !== undefined, failed);
+      const total = harness.span("model.generate").tags?.["ai.cost.device_seconds"];
+      assert.equal(total, String(DECODE.deviceSeconds));
+    }
+  });
+
   for (const [cause, code] of [
     ["timeout", "request_timeout"],
     ["drain", "draining"],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import fc from "fast-check";
-import { Random } from "../../../../src/engine/random.js";
+import { Random } from "../../../../src/engine/sampling/random.js";
 import type { Grammar, ToolCallGrammar } from "../../../../src/protocol.js";
 import { GrammarCompiler } from "../../../../src/runtime/grammar/grammar-compiler.js";
 import { GrammarLanguages } from "../../../../src/runtime/grammar/grammar-language.js";

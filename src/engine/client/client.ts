@@ -1,0 +1,259 @@
+import { VitrineError, type WireError } from "../../errors.js";
+import {
+  type CancelCause,
+  type DeviceRequest,
+  type EngineEvent,
+  type EngineRequest,
+  type EngineStats,
+  type LoadOptions,
+  type LoadTimeline,
+  type Micros,
+  monotonicMicros,
+  type Outcome,
+  type RequestEvent,
+  type RequestId,
+} from "../../protocol.js";
+import { systemTimers, type Timers } from "../timers.js";
+import { Backoff } from "./backoff.js";
+import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from "./child.js";
+import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
+import { EngineStart } from "./engine-start.js";
+import { type EngineDeath, engineLost } from "./exit-reason.js";
+import { InFlight } from "./in-flight.js";
+import { notReady } from "./not-ready.js";
+import { type OomKills, systemOomKills } from "./oom-kills.js";
+
+export type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
+
+export interface EngineClientOptions {
+  /** The child's entry file. */
+  readonly entry: URL | string;
+  readonly load: LoadOptions;
+  /** Added to this process's environment for the child. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Lines of the child's standard error. */
+  readonly onLog?: (line: string) => void;
+  readonly clock?: () => Micros;
+  readonly timers?: Timers;
+  /** Starts a child instead of forking `entry`. */
+  readonly spawn?: SpawnEngine;
+  readonly oomKills?: Pick<OomKills, "happened">;
+}
+
+/** Starts an engine process and keeps one running: a process that dies is replaced, after a growing pause. */
+export function createEngineClient(options: EngineClientOptions): EngineClient {
+  return new ProcessEngineClient(options);
+}
+
+/** What a child that was told to end may take before it is killed. */
+const EXIT_GRACE_MS = 2_000;
+
+class ProcessEngineClient implements EngineClient, EngineStatus {
+  readonly #options: EngineClientOptions;
+  readonly #clock: () => Micros;
+  readonly #timers: Timers;
+  readonly #spawn: SpawnEngine;
+  readonly #backoff = new Backoff();
+  readonly #requests = new InFlight(() => this.#waiter?.());
+  readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
+  readonly #stateListeners: ((state: EngineState) => void)[] = [];
+  #state: EngineState = { kind: "starting" };
+  #stats: EngineStats | undefined;
+  #child: EngineChild | undefined;
+  #start: EngineStart;
+  #restarts = 0;
+  #lastLoad: EngineLoad | undefined;
+  #cancelRestart: (() => void) | undefined;
+  #shutdown: Promise<void> | undefined;
+  /** The time to drain is up: whatever still runs ends as cancelled. */
+  #drained = false;
+  /** Looks again whether what `#end` waits for has come. */
+  #waiter: (() => void) | undefined;
+
+  constructor(options: EngineClientOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? monotonicMicros;
+    this.#timers = options.timers ?? systemTimers;
+    this.#spawn = options.spawn ?? engineForker(options.entry, options.env ?? {});
+    this.#start = this.#launch();
+  }
+
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  get engines(): readonly [EngineStatus] {
+    return [this];
+  }
+
+  get device(): DeviceRequest {
+    return this.#options.load.device;
+  }
+
+  get stats(): EngineStats | undefined {
+    return this.#stats;
+  }
+
+  get inFlight(): number {
+    return this.#requests.size;
+  }
+
+  onLoad(listener: (load: EngineLoad) => void): void {
+    this.#loadListeners.push(listener);
+    const last = this.#lastLoad;
+    if (last !== undefined) queueMicrotask(() => listener(last));
+  }
+
+  onState(listener: (state: EngineState) => void): void {
+    this.#stateListeners.push(listener);
+  }
+
+  submit(request: EngineRequest, onEvent: (event: RequestEvent) => void): void {
+    const refusal = this.#refusal(request.id);
+    if (refusal === undefined) {
+      this.#requests.add(request.id, onEvent);
+      this.#child?.send({ type: "submit", request });
+    } else {
+      this.#requests.refuse(request.id, refusal.toWire(), this.#clock(), onEvent);
+    }
+  }
+
+  stop(id: RequestId): void {
+    if (this.#requests.has(id)) this.#child?.send({ type: "stop", id });
+  }
+
+  cancel(id: RequestId, cause: CancelCause): void {
+    if (this.#requests.has(id)) this.#child?.send({ type: "cancel", id, cause });
+  }
+
+  shutdown(timeoutMs: number): Promise<void> {
+    this.#shutdown ??= this.#end(timeoutMs);
+    return this.#shutdown;
+  }
+
+  async #end(timeoutMs: number): Promise<void> {
+    this.#cancelRestart?.();
+    const gone = (): boolean => this.#child === undefined;
+    await this.#until(() => this.inFlight === 0 || gone(), timeoutMs);
+    this.#drained = true;
+    // The engine cancels what is left before it ends.
+    this.#child?.send({ type: "shutdown" });
+    await this.#until(gone, EXIT_GRACE_MS);
+    this.#child?.kill();
+    await this.#until(gone);
+    this.#setState({ kind: "stopped" });
+  }
+
+  /** Settles when `done`, or after `ms`. */
+  async #until(done: () => boolean, ms?: number): Promise<void> {
+    if (done()) return;
+    await new Promise<void>((resolve) => {
+      const stopTimer = ms === undefined ? undefined : this.#timers.after(ms, resolve);
+      this.#waiter = () => {
+        if (!done()) return;
+        stopTimer?.();
+        resolve();
+      };
+    });
+    this.#waiter = undefined;
+  }
+
+  #launch(): EngineStart {
+    this.#start = new EngineStart(this.#clock());
+    this.#child = this.#spawn({
+      onEvents: (events) => {
+        for (const event of events) this.#receive(event);
+      },
+      onLog: (line) => this.#options.onLog?.(line),
+      onExit: (exit) => this.#lose(exit),
+    });
+    this.#child.send({ type: "load", options: this.#options.load });
+    return this.#start;
+  }
+
+  #receive(event: EngineEvent): void {
+    switch (event.type) {
+      case "loading":
+        this.#start.begin(event.phase, this.#clock());
+        if (this.#state.kind === "starting") this.#setState({ kind: "starting", phase: event.phase });
+        break;
+      case "ready": {
+        const { model, device } = event;
+        const load = this.#start.succeed(event.load);
+        this.#setState({ kind: "ready", model, device });
+        this.#report(load, { kind: "ready", model, device });
+        break;
+      }
+      case "load_failed":
+        this.#failLoad(event.error, event.load);
+        break;
+      case "stats":
+        this.#stats = event.stats;
+        break;
+      case "admitted":
+        this.#requests.deliver(this.#state.kind === "ready" ? { ...event, device: this.#state.device } : event);
+        break;
+      default:
+        this.#requests.deliver(event);
+    }
+  }
+
+  /** The process is gone: its requests end, and unless that was wanted or it never loaded, another takes its place. */
+  #lose(exit: ChildExit): void {
+    const now = this.#clock();
+    const killed = exit.signal === "SIGKILL";
+    const death = { ...exit, outOfMemory: killed && (this.#options.oomKills ?? systemOomKills).happened() };
+    this.#child = undefined;
+    this.#stats = undefined;
+    if (!this.#start.finished) this.#failLoad(this.#deathWhileLoading(death));
+    if (this.#shutdown === undefined && this.#state.kind !== "failed") {
+      const error = this.#start.error ?? engineLost(death, "");
+      this.#restartAfter(this.#backoff.delayAfter(this.#start.readyMs(now)), error);
+    }
+    const outcome: Outcome = this.#drained
+      ? { kind: "cancelled", cause: "drain" }
+      : { kind: "failed", error: engineLost(death, " while this request was running; send it again") };
+    this.#requests.endAll(outcome, now);
+    this.#waiter?.();
+  }
+
+  #deathWhileLoading(death: EngineDeath): WireError {
+    if (this.#shutdown === undefined) return engineLost(death, " while it loaded the model");
+    return { code: "draining", message: "The engine was shut down while it loaded the model." };
+  }
+
+  #restartAfter(delayMs: number, error: WireError): void {
+    this.#restarts++;
+    this.#setState({ kind: "restarting", error, restarts: this.#restarts });
+    this.#cancelRestart = this.#timers.after(delayMs, () => this.#launch());
+  }
+
+  /** @param load the child's own timeline, unless it died */
+  #failLoad(error: WireError, load?: LoadTimeline): void {
+    const timeline = this.#start.fail(error, this.#clock(), load);
+    if (this.#restarts === 0) this.#setState({ kind: "failed", error });
+    this.#report(timeline, { kind: "failed", error });
+  }
+
+  #report(load: LoadTimeline, result: EngineLoad["result"]): void {
+    const report = { device: this.device, load, restarts: this.#restarts, result };
+    this.#lastLoad = report;
+    for (const listener of this.#loadListeners) listener(report);
+  }
+
+  #setState(state: EngineState): void {
+    this.#state = state;
+    for (const listener of this.#stateListeners) listener(state);
+  }
+
+  #refusal(id: RequestId): VitrineError | undefined {
+    if (this.#shutdown !== undefined) {
+      return new VitrineError("draining", "The service is shutting down; send the request again later.");
+    }
+    if (this.#state.kind !== "ready") return notReady(this.#state);
+    if (this.#requests.has(id)) {
+      return new VitrineError("internal", "A request with the same id is still running; ids must be unique.");
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,17 @@
+import type { DeviceChoice } from "../../protocol.js";
+import type { SpanAttributes } from "./span-maker.js";
+
+/** `cuda:0`, or `cpu`. */
+export function deviceName(device: DeviceChoice | undefined): string | undefined {
+  return device?.provider === "cuda" ? `cuda:${device.deviceId ?? 0}` : device?.provider;
+}
+
+/** Where it ran, and why there. */
+export function deviceAttributes(device: DeviceChoice | undefined): SpanAttributes {
+  return {
+    "ai.device": deviceName(device),
+    "ai.device.reason": device?.reason,
+    "ai.runtime": device?.runtime?.kind,
+    "ai.runtime.reason": device?.runtime?.reason,
+  };
+}
