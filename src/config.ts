@@ -52,7 +52,13 @@ function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
 
 /** `flags` maps option names to what the command line gave. Throws VitrineError `config_invalid` naming the setting. */
 export function loadConfig(flags: Partial<Record<OptionName, string>>, env: NodeJS.ProcessEnv): Config {
-  const values: Record<string, unknown> = { devices: undefined, userHashKey: undefined, targetTpot: undefined };
+  const values: Record<string, unknown> = {
+    devices: undefined,
+    userHashKey: undefined,
+    userHashKeyPrevious: undefined,
+    pricePerDeviceHour: undefined,
+    targetTpot: undefined,
+  };
   for (const [name, option] of Object.entries(OPTIONS) as [OptionName, OptionRow][]) {
     const setting = settingOf(option, flags[name], env);
     if (setting !== undefined) values[name] = check(option, setting);

@@ -284,6 +284,13 @@ export const OPTIONS = {
     schema: oneOf("phase", "step"),
     help: "one span for all decode steps, or one for each",
   },
+  pricePerDeviceHour: {
+    flag: "price-per-device-hour",
+    value: "PRICE",
+    env: ["VITRINE_PRICE_PER_DEVICE_HOUR"],
+    schema: number("a price such as 2.5").optional(),
+    help: "adds ai.cost.amount to spans: their share of device time at this price",
+  },
   serviceName: {
     flag: "service-name",
     value: "NAME",
@@ -304,7 +311,13 @@ export const OPTIONS = {
     value: "SECRET",
     env: ["VITRINE_USER_HASH_KEY"],
     schema: text.optional(),
-    help: "key of user_id_hash in spans; without it a new random one at each start",
+    help: "key of user_id_hash and api_key_hash in spans; without it a new random one at each start",
+  },
+  userHashKeyPrevious: {
+    value: "SECRET",
+    env: ["VITRINE_USER_HASH_KEY_PREVIOUS"],
+    schema: text.optional(),
+    help: "the key before, while keys change: spans then have user_id_hash.previous and api_key_hash.previous, too",
   },
 } as const satisfies Record<string, OptionRow>;
 

@@ -1,5 +1,4 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
-import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
@@ -11,6 +10,7 @@ import { readSamplingDefaults } from "../runtime/generation-config.js";
 import type { ModelDirectory } from "../runtime/model-directory.js";
 import { loadTokenizer } from "../runtime/tokenizer.js";
 import { TokenizerThread } from "../runtime/tokenizer-thread.js";
+import { createIdentityHasher } from "../server/caller.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
 import { devicesOf } from "./engines.js";
@@ -33,17 +33,13 @@ export interface Service {
   stop(timeoutMs: number): Promise<void>;
 }
 
-function userHasher(key: string | undefined): (user: string) => string {
-  const secret = key ?? randomBytes(32);
-  return (user) => createHmac("sha256", secret).update(user).digest("hex").slice(0, 16);
-}
-
 function createTracingFor(config: Config, logger: Logger): Tracing {
   return createTracing({
     serviceName: config.serviceName,
     ...(config.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: config.zipkinEndpoint }),
     propagation: config.propagation,
     sampleRate: config.sampleRate,
+    ...(config.pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour: config.pricePerDeviceHour }),
     storeTraces: config.traceStore === "on",
     localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     gpuDeviceIds: [...new Set(devicesOf(config).flatMap(gpuIndex))],
@@ -132,7 +128,7 @@ export async function startService(
       },
       prefixSalt: config.prefixSalt,
       recordSteps: config.traceDetail === "step",
-      hashUser: userHasher(config.userHashKey),
+      hashIdentity: createIdentityHasher(config.userHashKey, config.userHashKeyPrevious),
     });
     const address = await server.listen(config.host, config.port);
     tracing.listening(Number(new URL(address).port || 80));

@@ -3,7 +3,7 @@ import { VitrineError } from "../errors.js";
 import type { ModelDescription } from "../protocol.js";
 import { chatFormat, completionFormat } from "./answer-format.js";
 import { StreamedAnswer, WholeAnswer } from "./answers.js";
-import { callerOf } from "./caller.js";
+import { apiKeyOf, callerOf } from "./caller.js";
 import type { ServerContext } from "./context.js";
 import { clientClosed, ID_BODY_BYTES } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
@@ -28,7 +28,9 @@ async function generate(
   reply: FastifyReply,
 ): Promise<unknown> {
   const { exchange } = request;
-  const caller = callerOf(request.headers, context.hashKey);
+  const key = apiKeyOf(request.headers);
+  const caller = callerOf(key, context.hashKey);
+  if (key !== undefined) exchange.apiKey = context.hashIdentity(key);
   const model = admit(context, 1, caller);
   const body = typeof request.body === "string" ? request.body : "";
   refuseManyIds(body);

@@ -2,10 +2,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { EngineClient } from "../engine/client/client.js";
 import type { Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
+import { FewLabels } from "./few-labels.js";
 
 /** From a tiny model on a GPU to a large one on two cores. */
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+/** Callers with a series of their own. */
+const MOST_CALLERS = 100;
 
 /** One finished HTTP request. */
 export interface RequestRecord {
@@ -20,6 +24,10 @@ export interface RequestRecord {
   readonly completionTokens: number;
   /** Whether the route generates; only those have their duration measured. */
   readonly generates: boolean;
+  readonly model: string;
+  /** Keyed hash of the API key; undefined without one. */
+  readonly caller: string | undefined;
+  readonly deviceSeconds: number;
 }
 
 /** The service in Prometheus' terms. Labels are routes, status codes, codes of the error table and devices: few, and no content. */
@@ -57,6 +65,13 @@ export class Metrics {
     labelNames: ["kind"] as const,
     registers: [this.#registry],
   });
+  readonly #callers = new FewLabels(MOST_CALLERS);
+  readonly #deviceSeconds = new Counter({
+    name: "vitrine_cost_device_seconds_total",
+    help: "Requests' shares of device time; caller is api_key_hash, none without a key, other beyond the first callers",
+    labelNames: ["model", "caller"] as const,
+    registers: [this.#registry],
+  });
   readonly #cachedTokens = this.#counter(
     "cached_prompt_tokens_total",
     "Tokens of prompts that were in the KV cache already; vitrine_tokens_total counts them too",
@@ -84,6 +99,8 @@ export class Metrics {
     this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
     this.#tokens.inc({ kind: "completion" }, request.completionTokens);
     this.#cachedTokens.inc(request.cachedTokens);
+    const caller = request.caller === undefined ? "none" : this.#callers.labelOf(request.caller);
+    this.#deviceSeconds.inc({ model: request.model, caller }, request.deviceSeconds);
   }
 
   #exportMetrics(tracing: Tracing): void {

@@ -27,6 +27,8 @@ export interface TracingOptions {
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
   readonly localEndpoint: { readonly ipv4?: string };
   /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
+  /** Adds `ai.cost.amount` to spans that say how long they held a device. */
+  readonly pricePerDeviceHour?: number;
   readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -69,6 +71,12 @@ export interface LoadRecord {
   readonly restarts: number;
 }
 
+/** A keyed hash of who asked, never the identifier; while keys change, the one under the key before, too. */
+export interface IdentityHash {
+  readonly current: string;
+  readonly previous?: string;
+}
+
 /** Attributes of `model.generate`, known once the request is validated. */
 export interface GenerateAttributes {
   readonly model: string;
@@ -87,8 +95,9 @@ export interface GenerateAttributes {
   readonly responseFormat: string | undefined;
   /** The engine's requests, where there are several: each has a span of its own. */
   readonly choices?: readonly { readonly id: RequestId; readonly seed: number }[];
-  /** Keyed hash of the caller, never the identifier. */
-  readonly userIdHash?: string;
+  /** Whom the request names as its user, and whose API key it came with. */
+  readonly user?: IdentityHash;
+  readonly apiKey?: IdentityHash;
 }
 
 /**

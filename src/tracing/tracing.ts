@@ -69,6 +69,7 @@ function threadData(
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.zipkinEndpoint === undefined ? {} : { zipkinEndpoint: options.zipkinEndpoint }),
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
+    ...(options.pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour: options.pricePerDeviceHour }),
     encoder: internals.encoder ?? "vitrine",
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,

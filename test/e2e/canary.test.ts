@@ -237,6 +237,7 @@ describe("a canary in everything a client sends", function () {
     it(`leaves the process in nobody else's bytes, logging at ${level}`, async () => {
       const collector = await KeepingCollector.start();
       const flags = ["--zipkin-endpoint", collector.url, "--log-level", level, "--trace-detail", "step"];
+      flags.push("--price-per-device-hour", "2.5");
       const vitrine = await VitrineProcess.start({ flags: [...flags, "--max-sequences", "2", "--max-queue", "0"] });
       try {
         const client = new Client(vitrine.url);
@@ -254,6 +255,7 @@ describe("a canary in everything a client sends", function () {
         assert.ok(level === "silent" || vitrine.output.length > 25, "requests were logged");
         assert.deepEqual(client.canary.leaksIn(collector.text), []);
         assert.ok(collector.spans > 100, `${collector.spans} spans`);
+        for (const tag of ["user_id_hash", "api_key_hash", "ai.cost.amount"]) assert.ok(collector.text.includes(tag), tag);
       } finally {
         await vitrine.kill();
         collector.stop();

@@ -147,7 +147,8 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.equal(fake.request.sampling.seed, 7);
     const { attributes } = harness.tracing.traces.at(-1) ?? {};
     assert.equal(attributes?.sampling.temperature, 0);
-    assert.equal(attributes?.userIdHash, "hash-of-3");
+    assert.deepEqual(attributes?.user, { current: "hash-of-3" });
+    assert.deepEqual(attributes?.apiKey, undefined);
     assert.equal(attributes?.operation, "chat");
     fake.finish();
     assert.equal((await chat).status, 200);
@@ -259,6 +260,8 @@ describe("server: metrics", () => {
       'vitrine_requests_total{route="/zipkin/api/v2/*",status="503",outcome="internal"} 1',
       'vitrine_trace_headers_refused_total{header="b3",reason="upper_case"} 4',
       'vitrine_tokens_total{kind="prompt"} 2',
+      'vitrine_cost_device_seconds_total{model="fake",caller="none"} 0',
+      "vitrine_span_attributes_dropped_total 4",
       'vitrine_tokens_total{kind="completion"} 3',
       "vitrine_time_to_first_token_seconds_count 1",
       "vitrine_inter_token_latency_seconds_count 2",

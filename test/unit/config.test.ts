@@ -90,7 +90,14 @@ describe("loadConfig", () => {
 
   it("reads words in any case, and numbers as they are written elsewhere", () => {
     const config = loadConfig(
-      { logLevel: "WARN", device: "CUDA:1", dtype: "Q4", propagation: " B3 ,w3c,b3", sampleRate: "1e-3", maxQueue: "1e3" },
+      {
+        logLevel: "WARN",
+        device: "CUDA:1",
+        dtype: "Q4",
+        propagation: " B3 ,w3c,b3",
+        sampleRate: "1e-3",
+        maxQueue: "1e3",
+      },
       { VITRINE_TRACE_STORE: "false", VITRINE_FAST_INT4: "No", VITRINE_PORT: " 9000 ", VITRINE_THREADS: "2.0" },
     );
     assert.equal(config.logLevel, "warn");

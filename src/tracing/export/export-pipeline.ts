@@ -1,5 +1,6 @@
 import type { ThreadCounters } from "../counters.js";
 import type { TraceStore } from "../store/trace-store.js";
+import { addCostTags } from "./cost-tags.js";
 import type { Delivery } from "./delivery.js";
 import { addGpuTags, type GpuHistories } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
@@ -25,6 +26,7 @@ export class ExportPipeline {
     private readonly counters: ThreadCounters,
     private readonly localEndpoint: () => ZipkinEndpoint,
     private readonly destinations: Destinations,
+    private readonly pricePerDeviceHour?: number,
   ) {
     this.#reader = new RingReader(ring);
   }
@@ -43,6 +45,7 @@ export class ExportPipeline {
     try {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
+      addCostTags(record, this.gpu, this.pricePerDeviceHour);
       const span = toZipkinSpan(record, this.localEndpoint());
       const json = JSON.stringify(span);
       store?.add(span, json.length);

@@ -44,10 +44,11 @@ function localEndpoint(): ZipkinEndpoint {
   return port === 0 ? data.localEndpoint : { ...data.localEndpoint, port };
 }
 
-const pipeline = new ExportPipeline(data.ring, counters, localEndpoint, {
+const destinations = {
   ...(delivery === undefined ? {} : { delivery }),
   ...(store === undefined ? {} : { store }),
-});
+};
+const pipeline = new ExportPipeline(data.ring, counters, localEndpoint, destinations, data.pricePerDeviceHour);
 
 async function shutdown(timeoutMs: number): Promise<void> {
   const deadline = systemTimers.now() + timeoutMs;

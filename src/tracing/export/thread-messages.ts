@@ -11,6 +11,7 @@ export interface ThreadData {
   readonly port: SharedArrayBuffer;
   readonly zipkinEndpoint?: string;
   readonly encoder: SpanEncoderName;
+  readonly pricePerDeviceHour?: number;
   readonly storeLimits?: StoreLimits;
   readonly deliveryLimits: DeliveryLimits;
   /** How often the ring is emptied. */

@@ -112,5 +112,6 @@ export const GENERATE: GenerateAttributes = {
   n: 1,
   responseFormat: undefined,
   priority: 0,
-  userIdHash: "0123abcd",
+  user: { current: "0123abcd", previous: "4567cdef" },
+  apiKey: { current: "89ab0123" },
 };
