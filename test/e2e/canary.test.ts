@@ -255,7 +255,8 @@ describe("a canary in everything a client sends", function () {
         assert.ok(level === "silent" || vitrine.output.length > 25, "requests were logged");
         assert.deepEqual(client.canary.leaksIn(collector.text), []);
         assert.ok(collector.spans > 100, `${collector.spans} spans`);
-        for (const tag of ["user_id_hash", "api_key_hash", "ai.cost.amount"]) assert.ok(collector.text.includes(tag), tag);
+        for (const tag of ["user_id_hash", "api_key_hash", "ai.cost.amount"])
+          assert.ok(collector.text.includes(tag), tag);
       } finally {
         await vitrine.kill();
         collector.stop();

@@ -120,7 +120,7 @@ describe("ReadApi", () => {
 
   const BAD: readonly [string, RegExp][] = [
     ["/spans", /serviceName is required/],
-    ["/remoteServices?serviceName=", /serviceName is required/],
+    ["/remoteServices", /serviceName is required/],
     ["/autocompleteValues", /key is required/],
     ["/traces?limit=ten", /limit is not a whole number/],
     ["/traces?limit=0", /limit <= 0/],
