@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { openModelDirectory, resolveModelDirectory } from "../runtime/model-directory.js";
+import { openModelDirectory, resolveModelDirectory } from "../runtime/files/model-directory.js";
 import { startEngines } from "./engines.js";
 import type { Service } from "./service.js";
 

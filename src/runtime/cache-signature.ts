@@ -1,5 +1,5 @@
+import type { ModelConfig } from "./files/model-config.js";
 import { type FloatType, floatType, type GraphValue, sizeOf, unsupportedGraph } from "./graph-value.js";
-import type { ModelConfig } from "./model-config.js";
 
 /** One layer's keys or values: `[batch, heads, positions, headDim]` in all but old graphs. */
 export interface CacheTensor {

@@ -1,4 +1,5 @@
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
+import type { ModelConfig } from "./files/model-config.js";
 import {
   type FloatType,
   floatType,
@@ -8,7 +9,6 @@ import {
   sizeOf,
   unsupportedGraph,
 } from "./graph-value.js";
-import type { ModelConfig } from "./model-config.js";
 
 export type { CacheTensor } from "./cache-signature.js";
 export type { FloatType, GraphValue, IdType } from "./graph-value.js";

@@ -3,12 +3,12 @@ import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
+import { findGraphFile } from "./files/graph-file.js";
+import type { ModelDirectory } from "./files/model-directory.js";
 import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
-import { findGraphFile } from "./graph-file.js";
-import type { ModelDirectory } from "./model-directory.js";
-import { createNativeRunner } from "./native-runner.js";
-import { startOrt } from "./native-session.js";
-import { createNodeRunner, type RunnerOptions } from "./node-runner.js";
+import { createNativeRunner } from "./native/native-runner.js";
+import { startOrt } from "./native/native-session.js";
+import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
 
 export interface LoadedModel {
   readonly runner: ModelRunner;
@@ -87,7 +87,7 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
 
 /** With the library that checks the files, which takes as long to load as the graph to read. */
 function openDirectory(path: string): Promise<ModelDirectory> {
-  const directory = import("./model-directory.js").then(({ openModelDirectory }) => openModelDirectory(path));
+  const directory = import("./files/model-directory.js").then(({ openModelDirectory }) => openModelDirectory(path));
   // Whoever awaits it hears of a failure.
   directory.catch(() => {});
   return directory;

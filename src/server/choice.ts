@@ -1,5 +1,5 @@
 import type { EngineRequest, FinishReason, PositionLogprobs, RequestId, ToolCallFormat } from "../protocol.js";
-import type { StreamDecoder, Tokenizer } from "../runtime/tokenizer.js";
+import type { StreamDecoder, Tokenizer } from "../runtime/text/tokenizer.js";
 import type { AnswerReason, Piece } from "./answer-format.js";
 import type { ServerContext } from "./context.js";
 import type { Prompt } from "./fields.js";

@@ -1,5 +1,5 @@
 import type { Grammar } from "../protocol.js";
-import type { ChatTemplate } from "../runtime/chat-template.js";
+import type { ChatTemplate } from "../runtime/text/chat-template.js";
 import { badField, type GenerationRequest } from "./schema.js";
 
 /** What the output is held to; undefined: nothing. Throws VitrineError `invalid_request`. */

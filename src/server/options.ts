@@ -1,8 +1,8 @@
 import type { Logger } from "pino";
 import type { EngineClient } from "../engine/client/client.js";
 import type { Micros } from "../protocol.js";
-import type { ChatTemplate } from "../runtime/chat-template.js";
-import type { LongInputEncoder, Tokenizer } from "../runtime/tokenizer.js";
+import type { ChatTemplate } from "../runtime/text/chat-template.js";
+import type { LongInputEncoder, Tokenizer } from "../runtime/text/tokenizer.js";
 import type { Tracing } from "../tracing/contract.js";
 import type { IdentityHasher } from "./caller.js";
 import type { SamplingDefaults } from "./schema.js";

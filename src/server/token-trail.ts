@@ -1,5 +1,5 @@
 import type { PositionLogprobs } from "../protocol.js";
-import type { Tokenizer } from "../runtime/tokenizer.js";
+import type { Tokenizer } from "../runtime/text/tokenizer.js";
 import type { TokenEntry } from "./logprob-format.js";
 
 /**

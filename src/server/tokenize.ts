@@ -1,5 +1,5 @@
 import type { CancelCause } from "../protocol.js";
-import { type LongInputEncoder, tooLong } from "../runtime/tokenizer.js";
+import { type LongInputEncoder, tooLong } from "../runtime/text/tokenizer.js";
 import type { ServerContext } from "./context.js";
 import { cancelError, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";

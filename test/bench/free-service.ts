@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { startService } from "../../src/cli/service.js";
 import { loadConfig } from "../../src/config.js";
 import { createEngineClient } from "../../src/engine/client/client.js";
-import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
+import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 
 const config = loadConfig({ port: "0", ...JSON.parse(process.argv[2] ?? "{}") }, {});
 const directory = openModelDirectory(resolveModelDirectory("tiny"));

@@ -6,12 +6,12 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { loadChatTemplate } from "../../src/runtime/chat-template.js";
 import { setAccuracyLevel } from "../../src/runtime/graph/accuracy-level.js";
 import { keepLastLogits } from "../../src/runtime/graph/output-head.js";
 import { packAttention } from "../../src/runtime/graph/packed-attention.js";
 import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
-import { loadTokenizer } from "../../src/runtime/tokenizer.js";
+import { loadChatTemplate } from "../../src/runtime/text/chat-template.js";
+import { loadTokenizer } from "../../src/runtime/text/tokenizer.js";
 import { mean } from "./quality/divergence.js";
 import { exportedModel, readTexts } from "./quality/files.js";
 import { type Answers, answer, compareWindows, type Material, ROWS, sameContinuations } from "./quality/measure.js";

@@ -7,7 +7,7 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { resolveModelDirectory } from "../../src/runtime/model-directory.js";
+import { resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { measureBandwidth } from "./bandwidth.js";
 import { type BenchModel, halfBillion, shipped } from "./model/bench-models.js";
 import { PeerProcess, type PeerSpec } from "./peer-process.js";

@@ -1,123 +1,18 @@
 /** Nothing that a client sends leaves the process but in that client's own answer, whatever the route and the outcome. */
 import assert from "node:assert/strict";
-import { request } from "node:http";
 import { Canary, formsOf, KeepingCollector } from "../support/canary.js";
+import { CanaryClient } from "../support/canary-client.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
 
 const ENDLESS = { temperature: 0, ignore_eos: true, max_tokens: 1500, stop: undefined, logprobs: undefined };
 /** The server's largest body is 32 MiB. */
 const TOO_LARGE = 33 * 2 ** 20;
 
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
-
-/** A client that puts a marker wherever text of its own can go. */
-class Client {
-  readonly canary = new Canary();
-
-  constructor(private readonly url: string) {}
-
-  async ask(path: string, init: RequestInit = {}): Promise<Answer> {
-    const headers = { ...this.#headers(), ...(init.headers as Record<string, string>) };
-    const response = await fetch(this.url + path, { ...init, headers });
-    return { status: response.status, text: await response.text() };
-  }
-
-  post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const text = typeof body === "string" ? body : JSON.stringify(body);
-    return this.ask(path, {
-      method: "POST",
-      body: text,
-      headers: { "content-type": "application/json", ...headers },
-    });
-  }
-
-  /** The status told for a body of which only the beginning is sent. */
-  announce(path: string, bytes: number, beginning: string): Promise<number | undefined> {
-    const headers = { ...this.#headers(), "content-type": "application/json", "content-length": bytes };
-    return new Promise((resolve, reject) => {
-      const sent = request(this.url + path, { method: "POST", headers }, (response) => {
-        resolve(response.statusCode);
-        sent.destroy();
-      });
-      sent.on("error", reject).write(beginning);
-    });
-  }
-
-  #headers(): Record<string, string> {
-    const { canary } = this;
-    return {
-      authorization: `Bearer ${canary.plain("bearer")}`,
-      "x-api-key": canary.plain("apikey"),
-      "user-agent": canary.plain("agent"),
-      cookie: `session=${canary.plain("cookie")}`,
-      baggage: `user=${canary.plain("baggage")}`,
-      tracestate: `vendor=${canary.plain("tracestate")}`,
-      b3: canary.plain("brokenb3"),
-    };
-  }
-
-  /** Fields of both routes that hold text. */
-  #shared(): object {
-    const { canary } = this;
-    return {
-      model: "tiny",
-      max_tokens: 200,
-      seed: 1,
-      user: canary.text("user"),
-      stop: [canary.text("stop")],
-      cache_salt: canary.text("salt"),
-      metadata: { [canary.plain("metadatakey")]: canary.text("metadata") },
-      [canary.plain("ignoredfield")]: canary.text("ignoredvalue"),
-    };
-  }
-
-  completion(more: object = {}): object {
-    return { ...this.#shared(), prompt: this.canary.text("prompt"), logprobs: 2, echo: true, ...more };
-  }
-
-  chat(more: object = {}): object {
-    const { canary } = this;
-    const messages = [
-      { role: "system", content: canary.text("system") },
-      { role: "user", content: [{ type: "text", text: canary.text("message") }], name: canary.plain("name") },
-    ];
-    return { ...this.#shared(), messages, logprobs: true, top_logprobs: 2, ...more };
-  }
-
-  /** Arguments and answers that hold a marker are forced by their schemas. */
-  format(more: object = {}): object {
-    const answer = { type: "string", enum: [this.canary.plain("enum")], description: this.canary.text("description") };
-    const schema = {
-      type: "object",
-      properties: { answer, ...more },
-      required: ["answer"],
-      additionalProperties: false,
-    };
-    return { type: "json_schema", json_schema: { name: this.canary.plain("format"), schema } };
-  }
-
-  tools(more: object = {}): object {
-    const { canary } = this;
-    const value = { type: "string", enum: [canary.plain("argument")] };
-    const parameters = {
-      type: "object",
-      properties: { value, ...more },
-      required: ["value"],
-      additionalProperties: false,
-    };
-    const tool = { name: canary.plain("tool"), description: canary.text("tooldescription"), parameters };
-    return { tools: [{ type: "function", function: tool }], tool_choice: "required" };
-  }
-}
-
 const CHAT = "/v1/chat/completions";
 const COMPLETIONS = "/v1/completions";
 
 /** What is served: whole and streamed, each with its marker in the answer, which shows that it got in. */
-async function serveAll(client: Client): Promise<void> {
+async function serveAll(client: CanaryClient): Promise<void> {
   const asked: [string, object, string?][] = [
     [COMPLETIONS, client.completion(), "prompt"],
     [CHAT, client.chat()],
@@ -142,7 +37,7 @@ function deltasOf(stream: string): string {
 }
 
 /** What is refused for what was sent. */
-async function refuseAll(client: Client): Promise<void> {
+async function refuseAll(client: CanaryClient): Promise<void> {
   const { canary } = client;
   const image = `data:image/png;base64,${Buffer.from(canary.text("image")).toString("base64")}`;
   const parts = [{ type: "image_url", image_url: { url: image } }];
@@ -169,7 +64,7 @@ async function refuseAll(client: Client): Promise<void> {
 }
 
 /** Text in paths and queries, of every route. */
-async function visitAll(client: Client): Promise<void> {
+async function visitAll(client: CanaryClient): Promise<void> {
   const query = `?q=${encodeURIComponent(client.canary.text("query"))}`;
   const path = client.canary.plain("path");
   const visits: [string, number][] = [
@@ -190,7 +85,7 @@ async function visitAll(client: Client): Promise<void> {
 }
 
 /** What ends before its time: at a client's limit, at a full queue, hung up on, and with its engine. */
-async function interruptAll(client: Client, vitrine: VitrineProcess): Promise<void> {
+async function interruptAll(client: CanaryClient, vitrine: VitrineProcess): Promise<void> {
   const endless = client.completion({ ...ENDLESS, stream: true });
   const limit = { "x-envoy-expected-rq-timeout-ms": "50" };
   assert.equal((await client.post(COMPLETIONS, { ...endless, stream: false }, limit)).status, 504);
@@ -209,7 +104,7 @@ async function interruptAll(client: Client, vitrine: VitrineProcess): Promise<vo
 }
 
 /** Sends and waits for the first byte only. */
-function begin(client: Client, { url }: VitrineProcess, body: object, signal?: AbortSignal): Promise<Response> {
+function begin(client: CanaryClient, { url }: VitrineProcess, body: object, signal?: AbortSignal): Promise<Response> {
   const { canary } = client;
   return fetch(url + COMPLETIONS, {
     method: "POST",
@@ -240,7 +135,7 @@ describe("a canary in everything a client sends", function () {
       flags.push("--price-per-device-hour", "2.5");
       const vitrine = await VitrineProcess.start({ flags: [...flags, "--max-sequences", "2", "--max-queue", "0"] });
       try {
-        const client = new Client(vitrine.url);
+        const client = new CanaryClient(vitrine.url);
         await serveAll(client);
         await refuseAll(client);
         await visitAll(client);

@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import { Engine, type EngineLimits } from "../../src/engine/engine.js";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import { type DeviceChoice, type EngineEvent, type EngineRequest, monotonicMicros } from "../../src/protocol.js";
+import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
-import { openModelDirectory } from "../../src/runtime/model-directory.js";
-import { createNativeRunner } from "../../src/runtime/native-runner.js";
-import { createNodeRunner } from "../../src/runtime/node-runner.js";
+import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { engineRequest, story, tokensOf } from "../support/engine-requests.js";
 import { dtypeOf, type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 

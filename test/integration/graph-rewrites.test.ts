@@ -4,6 +4,8 @@ import { dirname, join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../src/protocol.js";
+import { findGraphFile } from "../../src/runtime/files/graph-file.js";
+import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import {
   type GraphProto,
   type ModelProto,
@@ -23,11 +25,9 @@ import {
 } from "../../src/runtime/graph/prepare-graph.js";
 import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
 import { withFields } from "../../src/runtime/graph/rewrite.js";
-import { findGraphFile } from "../../src/runtime/graph-file.js";
 import { loadModel } from "../../src/runtime/load-model.js";
-import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
-import { createNativeRunner } from "../../src/runtime/native-runner.js";
-import { createNodeRunner } from "../../src/runtime/node-runner.js";
+import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec, message } from "../support/onnx-builder.js";
 import { type ParityGraph, parityGraphs } from "./parity-fixtures.js";

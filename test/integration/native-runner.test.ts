@@ -3,12 +3,12 @@ import { OrtBinding, OrtEnvironment, OrtSession } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
 import type { VitrineError } from "../../src/errors.js";
 import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
+import { findGraphFile } from "../../src/runtime/files/graph-file.js";
+import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
-import { findGraphFile } from "../../src/runtime/graph-file.js";
 import { createRunner } from "../../src/runtime/load-model.js";
-import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/model-directory.js";
-import { createNativeRunner } from "../../src/runtime/native-runner.js";
-import { createNodeRunner } from "../../src/runtime/node-runner.js";
+import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
 

@@ -5,10 +5,10 @@
 import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice } from "../../src/protocol.js";
+import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
-import { openModelDirectory } from "../../src/runtime/model-directory.js";
-import { createNativeRunner } from "../../src/runtime/native-runner.js";
-import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node-runner.js";
+import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node/node-runner.js";
 import { dtypeOf, type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 interface Candidate {

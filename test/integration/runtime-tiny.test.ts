@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { Dtype } from "../../src/protocol.js";
-import { loadChatTemplate } from "../../src/runtime/chat-template.js";
+import { resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { loadModel } from "../../src/runtime/load-model.js";
-import { resolveModelDirectory } from "../../src/runtime/model-directory.js";
-import { loadTokenizer, type Tokenizer } from "../../src/runtime/tokenizer.js";
+import { loadChatTemplate } from "../../src/runtime/text/chat-template.js";
+import { loadTokenizer, type Tokenizer } from "../../src/runtime/text/tokenizer.js";
 
 const modelDir = resolveModelDirectory("tiny");
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createConnection } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Tokenizer } from "../../src/runtime/tokenizer.js";
+import type { Tokenizer } from "../../src/runtime/text/tokenizer.js";
 import type { ErrorBody } from "../../src/server/error-response.js";
 import type { FakeRequest } from "../support/fake-engine.js";
 import { byteTokenizer, LIMITS, ServerHarness, sseData } from "../support/server-harness.js";

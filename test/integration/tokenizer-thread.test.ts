@@ -6,9 +6,9 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { VitrineError } from "../../src/errors.js";
-import { loadChatTemplate } from "../../src/runtime/chat-template.js";
-import { loadTokenizer } from "../../src/runtime/tokenizer.js";
-import { TokenizerThread } from "../../src/runtime/tokenizer-thread.js";
+import { loadChatTemplate } from "../../src/runtime/text/chat-template.js";
+import { loadTokenizer } from "../../src/runtime/text/tokenizer.js";
+import { TokenizerThread } from "../../src/runtime/text/tokenizer-thread.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { byteLevelTokenizer } from "../support/tokenizer-fixture.js";
 
@@ -169,7 +169,7 @@ describe("TokenizerThread", () => {
 
   it("keeps a process alive while it works, and not when it is idle", async () => {
     open(folder(), SCRIPTED);
-    const module = new URL("../../src/runtime/tokenizer-thread.js", import.meta.url).href;
+    const module = new URL("../../src/runtime/text/tokenizer-thread.js", import.meta.url).href;
     const script = `
       const { TokenizerThread } = await import(${JSON.stringify(module)});
       const thread = new TokenizerThread("", new URL(${JSON.stringify(SCRIPTED.href)}));

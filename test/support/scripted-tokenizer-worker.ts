@@ -4,7 +4,7 @@
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import type { EncodeJob } from "../../src/runtime/tokenizer-worker.js";
+import type { EncodeJob } from "../../src/runtime/text/tokenizer-worker.js";
 
 const waker = new Int32Array(new SharedArrayBuffer(4));
 

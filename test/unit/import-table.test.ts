@@ -12,8 +12,8 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   "src/server": {
     may: [
       "src/engine/client/client.ts",
-      "src/runtime/tokenizer.ts",
-      "src/runtime/chat-template.ts",
+      "src/runtime/text/tokenizer.ts",
+      "src/runtime/text/chat-template.ts",
       "src/runtime/grammar/check-grammar.ts",
       "src/tracing",
       "src/protocol.ts",

@@ -32,7 +32,7 @@ export class KvCache {
   /** Slots that are neither held nor kept, the next to hand out last. */
   readonly #free: number[];
   #shape: CacheShape = { rows: 0, tokens: 0 };
-  /** Most cells; less than the limit once memory turned out to be short. */
+  /** Most cells; less than the limit while memory has turned out to be short. */
   #cells: number;
   #tokensReserved = 0;
   #tokensKept = 0;
@@ -41,13 +41,14 @@ export class KvCache {
   constructor({ memory, ...limits }: KvCacheOptions) {
     this.#memory = memory;
     this.#limits = limits;
-    this.#cells = Math.min(limits.cells, limits.rows * limits.tokens);
+    this.#cells = this.tokensTotal;
     this.#slots = new Array<CacheSlot>(limits.rows).fill(undefined);
     this.#free = Array.from({ length: limits.rows }, (_, index) => limits.rows - 1 - index);
   }
 
   get tokensTotal(): number {
-    return this.#cells;
+    const { rows, tokens, cells } = this.#limits;
+    return Math.min(cells, rows * tokens);
   }
 
   /** Tokens that running sequences have room for. */
@@ -62,12 +63,12 @@ export class KvCache {
 
   /** Reserved share of all tokens, 0 to 1. */
   get utilization(): number {
-    return this.#tokensReserved / this.#cells;
+    return this.#tokensReserved / this.tokensTotal;
   }
 
   /** Most tokens that one sequence can ever have. */
   get mostTokens(): number {
-    return Math.min(this.#limits.tokens, this.#cells);
+    return Math.min(this.#limits.tokens, this.tokensTotal);
   }
 
   /** Tokens at the start of `holder` that are cached somewhere, all but its last at most. */
@@ -77,6 +78,8 @@ export class KvCache {
 
   /** A slot with room for `room` tokens, and what it has of the holder's already; undefined when there is none now. */
   admit(holder: CacheHolder, room: number): CacheAdmission | undefined {
+    // Whoever took the memory may have given it back.
+    if (this.#tokensReserved === 0) this.#cells = this.tokensTotal;
     const keptBefore = this.#tokensKept;
     const match = bestMatch(this.#slots, holder, this.#memory.rewinds);
     const slot = this.#slotFor(match, room);

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { VitrineError } from "../../errors.js";
-import { readJson } from "../json-file.js";
-import { pieceBytesOf } from "../token-bytes.js";
+import { readJson } from "../files/json-file.js";
+import { pieceBytesOf } from "../text/token-bytes.js";
 import { specialBytes } from "./special-bytes.js";
 
 /** What each token of a tokenizer writes. */

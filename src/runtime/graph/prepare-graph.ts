@@ -1,5 +1,5 @@
 import { toBinary } from "@bufbuild/protobuf";
-import type { GraphFile } from "../graph-file.js";
+import type { GraphFile } from "../files/graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";

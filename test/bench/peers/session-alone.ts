@@ -1,7 +1,7 @@
 /** What creating a session takes and nothing else: onnxruntime-node on the file as it is. */
 import { writeSync } from "node:fs";
-import { findGraphFile } from "../../../src/runtime/graph-file.js";
-import { loadOnnxRuntime } from "../../../src/runtime/onnxruntime.js";
+import { findGraphFile } from "../../../src/runtime/files/graph-file.js";
+import { loadOnnxRuntime } from "../../../src/runtime/node/onnxruntime.js";
 import type { PeerSettings } from "./peer.js";
 
 const { model, threads } = JSON.parse(process.argv[2] ?? "") as PeerSettings;

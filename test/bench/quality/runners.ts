@@ -2,11 +2,11 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { ModelRunner } from "../../../src/engine/runner.js";
 import type { DeviceChoice, Dtype } from "../../../src/protocol.js";
+import { findGraphFile, type GraphFile } from "../../../src/runtime/files/graph-file.js";
+import { openModelDirectory } from "../../../src/runtime/files/model-directory.js";
 import { type PreparedGraph, prepareGraph, readGraph, rewriteWith } from "../../../src/runtime/graph/prepare-graph.js";
 import type { Rewrite } from "../../../src/runtime/graph/rewrite.js";
-import { findGraphFile, type GraphFile } from "../../../src/runtime/graph-file.js";
-import { openModelDirectory } from "../../../src/runtime/model-directory.js";
-import { createNativeRunner } from "../../../src/runtime/native-runner.js";
+import { createNativeRunner } from "../../../src/runtime/native/native-runner.js";
 
 /** One of the exported graphs, and what is done to it. */
 export interface Variant {

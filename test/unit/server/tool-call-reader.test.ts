@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ToolCallFormat } from "../../../src/protocol.js";
-import { FALLBACK_FORMAT } from "../../../src/runtime/tool-format.js";
+import { FALLBACK_FORMAT } from "../../../src/runtime/text/tool-format.js";
 import { joinCalls, type ToolCallDelta, ToolCallReader } from "../../../src/server/tool-call-reader.js";
 
 const LLAMA: ToolCallFormat = {

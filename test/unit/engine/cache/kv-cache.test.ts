@@ -4,13 +4,17 @@ import { KvCache, type KvMemory } from "../../../../src/engine/cache/kv-cache.js
 import { TokenList } from "../../../../src/engine/scheduling/token-list.js";
 
 /** A cache that writes down what its memory is told. */
-function open(rows: number, tokens: number, options: { cells?: number; rewinds?: boolean; memory?: number } = {}) {
-  const { cells = rows * tokens, rewinds = true, memory = cells } = options;
+function open(
+  rows: number,
+  tokens: number,
+  options: { cells?: number; rewinds?: boolean; memory?: { cells: number } } = {},
+) {
+  const { cells = rows * tokens, rewinds = true, memory = { cells } } = options;
   const told: string[] = [];
   const kvMemory: KvMemory = {
     rewinds,
     reserve: (...shape) => {
-      if (shape[0] * shape[1] > memory) throw new Error("out of memory");
+      if (shape[0] * shape[1] > memory.cells) throw new Error("out of memory");
       told.push(`reserve ${shape.join("x")}`);
     },
     copy: (from, to, length) => void told.push(`copy ${from} to ${to}: ${length}`),
@@ -108,13 +112,28 @@ describe("KvCache", () => {
       cache.checkInvariants();
     });
 
-    it("believes the memory rather than the limit once it was refused", () => {
-      const { cache } = open(4, 2048, { memory: 600 });
+    it("believes the memory rather than the limit once it was refused, until nobody holds any", () => {
+      const memory = { cells: 600 };
+      const { cache, take } = open(4, 2048, { memory });
       const first = cache.admit(holder("a", [1]), 200)?.slot as number;
       assert.equal(cache.extend(first, 1500), false);
-      assert.equal(cache.mostTokens, 256);
       assert.ok(cache.extend(first, 256));
+      assert.equal(cache.extend(first, 257), false);
+      assert.equal(cache.mostTokens, 2048, "a later request may still have it");
+      cache.release(first, false);
+      memory.cells = 4096;
+      take();
+      assert.notEqual(cache.admit(holder("b", [1]), 1500), undefined);
+      assert.deepEqual(take(), ["reserve 1x2048"]);
       cache.checkInvariants();
+    });
+
+    it("starts again where the first allocation was refused", () => {
+      const memory = { cells: 10 };
+      const { cache } = open(4, 2048, { memory });
+      assert.equal(cache.admit(holder("a", [1]), 200), undefined);
+      memory.cells = 4096;
+      assert.notEqual(cache.admit(holder("a", [1]), 200), undefined);
     });
   });
 

@@ -8,7 +8,7 @@ import { GrammarCompiler } from "../../../../src/runtime/grammar/grammar-compile
 import { GrammarLanguages } from "../../../../src/runtime/grammar/grammar-language.js";
 import { schemaLanguage } from "../../../../src/runtime/grammar/schema-language.js";
 import { specialBytes } from "../../../../src/runtime/grammar/special-bytes.js";
-import { FALLBACK_FORMAT } from "../../../../src/runtime/tool-format.js";
+import { FALLBACK_FORMAT } from "../../../../src/runtime/text/tool-format.js";
 import { allowedTokens, languages, vocabularyOf } from "../../../support/grammar.js";
 
 /** All bytes, what tokenizers glue together, and a token to stop with. */

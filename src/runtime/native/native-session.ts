@@ -1,0 +1,47 @@
+import { NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../../native/ort.js";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice } from "../../protocol.js";
+import type { PreparedGraph } from "../graph/prepare-graph.js";
+import { explainSessionFailure } from "../node/node-session.js";
+import { disableTelemetry } from "../node/onnxruntime.js";
+
+let environment: Promise<OrtEnvironment> | undefined;
+
+/**
+ * Loads ONNX Runtime, once in a process and after it has passed its self-test; most of that is done on another thread.
+ * Throws `internal` where it does not fit.
+ */
+export function startOrt(): Promise<OrtEnvironment> {
+  environment ??= start();
+  return environment;
+}
+
+async function start(): Promise<OrtEnvironment> {
+  disableTelemetry();
+  try {
+    await selfTestOrt();
+    return await OrtEnvironment.start();
+  } catch (cause) {
+    if (cause instanceof NativeError && cause.code === "library") {
+      throw new VitrineError("internal", cause.message, { cause });
+    }
+    throw cause;
+  }
+}
+
+/** Creates a session through ONNX Runtime's C API. Throws as `startOrt` and `createNodeSession` do. */
+export async function createNativeSession(
+  graph: PreparedGraph,
+  device: DeviceChoice,
+  threads: number,
+): Promise<OrtSession> {
+  const environment = await startOrt();
+  try {
+    const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0 } : {};
+    const { rewritten } = graph;
+    const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
+    return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });
+  } catch (cause) {
+    throw explainSessionFailure(cause, graph, device);
+  }
+}

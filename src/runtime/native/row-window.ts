@@ -1,0 +1,110 @@
+import { OrtBinding, type OrtRunOptions, type OrtSession, type OrtTensor } from "../../../native/ort.js";
+import { float16ToFloat32 } from "../float16.js";
+import type { FloatType, GraphSignature } from "../graph-signature.js";
+import type { SlotCache } from "./slot-cache.js";
+import type { StepTensors } from "./step-tensors.js";
+
+export interface WindowParts {
+  readonly session: OrtSession;
+  readonly signature: GraphSignature;
+  readonly cache: SlotCache;
+  readonly step: StepTensors;
+  readonly runOptions: OrtRunOptions;
+}
+
+/**
+ * Neighbouring rows of the cache as one batch: a binding in which past and present are the same memory, so that
+ * GroupQueryAttention updates it in place. Bound once for the cache; only the shape of what is fed may change.
+ */
+export class RowWindow {
+  readonly #parts: WindowParts;
+  readonly #first: number;
+  readonly #count: number;
+  readonly #binding: OrtBinding;
+  /** New tokens a row, and logits of so many of them, as bound. */
+  #fed = 0;
+  #kept = 0;
+  #logits: OrtTensor<FloatType> | undefined;
+
+  constructor(parts: WindowParts, first: number, count: number) {
+    this.#parts = parts;
+    this.#first = first;
+    this.#count = count;
+    this.#binding = OrtBinding.create(parts.session);
+    this.#bindCache();
+  }
+
+  /** Binds inputs for `fed` new tokens a row and logits after the last `kept`; more than one need a window of one row. */
+  bind(fed: number, kept = 1): void {
+    const { signature, step } = this.#parts;
+    step.keepLogits(kept);
+    if (fed === this.#fed && kept === this.#kept) return;
+    this.#bindView(signature.inputIds.name, step.ids, 0, [this.#count, fed]);
+    if (signature.positionIds && step.positions) {
+      this.#bindView(signature.positionIds.name, step.positions, 0, [this.#count, fed]);
+    }
+    if (signature.rotaryPositions && step.rotaryPositions) {
+      this.#bindView(signature.rotaryPositions.name, step.rotaryPositions, 0, [this.#count, fed]);
+    }
+    this.#bindLogits(step.lastLogits ? kept : fed);
+    this.#fed = fed;
+    this.#kept = kept;
+  }
+
+  run(): void {
+    this.#binding.run(this.#parts.runOptions);
+  }
+
+  runAsync(): Promise<void> {
+    return this.#binding.runAsync(this.#parts.runOptions);
+  }
+
+  /** Logits after the last tokens of a row of the cache, as many as `bind` was told; valid until the next run of any window. */
+  logitsOf(row: number): Float32Array {
+    const { vocabSize } = this.#parts.signature;
+    const { data, shape } = this.#logits as OrtTensor<FloatType>;
+    const end = (row - this.#first + 1) * (shape[1] as number) * vocabSize;
+    const last = data.subarray(end - this.#kept * vocabSize, end);
+    return last instanceof Float32Array ? last : float16ToFloat32(last);
+  }
+
+  dispose(): void {
+    this.#binding.dispose();
+    this.#logits?.dispose();
+  }
+
+  #bindCache(): void {
+    const { signature, cache, step } = this.#parts;
+    for (const [index, { past, present, heads, headDim }] of signature.cache.entries()) {
+      const tensor = cache.tensors[index] as OrtTensor<FloatType>;
+      const rowSize = heads * cache.tokens * headDim;
+      const view = tensor.view(this.#first * rowSize, [this.#count, heads, cache.tokens, headDim]);
+      this.#binding.bindInput(past, view);
+      this.#binding.bindOutput(present, view);
+      view.dispose();
+    }
+    const { attentionMask, logitsToKeep } = signature;
+    if (attentionMask) {
+      this.#bindView(attentionMask.name, step.mask, this.#first * cache.tokens, [this.#count, cache.tokens]);
+    }
+    if (logitsToKeep && step.logitsToKeep) this.#binding.bindInput(logitsToKeep.name, step.logitsToKeep);
+  }
+
+  #bindView(name: string, tensor: OrtTensor, offset: number, shape: readonly number[]): void {
+    const view = tensor.view(offset, shape);
+    this.#binding.bindInput(name, view);
+    view.dispose();
+  }
+
+  #bindLogits(positions: number): void {
+    const { signature, step } = this.#parts;
+    const { vocabSize } = signature;
+    const next =
+      positions > 1
+        ? step.promptLogits(positions)
+        : step.logits.view(this.#first * vocabSize, [this.#count, 1, vocabSize]);
+    this.#binding.bindOutput(signature.logits.name, next);
+    this.#logits?.dispose();
+    this.#logits = next;
+  }
+}

@@ -1,0 +1,80 @@
+import type { InferenceSession } from "onnxruntime-node";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice } from "../../protocol.js";
+import type { GraphFile } from "../files/graph-file.js";
+import { reasonOf } from "../files/json-file.js";
+import type { PreparedGraph } from "../graph/prepare-graph.js";
+import type { GraphValue } from "../graph-signature.js";
+import { loadOnnxRuntime } from "./onnxruntime.js";
+
+/**
+ * Creates onnxruntime-node's session for a graph. Throws `model_invalid` or `model_unsupported` for a graph it cannot
+ * load, `device_unavailable` where the CUDA provider does not start.
+ */
+export async function createNodeSession(
+  graph: PreparedGraph,
+  device: DeviceChoice,
+  threads: number,
+): Promise<InferenceSession> {
+  const { InferenceSession } = await loadOnnxRuntime();
+  try {
+    const { rewritten } = graph;
+    const options = sessionOptions(device, threads);
+    if (rewritten === undefined) return await InferenceSession.create(graph.path, options);
+    return await InferenceSession.create(rewritten.bytes, {
+      ...options,
+      extra: { session: { model_external_initializers_file_folder_path: rewritten.folder } },
+    });
+  } catch (cause) {
+    throw explainSessionFailure(cause, graph, device);
+  }
+}
+
+function sessionOptions(device: DeviceChoice, threads: number): InferenceSession.SessionOptions {
+  return {
+    executionProviders: device.provider === "cuda" ? [{ name: "cuda", deviceId: device.deviceId ?? 0 }] : ["cpu"],
+    // A decoder is a chain: running branches side by side only made the steps slower.
+    executionMode: "sequential",
+    interOpNumThreads: 1,
+    ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+    logSeverityLevel: 4,
+  };
+}
+
+/** Inputs and outputs as plain data. */
+export function describeValues(metadata: readonly InferenceSession.ValueMetadata[]): GraphValue[] {
+  return metadata.map((value) =>
+    value.isTensor
+      ? { name: value.name, type: value.type, shape: value.shape }
+      : { name: value.name, type: undefined, shape: [] },
+  );
+}
+
+export function explainSessionFailure(cause: unknown, graph: GraphFile, device: DeviceChoice): VitrineError {
+  const reason = reasonOf(cause);
+  if (device.provider === "cuda" && /cuda|cudnn|cublas|gpu|execution provider/i.test(reason)) {
+    return new VitrineError(
+      "device_unavailable",
+      `CUDA device ${device.deviceId ?? 0} cannot be used: ${reason}. Check the driver, or ask for --device cpu.`,
+      { param: "device", cause },
+    );
+  }
+  if (/external data|external initializer|_data\b/i.test(reason)) {
+    return new VitrineError(
+      "model_invalid",
+      `${graph.path}: the weights beside it are missing or shorter than the graph says; download them again. ` +
+        `ONNX Runtime: ${reason}`,
+      { cause },
+    );
+  }
+  if (/not implemented|not a registered|unsupported (model IR|data type)|opset/i.test(reason)) {
+    return new VitrineError("model_unsupported", `${graph.path} needs what ONNX Runtime here lacks: ${reason}`, {
+      cause,
+    });
+  }
+  return new VitrineError(
+    "model_invalid",
+    `${graph.path} cannot be loaded; it may be truncated or damaged: download it again. ONNX Runtime: ${reason}`,
+    { cause },
+  );
+}
