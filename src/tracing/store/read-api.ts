@@ -108,6 +108,6 @@ function required(parameters: URLSearchParams, name: string): string {
 
 function traceIdOf(text: string): string {
   const id = normalizeTraceId(text);
-  if (id === undefined) throw new QueryError("a trace id is 1 to 32 hex digits, not all zero");
+  if (id === undefined) throw new QueryError("a trace id is 1 to 32 lower-case hex digits, not all zero");
   return id;
 }
