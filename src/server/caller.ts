@@ -1,5 +1,4 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
 import type { IdentityHash } from "../tracing/contract.js";
 
 /** Keyed hash of something that must not be kept. The key is new at each start, so hashes compare within one only. */
@@ -26,13 +25,6 @@ export function createIdentityHasher(key?: string, previous?: string): IdentityH
 
 /** Callers without a key share this name. */
 export const ANONYMOUS = "";
-
-/** The API key that came as `authorization: Bearer …` or as `x-api-key`: to be hashed at once, and kept nowhere. */
-export function apiKeyOf(headers: IncomingHttpHeaders): string | undefined {
-  const bearer = /^bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
-  const header = headers["x-api-key"];
-  return bearer ?? (typeof header === "string" && header !== "" ? header : undefined);
-}
 
 /** Who calls, as far as one can tell from the API key. */
 export function callerOf(key: string | undefined, hash: KeyedHash): string {

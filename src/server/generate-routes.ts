@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { VitrineError } from "../errors.js";
 import type { ModelDescription } from "../protocol.js";
+import { apiKeyOf } from "../tracing/context/api-key.js";
 import { chatFormat, completionFormat } from "./answer-format.js";
 import { StreamedAnswer, WholeAnswer } from "./answers.js";
-import { apiKeyOf, callerOf } from "./caller.js";
+import { callerOf } from "./caller.js";
 import type { ServerContext } from "./context.js";
 import { clientClosed, ID_BODY_BYTES } from "./error-response.js";
 import type { Exchange } from "./exchange.js";
