@@ -116,6 +116,13 @@ const positiveDuration = duration.refine((value) => value > 0, "expected more th
 const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
   word.pipe(z.enum(values, { error: `expected one of ${values.join(", ")}` }));
 
+/** Some of `values`, with commas between them. */
+const listOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
+  z
+    .string()
+    .transform((list) => list.split(","))
+    .pipe(z.array(oneOf(...values)).transform((chosen) => [...new Set(chosen)]));
+
 const YES = ["on", "true", "1", "yes"];
 const NO = ["off", "false", "0", "no"];
 /** Reads what people write into a variable that is on or off; undefined where it says neither. */
@@ -351,11 +358,11 @@ export const OPTIONS = {
   },
   propagation: {
     flag: "propagation",
-    value: "FORMAT",
+    value: "FORMATS",
     env: ["VITRINE_PROPAGATION"],
     fallback: "b3multi",
-    schema: oneOf("b3multi", "b3", "w3c"),
-    help: "trace headers to send: b3multi, b3 or w3c; all are accepted",
+    schema: listOf("b3multi", "b3", "w3c"),
+    help: "trace headers to send: b3multi, b3 or w3c, or several such as b3multi,w3c; all are accepted",
   },
   sampleRate: {
     flag: "sample-rate",
@@ -426,6 +433,13 @@ export const OPTIONS = {
     schema: oneOf("phase", "step"),
     help: "one span for all decode steps, or one for each",
   },
+  pricePerDeviceHour: {
+    flag: "price-per-device-hour",
+    value: "PRICE",
+    env: ["VITRINE_PRICE_PER_DEVICE_HOUR"],
+    schema: number("a price such as 2.5").optional(),
+    help: "adds ai.cost.amount to spans: their share of device time at this price",
+  },
   serviceName: {
     flag: "service-name",
     value: "NAME",
@@ -454,7 +468,13 @@ export const OPTIONS = {
     value: "SECRET",
     env: ["VITRINE_USER_HASH_KEY"],
     schema: text.optional(),
-    help: "key of user_id_hash in spans; without it a new random one at each start",
+    help: "key of user_id_hash and api_key_hash in spans; without it a new random one at each start",
+  },
+  userHashKeyPrevious: {
+    value: "SECRET",
+    env: ["VITRINE_USER_HASH_KEY_PREVIOUS"],
+    schema: text.optional(),
+    help: "the key before, while keys change: spans then have user_id_hash.previous and api_key_hash.previous, too",
   },
 } as const satisfies Record<string, OptionRow>;
 

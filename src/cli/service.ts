@@ -1,5 +1,4 @@
 /** Puts the parts together: engine process, tokenizer, tracing and HTTP server of one configuration. */
-import { createHmac, randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
@@ -12,6 +11,7 @@ import { loadChatTemplate } from "../runtime/text/chat-template.js";
 import { loadTokenizer } from "../runtime/text/tokenizer.js";
 import { TokenizerThread } from "../runtime/text/tokenizer-thread.js";
 import { type Admin, createAdmin } from "../server/admin.js";
+import { createIdentityHasher } from "../server/caller.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
 import { destinationsOf } from "./destinations.js";
@@ -36,11 +36,6 @@ export interface Service {
   stop(timeoutMs: number): Promise<void>;
 }
 
-function userHasher(key: string | undefined): (user: string) => string {
-  const secret = key ?? randomBytes(32);
-  return (user) => createHmac("sha256", secret).update(user).digest("hex").slice(0, 16);
-}
-
 function createTracingFor(config: Config, logger: Logger, model: string): Tracing {
   const policy = readPolicy(config);
   return createTracing({
@@ -52,6 +47,7 @@ function createTracingFor(config: Config, logger: Logger, model: string): Tracin
     samplingRules: policy.rules,
     tail: tailPolicy(config),
     model,
+    ...(config.pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour: config.pricePerDeviceHour }),
     storeTraces: config.traceStore === "on",
     localEndpoint: isIPv4(config.host) ? { ipv4: config.host } : {},
     gpuDeviceIds: [...new Set(devicesOf(config).flatMap(gpuIndex))],
@@ -156,7 +152,7 @@ export async function startService(
       },
       prefixSalt: config.prefixSalt,
       recordSteps: config.traceDetail === "step",
-      hashUser: userHasher(config.userHashKey),
+      hashIdentity: createIdentityHasher(config.userHashKey, config.userHashKeyPrevious),
     });
     const address = await server.listen(config.host, config.port);
     tracing.listening(Number(new URL(address).port || 80));

@@ -102,6 +102,9 @@ function record(context: ServerContext, exchange: Exchange, at: Micros): void {
     cachedTokens: exchange.tokens?.cached ?? 0,
     completionTokens: exchange.tokens?.completion ?? 0,
     trace: exchange.request.trace,
+    model: context.modelId,
+    caller: exchange.apiKey?.current,
+    deviceSeconds: exchange.deviceSeconds,
   });
   logExchange(context.logger, exchange, at);
 }

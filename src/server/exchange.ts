@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { VitrineError } from "../errors.js";
 import type { CancelCause, Micros } from "../protocol.js";
-import type { RequestTrace } from "../tracing/contract.js";
+import type { IdentityHash, RequestTrace } from "../tracing/contract.js";
 import type { TokenCounts } from "./answer-format.js";
 import { clientClosed, requestTimedOut } from "./error-response.js";
 import type { TimeLimit } from "./time-limit.js";
@@ -36,6 +36,10 @@ export class Exchange {
   /** Why the answer is not the one asked for. */
   error: VitrineError | undefined;
   tokens: TokenCounts | undefined;
+  /** Whose API key it came with. */
+  apiKey: IdentityHash | undefined;
+  /** Its share of the steps it was in. */
+  deviceSeconds = 0;
   /** Gives back what was taken for it at admission. */
   leave: (() => void) | undefined;
   /** Writing the answer: the last child span of `model.generate`. */

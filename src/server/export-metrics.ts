@@ -56,6 +56,11 @@ export function addExportMetrics(registry: MetricsRegistry, tracing: Tracing): v
     "Spans a collector took; without one, spans the embedded store took",
     ({ delivered }) => delivered,
   );
+  total(
+    "vitrine_span_attributes_dropped_total",
+    "Attributes left out of spans because the allow-list has no such name, or another type for it",
+    ({ attributesDropped }) => attributesDropped,
+  );
   destinationMetrics(registry, tracing);
   total("vitrine_spans_sampled_out_total", "Spans recorded and then not kept", ({ sampledOut }) => sampledOut);
 }

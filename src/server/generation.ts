@@ -59,6 +59,7 @@ export class Generation implements Abortable {
   }
 
   #observe(choice: Choice, event: RequestEvent): void {
+    this.exchange.deviceSeconds += deviceSecondsOf(event);
     const over = this.#settled || choice.reason !== undefined;
     // After the answer is decided, late tokens are nobody's.
     if (event.type !== "token" || !(over || !choice.hasTokens)) this.exchange.request.trace?.observe(event);
@@ -164,4 +165,10 @@ export class Generation implements Abortable {
       completion: sum(this.#choices.map(({ tokens }) => tokens)),
     };
   }
+}
+
+/** What the engine says with the end of each phase. */
+function deviceSecondsOf(event: RequestEvent): number {
+  if (event.type === "prefilled") return event.forward.deviceSeconds;
+  return event.type === "preempted" || event.type === "ended" ? (event.forward?.deviceSeconds ?? 0) : 0;
 }

@@ -109,6 +109,7 @@ const countersOf = (counters: ExportCounters): object => ({
   dropped: counters.dropped,
   messages: counters.messages,
   messages_dropped: counters.messagesDropped,
+  attributes_dropped: counters.attributesDropped,
 });
 
 const modelOf = ({ dtype, contextLength, rewrites, warnings }: ModelDescription): object => ({

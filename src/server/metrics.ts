@@ -3,8 +3,12 @@ import type { EngineClient } from "../engine/client/client.js";
 import type { RequestTrace, Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
 import { addExportMetrics } from "./export-metrics.js";
+import { FewLabels } from "./few-labels.js";
 import { LatencyHistograms } from "./latency-histograms.js";
 import { contentTypeFor, createRegistry, inFormat } from "./metrics-format.js";
+
+/** Callers with a series of their own. */
+const MOST_CALLERS = 100;
 
 /** One finished HTTP request. */
 export interface RequestRecord {
@@ -19,6 +23,10 @@ export interface RequestRecord {
   readonly completionTokens: number;
   /** Of a route that generates; only those have their duration measured. */
   readonly trace: RequestTrace | undefined;
+  readonly model: string;
+  /** Keyed hash of the API key; undefined without one. */
+  readonly caller: string | undefined;
+  readonly deviceSeconds: number;
 }
 
 /** The service in Prometheus' terms. Labels are routes, status codes, codes of the error table and devices: few, and no content. */
@@ -35,6 +43,13 @@ export class Metrics {
     name: "vitrine_tokens_total",
     help: "Tokens of prompts and completions",
     labelNames: ["kind"] as const,
+    registers: [this.#registry],
+  });
+  readonly #callers = new FewLabels(MOST_CALLERS);
+  readonly #deviceSeconds = new Counter({
+    name: "vitrine_cost_device_seconds_total",
+    help: "Requests' shares of device time; caller is api_key_hash, none without a key, other beyond the first callers",
+    labelNames: ["model", "caller"] as const,
     registers: [this.#registry],
   });
   readonly #cachedTokens = this.#counter(
@@ -63,6 +78,8 @@ export class Metrics {
     this.#tokens.inc({ kind: "prompt" }, request.promptTokens);
     this.#tokens.inc({ kind: "completion" }, request.completionTokens);
     this.#cachedTokens.inc(request.cachedTokens);
+    const caller = request.caller === undefined ? "none" : this.#callers.labelOf(request.caller);
+    this.#deviceSeconds.inc({ model: request.model, caller }, request.deviceSeconds);
   }
 
   #headerMetrics(tracing: Tracing): void {

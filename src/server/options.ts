@@ -4,6 +4,7 @@ import type { Micros } from "../protocol.js";
 import type { ChatTemplate } from "../runtime/text/chat-template.js";
 import type { LongInputEncoder, Tokenizer } from "../runtime/text/tokenizer.js";
 import type { Tracing } from "../tracing/contract.js";
+import type { IdentityHasher } from "./caller.js";
 import type { SamplingDefaults } from "./schema.js";
 
 export interface ServerLimits {
@@ -35,8 +36,8 @@ export interface ServerOptions {
   readonly samplingDefaults?: SamplingDefaults;
   /** Ask the engine for each decode step by itself. */
   readonly recordSteps: boolean;
-  /** Keyed hash of a caller's identifier. */
-  readonly hashUser: (user: string) => string;
+  /** For users and API keys, in spans and metrics. */
+  readonly hashIdentity: IdentityHasher;
   /** Sources of time and chance, replaced under test. */
   readonly clock?: () => Micros;
   /** Milliseconds since 1970, for `created`. */

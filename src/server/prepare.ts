@@ -43,7 +43,7 @@ export function prepare(
   exchange.tokens = { prompt: promptTokens, cached: 0, completion: 0 };
   const { trace } = exchange.request;
   trace?.generating(exchange.bodyReceived, {
-    ...attributesOf(context, wanted),
+    ...attributesOf(context, exchange, wanted),
     maxTokens: Math.max(...prompts.map((ids) => maxTokensOf(wanted.maxTokens, ids, model))),
     sampling: { ...wanted.sampling, seed },
     ...(requests.length === 1
@@ -117,12 +117,13 @@ export function traceUntokenized(
   const { trace } = exchange.request;
   const maxTokens = request.maxTokens.asked;
   const sampling = { ...request.sampling, seed: request.seed };
-  trace?.generating(exchange.bodyReceived, { ...attributesOf(context, request), maxTokens, sampling });
+  trace?.generating(exchange.bodyReceived, { ...attributesOf(context, exchange, request), maxTokens, sampling });
   trace?.tokenized(exchange.bodyReceived, context.clock(), undefined, error.toWire());
 }
 
 function attributesOf(
   context: ServerContext,
+  exchange: Exchange,
   request: GenerationRequest,
 ): Omit<GenerateAttributes, "maxTokens" | "sampling"> {
   return {
@@ -133,7 +134,8 @@ function attributesOf(
     priority: request.priority,
     responseFormat: formatKind(request),
     ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
-    ...(request.user === undefined ? {} : { userIdHash: context.hashUser(request.user) }),
+    ...(request.user === undefined ? {} : { user: context.hashIdentity(request.user) }),
+    ...(exchange.apiKey === undefined ? {} : { apiKey: exchange.apiKey }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { VitrineError } from "../errors.js";
 import type { Micros } from "../protocol.js";
 import { traceFields } from "../tracing/log-correlation.js";
 import type { Exchange } from "./exchange.js";
@@ -18,11 +19,19 @@ export function logExchange(logger: Logger, exchange: Exchange, at: Micros): voi
     ms: Math.round((at - request.start) / 10) / 100,
     request_id: request.id,
     ...traceFields(trace),
-    ...(error === undefined ? {} : { error: error.message }),
+    ...(error === undefined ? {} : failureFields(error)),
   };
   if (error !== undefined && isFailure(error.code)) logger.error(line, "request failed");
   else if (trace) logger.info(line, "request");
   else logger.debug(line, "request");
+}
+
+/**
+ * A message about a field may name what the client chose within it (a schema's property, a tool): of those the log has
+ * the field alone, as the API calls it. The client is told all.
+ */
+function failureFields({ message, details: { param } }: VitrineError): Record<string, string> {
+  return param === undefined ? { error: message } : { param: /^\w*/.exec(param)?.[0] ?? "" };
 }
 
 /** `ok`, or the error's code. */

@@ -15,14 +15,14 @@ import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js"
 import type { TailPolicy } from "./context/tail-policy.js";
 import type { Destination } from "./export/destination.js";
 
-/** Which headers outgoing calls and responses carry; incoming ones are accepted in every format. */
+/** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
 
 export interface TracingOptions {
   readonly serviceName: string;
   /** Collectors, of different kinds; without one, spans go to the embedded store only. */
   readonly destinations?: readonly Destination[];
-  readonly propagation: PropagationFormat;
+  readonly propagation: readonly PropagationFormat[];
   /** Share of traces without a caller's decision that are kept, 0 to 1. This and the next two change later through `Tracing.sampling`. */
   readonly sampleRate: number;
   /** Of them, the most a second. */
@@ -38,6 +38,8 @@ export interface TracingOptions {
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
   readonly localEndpoint: { readonly ipv4?: string };
   /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
+  /** Adds `ai.cost.amount` to spans that say how long they held a device. */
+  readonly pricePerDeviceHour?: number;
   readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -85,6 +87,12 @@ export interface LoadRecord {
   readonly restarts: number;
 }
 
+/** A keyed hash of who asked, never the identifier; while keys change, the one under the key before, too. */
+export interface IdentityHash {
+  readonly current: string;
+  readonly previous?: string;
+}
+
 /** Attributes of `model.generate`, known once the request is validated. */
 export interface GenerateAttributes {
   readonly model: string;
@@ -103,8 +111,9 @@ export interface GenerateAttributes {
   readonly responseFormat: string | undefined;
   /** The engine's requests, where there are several: each has a span of its own. */
   readonly choices?: readonly { readonly id: RequestId; readonly seed: number }[];
-  /** Keyed hash of the caller, never the identifier. */
-  readonly userIdHash?: string;
+  /** Whom the request names as its user, and whose API key it came with. */
+  readonly user?: IdentityHash;
+  readonly apiKey?: IdentityHash;
 }
 
 /**
@@ -167,6 +176,8 @@ export interface ExportCounters {
   readonly messageBytes: number;
   /** POSTs the collector did not take, by cause; their spans may have been sent again. */
   readonly messagesDropped: Readonly<Record<string, number>>;
+  /** Attributes left out of spans because the allow-list has no such name, or another type for it. */
+  readonly attributesDropped: number;
 }
 
 export interface DestinationCounters {

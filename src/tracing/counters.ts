@@ -111,6 +111,8 @@ export interface ProducerCounts {
   written: number;
   ring_full: number;
   oversize: number;
+  /** Attributes that the allow-list does not have, by name and type. */
+  attributesDropped: number;
 }
 
 export function readCounters(producer: ProducerCounts, thread: ThreadCounters): ExportCounters {
@@ -131,6 +133,7 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
     messages: thread.get("messages"),
     messageBytes: thread.get("messageBytes"),
     messagesDropped: Object.fromEntries(SEND_FAILURES.map((cause) => [cause, thread.get(`messages_${cause}`)])),
+    attributesDropped: producer.attributesDropped,
   };
 }
 

@@ -16,6 +16,7 @@ const COUNTERS: ExportCounters = {
   messages: 0,
   messageBytes: 0,
   messagesDropped: {},
+  attributesDropped: 0,
 };
 
 /** What there is when spans would go nowhere. Requests have the ids that mean "none", and no headers. */

@@ -20,6 +20,9 @@ const byType = {
     "error.type",
     "sampling.reason",
     "user_id_hash",
+    "user_id_hash.previous",
+    "api_key_hash",
+    "api_key_hash.previous",
     // Ours.
     "ai.model.name",
     "ai.model.dtype",
@@ -79,6 +82,7 @@ const byType = {
     "ai.kv.bytes_per_token",
     "ai.cost.device_seconds",
     "ai.cost.joules",
+    "ai.cost.amount",
     "ai.gpu.utilization",
     "ai.gpu.memory_used",
     "ai.gpu.power",

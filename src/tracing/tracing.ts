@@ -109,6 +109,7 @@ function threadData(
     ...(options.tail === undefined
       ? {}
       : { tailLimits: { ...TAIL_LIMITS, ageMs: options.tail.longestMs + TAIL_GRACE_MS } }),
+    ...(options.pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour: options.pricePerDeviceHour }),
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,

@@ -17,7 +17,7 @@ function start(sampleRate: number, failed: boolean): Tracing {
   return createTracing(
     {
       serviceName: "bench",
-      propagation: "b3multi",
+      propagation: ["b3multi"],
       sampleRate,
       tail: { failed, longestMs: 60_000 },
       storeTraces: true,

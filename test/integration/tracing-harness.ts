@@ -26,7 +26,7 @@ export class TracingHarness {
       {
         serviceName: "vitrine",
         destinations: zipkinEndpoint === undefined ? [] : [{ kind: "zipkin", endpoint: zipkinEndpoint }],
-        propagation: "b3multi",
+        propagation: ["b3multi"],
         sampleRate: 1,
         storeTraces: true,
         localEndpoint: { ipv4: "127.0.0.1" },

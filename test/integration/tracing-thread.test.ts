@@ -45,7 +45,7 @@ describe("the export thread", function () {
     const module = new URL("../../src/tracing/tracing.js", import.meta.url).href;
     const script = `
       import { createTracing } from ${JSON.stringify(module)};
-      const tracing = createTracing({ serviceName: "t", propagation: "b3", sampleRate: 1, storeTraces: true, localEndpoint: {}, log() {} });
+      const tracing = createTracing({ serviceName: "t", propagation: ["b3"], sampleRate: 1, storeTraces: true, localEndpoint: {}, log() {} });
       tracing.startRequest({ method: "GET", path: "/", headers: {}, start: 0, remote: {} }).finish({ status: 200, at: 5 });
       console.log((await tracing.store.get("/services")).body);
     `;

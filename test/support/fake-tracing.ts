@@ -102,6 +102,7 @@ export class FakeTracing implements Tracing {
     messages: 3,
     messageBytes: 600,
     messagesDropped: { timeout: 1 },
+    attributesDropped: 4,
   };
 
   sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };

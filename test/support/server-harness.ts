@@ -132,7 +132,7 @@ export class ServerHarness {
       limits: LIMITS,
       prefixSalt: "key",
       recordSteps: false,
-      hashUser: (user) => `hash-of-${user.length}`,
+      hashIdentity: (identity) => ({ current: `hash-of-${identity.length}` }),
       newId: () => `id${++this.#ids}`,
       randomSeed: () => 42,
       wallClock: () => 1_700_000_000_500,

@@ -90,13 +90,20 @@ describe("loadConfig", () => {
 
   it("reads words in any case, and numbers as they are written elsewhere", () => {
     const config = loadConfig(
-      { logLevel: "WARN", device: "CUDA:1", dtype: "Q4", propagation: " B3 ", sampleRate: "1e-3", maxQueue: "1e3" },
+      {
+        logLevel: "WARN",
+        device: "CUDA:1",
+        dtype: "Q4",
+        propagation: " B3 ,w3c,b3",
+        sampleRate: "1e-3",
+        maxQueue: "1e3",
+      },
       { VITRINE_TRACE_STORE: "false", VITRINE_FAST_INT4: "No", VITRINE_PORT: " 9000 ", VITRINE_THREADS: "2.0" },
     );
     assert.equal(config.logLevel, "warn");
     assert.equal(config.device, "cuda:1");
     assert.equal(config.dtype, "q4");
-    assert.equal(config.propagation, "b3");
+    assert.deepEqual(config.propagation, ["b3", "w3c"]);
     assert.equal(config.sampleRate, 0.001);
     assert.equal(config.maxQueue, 1000);
     assert.equal(config.traceStore, "off");
@@ -126,6 +133,7 @@ describe("loadConfig", () => {
     [{ zipkinEndpoint: "zipkin:9411" }, /--zipkin-endpoint: expected a URL/],
     [{ zipkinEndpoint: "ftp://zipkin" }, /--zipkin-endpoint/],
     [{ propagation: "jaeger" }, /--propagation/],
+    [{ propagation: "b3,jaeger" }, /--propagation/],
     [{ maxSequences: "0" }, /--max-sequences/],
     [{ model: "" }, /--model: must not be empty/],
   ];

@@ -1,6 +1,6 @@
-import { TraceState } from "@opentelemetry/core";
 import type { PropagationFormat } from "../contract.js";
 import { parseSpanId, parseTraceId, type SamplingState, zipkinTraceId } from "./trace-context.js";
+import { VendorList } from "./trace-state.js";
 
 /**
  * Reading and writing trace headers: B3 multi, B3 single (https://github.com/openzipkin/b3-propagation) and
@@ -21,7 +21,7 @@ export interface TraceHeaders {
   readonly ids?: TraceIds;
   readonly sampling: SamplingState;
   /** W3C's vendor list, passed through. */
-  readonly traceState?: TraceState;
+  readonly traceState?: VendorList;
 }
 
 export type HeaderReader = (name: string) => string | undefined;
@@ -38,7 +38,7 @@ export const PROPAGATION_FIELDS: Readonly<Record<PropagationFormat, readonly str
 interface Found {
   readonly ids?: TraceIds;
   readonly sampling: SamplingState;
-  readonly traceState?: TraceState;
+  readonly traceState?: VendorList;
 }
 
 const B3_SINGLE = /^([0-9a-f]{16,32})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?$/;
@@ -85,18 +85,13 @@ function readW3c(read: HeaderReader): Found | undefined {
   if (version === "ff" || (version === "00" && rest !== undefined)) return undefined;
   const found = ids(traceText, spanText);
   if (found === undefined) return undefined;
-  const traceState = readTraceState(read("tracestate"));
+  const traceState = VendorList.parse(read("tracestate"));
   const sampled = (Number.parseInt(flags ?? "0", 16) & 1) === 1;
   const noted = traceState?.get(STATE_KEY);
   let sampling: SamplingState = sampled ? "accept" : "deny";
   if (sampled && noted === "debug") sampling = "debug";
   if (!sampled && noted === "defer") sampling = "defer";
   return { ids: found, sampling, ...(traceState === undefined ? {} : { traceState }) };
-}
-
-function readTraceState(text: string | undefined): TraceState | undefined {
-  const state = text === undefined ? undefined : new TraceState(text);
-  return state === undefined || state.serialize() === "" ? undefined : state;
 }
 
 /** Reads whatever the caller sent. `read` gets lower-case names. */
@@ -122,8 +117,12 @@ const B3_CODES: Readonly<Record<SamplingState, string | undefined>> = {
   debug: "d",
 };
 
-/** The headers that say `headers` in `format`. A decision without ids has no form in W3C and gives none there. */
-export function writeHeaders(headers: TraceHeaders, format: PropagationFormat): Record<string, string> {
+/** The headers that say `headers` in each of `formats`. A decision without ids has no form in W3C and gives none there. */
+export function writeHeaders(headers: TraceHeaders, ...formats: readonly PropagationFormat[]): Record<string, string> {
+  return Object.assign({}, ...formats.map((format) => writeFormat(headers, format)));
+}
+
+function writeFormat(headers: TraceHeaders, format: PropagationFormat): Record<string, string> {
   if (format === "b3multi") return writeB3Multi(headers);
   if (format === "b3") return writeB3Single(headers);
   return headers.ids === undefined ? {} : writeW3c(headers.ids, headers);
@@ -149,7 +148,7 @@ function writeB3Single({ ids, sampling }: TraceHeaders): Record<string, string> 
 
 function writeW3c(ids: TraceIds, { sampling, traceState }: TraceHeaders): Record<string, string> {
   const sampled = sampling === "accept" || sampling === "debug";
-  const others = (traceState ?? new TraceState()).unset(STATE_KEY);
+  const others = (traceState ?? VendorList.empty).unset(STATE_KEY);
   const state = sampling === "debug" || sampling === "defer" ? others.set(STATE_KEY, sampling) : others;
   const list = state.serialize();
   return {

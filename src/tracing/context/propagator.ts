@@ -1,26 +1,29 @@
 import {
   type Context,
+  createContextKey,
+  propagation,
   type TextMapGetter,
   type TextMapPropagator,
   type TextMapSetter,
   TraceFlags,
   trace,
 } from "@opentelemetry/api";
-import { isTracingSuppressed, TraceState } from "@opentelemetry/core";
+import { isTracingSuppressed } from "@opentelemetry/core";
 import type { PropagationFormat } from "../contract.js";
 import { PROPAGATION_FIELDS, readHeaders, type TraceHeaders, writeHeaders } from "./propagation.js";
 import { samplingState, withSamplingState } from "./trace-context.js";
+import { VendorList } from "./trace-state.js";
 
 /** The trace and decision of `context`, ready to be written in any format. */
 export function headersOf(context: Context): TraceHeaders {
   const sampling = samplingState(context);
   const span = trace.getSpanContext(context);
   if (span === undefined || !trace.isSpanContextValid(span)) return { sampling };
-  const state = span.traceState?.serialize() ?? "";
+  const traceState = VendorList.parse(span.traceState?.serialize());
   return {
     ids: { traceId: span.traceId, spanId: span.spanId },
     sampling,
-    ...(state === "" ? {} : { traceState: new TraceState(state) }),
+    ...(traceState === undefined ? {} : { traceState }),
   };
 }
 
@@ -38,26 +41,38 @@ export function contextFrom(context: Context, headers: TraceHeaders): Context {
   return withSamplingState(remote, sampling);
 }
 
-/** Accepts B3 multi, B3 single and W3C; sends one format. Register it with OpenTelemetry's `propagation` API. */
+/** The caller's `baggage` (https://www.w3.org/TR/baggage/), as it came: it is others' to read. */
+const BAGGAGE = createContextKey("vitrine baggage");
+
+/**
+ * Accepts B3 multi, B3 single and W3C; sends the formats it is given, B3 multi when there are none. `baggage` goes on
+ * unread, unless OpenTelemetry's own baggage is set in the context: then its propagator writes it. Register it with
+ * OpenTelemetry's `propagation` API.
+ */
 export class ZipkinPropagator implements TextMapPropagator {
-  constructor(private readonly format: PropagationFormat = "b3multi") {}
+  readonly #formats: readonly PropagationFormat[];
+
+  constructor(...formats: readonly PropagationFormat[]) {
+    this.#formats = formats.length === 0 ? ["b3multi"] : formats;
+  }
 
   inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
     if (isTracingSuppressed(context)) return;
-    for (const [name, value] of Object.entries(writeHeaders(headersOf(context), this.format))) {
-      setter.set(carrier, name, value);
-    }
+    const baggage = propagation.getBaggage(context) === undefined ? context.getValue(BAGGAGE) : undefined;
+    const headers = writeHeaders(headersOf(context), ...this.#formats);
+    if (typeof baggage === "string") headers.baggage = baggage;
+    for (const [name, value] of Object.entries(headers)) setter.set(carrier, name, value);
   }
 
   extract(context: Context, carrier: unknown, getter: TextMapGetter): Context {
-    return contextFrom(
-      context,
-      readHeaders((name) => headerText(getter.get(carrier, name))),
-    );
+    const read = (name: string): string | undefined => headerText(getter.get(carrier, name));
+    const extracted = contextFrom(context, readHeaders(read));
+    const baggage = read("baggage");
+    return baggage === undefined ? extracted : extracted.setValue(BAGGAGE, baggage);
   }
 
   fields(): string[] {
-    return Object.values(PROPAGATION_FIELDS).flat();
+    return [...Object.values(PROPAGATION_FIELDS).flat(), "baggage"];
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ThreadCounters } from "../counters.js";
 import type { TraceStore } from "../store/trace-store.js";
+import { addCostTags } from "./cost-tags.js";
 import type { Delivery } from "./delivery.js";
 import { addGpuTags, type GpuHistories } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
@@ -37,6 +38,7 @@ export class ExportPipeline {
     ring: SharedArrayBuffer,
     private readonly localEndpoint: () => ZipkinEndpoint,
     private readonly outlets: Outlets,
+    private readonly pricePerDeviceHour?: number,
   ) {
     this.#reader = new RingReader(ring);
   }
@@ -66,6 +68,7 @@ export class ExportPipeline {
     try {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
+      addCostTags(record, this.gpu, this.pricePerDeviceHour);
       const span = toZipkinSpan(record, this.localEndpoint());
       const json = JSON.stringify(span);
       store?.add(span, json.length);

@@ -53,12 +53,13 @@ function localEndpoint(): ZipkinEndpoint {
 const counting = countingAll(counters);
 const tail = data.tailLimits === undefined ? undefined : new TailSampler(data.tailLimits, counting, systemTimers.now);
 
-const pipeline = new ExportPipeline(data.ring, localEndpoint, {
+const outlets = {
   collectors,
   counters: counting,
   ...(store === undefined ? {} : { store }),
   ...(tail === undefined ? {} : { tail }),
-});
+};
+const pipeline = new ExportPipeline(data.ring, localEndpoint, outlets, data.pricePerDeviceHour);
 
 async function shutdown(timeoutMs: number): Promise<void> {
   const deadline = systemTimers.now() + timeoutMs;

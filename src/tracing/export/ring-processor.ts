@@ -7,7 +7,7 @@ import { SpanEncoder } from "./span-codec.js";
 
 /** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
 export class RingSpanProcessor implements SpanProcessor {
-  readonly counts: ProducerCounts = { ended: 0, written: 0, ring_full: 0, oversize: 0 };
+  readonly counts: ProducerCounts = { ended: 0, written: 0, ring_full: 0, oversize: 0, attributesDropped: 0 };
   readonly #encoder = new SpanEncoder();
   readonly #ring: RingWriter;
   /** The debug flag is in the context, which `onEnd` does not get. */
@@ -24,6 +24,7 @@ export class RingSpanProcessor implements SpanProcessor {
   onEnd(span: ReadableSpan): void {
     this.counts.ended++;
     const length = this.#encoder.encode(span, this.#debug.has(span));
+    this.counts.attributesDropped = this.#encoder.droppedAttributes;
     const result = length === 0 ? "oversize" : this.#ring.write(this.#encoder.bytes, length);
     if (result === "written") this.counts.written++;
     else if (result === "full") this.counts.ring_full++;

@@ -13,6 +13,7 @@ export interface ThreadData {
   readonly localEndpoint: ZipkinEndpoint;
   /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
   readonly port: SharedArrayBuffer;
+  readonly pricePerDeviceHour?: number;
   readonly storeLimits?: StoreLimits;
   /** Absent where every recorded span is to be kept. */
   readonly tailLimits?: TailLimits;

@@ -47,7 +47,7 @@ export class RequestTracing {
     const { traceId, spanId } = server.span.spanContext();
     const headers = {
       "x-b3-traceid": zipkinTraceId(traceId),
-      ...writeHeaders(headersOf(server.context), this.options.propagation),
+      ...writeHeaders(headersOf(server.context), ...this.options.propagation),
     };
     return server.span.isRecording()
       ? new RecordedRequest(maker, server, headers, this.options.tail)

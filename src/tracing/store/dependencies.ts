@@ -10,8 +10,9 @@ export interface DependencyLink {
 
 /**
  * Which service called which. Every server span is one call, from its nearest ancestor that crossed a process
- * boundary, or else from the remote endpoint it names. A client span counts only when nothing answers below it:
- * then its remote endpoint is the callee. A span without a kind that names both ends counts as a client's.
+ * boundary, or else from the remote endpoint it names. A client span counts only when nothing is below it:
+ * then its remote endpoint is the callee. A span without a kind that names both ends counts as a client's; a message
+ * counts where it is sent and received, with the ends that its span names.
  */
 export function linkTraces(traces: Iterable<readonly ZipkinSpan[]>): DependencyLink[] {
   const links = new Map<string, { parent: string; child: string; callCount: number; errorCount: number }>();
@@ -33,43 +34,73 @@ interface Call {
   readonly failed: boolean;
 }
 
-function linksOf(spans: readonly ZipkinSpan[]): Call[] {
+function linksOf(spans: readonly ZipkinSpan[]): readonly Call[] {
   const tree = new SpanTree(spans);
-  return spans.map((span) => callOf(span, tree)).filter((call) => call !== undefined);
+  return spans.flatMap((span) => callsOf(span, tree));
 }
 
-function callOf(span: ZipkinSpan, tree: SpanTree): Call | undefined {
+function callsOf(span: ZipkinSpan, tree: SpanTree): readonly Call[] {
   const local = span.localEndpoint.serviceName;
   const remote = span.remoteEndpoint?.serviceName;
-  const receives = span.kind === "SERVER" || span.kind === "CONSUMER";
-  if (span.kind === undefined && remote === undefined) return undefined;
-  if (!receives && tree.hasChildren(span)) return undefined;
-  const ancestor = span.kind === "SERVER" ? tree.remoteAncestor(span) : undefined;
-  const parent = receives ? (ancestor?.localEndpoint.serviceName ?? remote) : local;
-  const child = receives ? local : remote;
-  if (parent === undefined || child === undefined) return undefined;
-  const callerFailed = ancestor?.kind === "CLIENT" && ancestor.id === span.parentId && hasError(ancestor);
-  return { parent, child, failed: hasError(span) || callerFailed };
+  switch (span.kind) {
+    case "PRODUCER":
+      return callOf(local, remote, hasError(span));
+    case "CONSUMER":
+      return callOf(remote, local, hasError(span));
+    case "SERVER": {
+      const ancestor = tree.remoteAncestor(span);
+      return callOf(
+        ancestor?.localEndpoint.serviceName ?? remote,
+        local,
+        hasError(span) || callerFailed(span, ancestor),
+      );
+    }
+    case "CLIENT":
+      return tree.hasChildren(span) ? [] : clientCalls(span, tree);
+    default:
+      return local === undefined || remote === undefined ? [] : clientCalls(span, tree);
+  }
+}
+
+/** A client that is not of the service its ancestor is of was called by that service, though no span says so. */
+function clientCalls(span: ZipkinSpan, tree: SpanTree): readonly Call[] {
+  const local = span.localEndpoint.serviceName;
+  const ancestor = tree.remoteAncestor(span);
+  const caller = ancestor?.localEndpoint.serviceName;
+  const failed = hasError(span) || callerFailed(span, ancestor);
+  return [
+    ...(caller === local ? [] : callOf(caller, local, false)),
+    ...callOf(local ?? caller, span.remoteEndpoint?.serviceName, failed),
+  ];
+}
+
+function callOf(parent: string | undefined, child: string | undefined, failed: boolean): readonly Call[] {
+  return parent === undefined || child === undefined ? [] : [{ parent, child, failed }];
+}
+
+/** One call in two spans: either half may note that it failed. */
+function callerFailed(span: ZipkinSpan, ancestor: ZipkinSpan | undefined): boolean {
+  return ancestor?.kind === "CLIENT" && ancestor.id === span.parentId && hasError(ancestor);
 }
 
 const hasError = (span: ZipkinSpan): boolean => span.tags?.error !== undefined;
 
+/** What is above and below each span of a trace. A span whose parent is missing hangs from the root, where there is one. */
 class SpanTree {
   readonly #byId = new Map<string, ZipkinSpan>();
   /** Server halves of ids that client and server share. */
   readonly #shared = new Map<string, ZipkinSpan>();
-  readonly #parents = new Set<string>();
+  readonly #root: ZipkinSpan | undefined;
+  readonly #parents: ReadonlySet<ZipkinSpan | undefined>;
 
   constructor(spans: readonly ZipkinSpan[]) {
-    for (const span of spans) {
-      if (span.shared === true) this.#shared.set(span.id, span);
-      else this.#byId.set(span.id, span);
-      if (span.parentId !== undefined) this.#parents.add(span.parentId);
-    }
+    for (const span of spans) (span.shared === true ? this.#shared : this.#byId).set(span.id, span);
+    this.#root = [...this.#byId.values(), ...this.#shared.values()].find(({ parentId }) => parentId === undefined);
+    this.#parents = new Set(spans.map((span) => this.#parentOf(span)));
   }
 
   hasChildren(span: ZipkinSpan): boolean {
-    return this.#parents.has(span.id) || (span.shared !== true && this.#shared.has(span.id));
+    return this.#parents.has(span);
   }
 
   remoteAncestor(span: ZipkinSpan): ZipkinSpan | undefined {
@@ -84,9 +115,16 @@ class SpanTree {
   }
 
   #parentOf(span: ZipkinSpan): ZipkinSpan | undefined {
+    if (span === this.#root) return undefined;
     const client = span.shared === true ? this.#byId.get(span.id) : undefined;
-    if (client !== undefined) return client;
-    const { parentId } = span;
-    return parentId === undefined ? undefined : (this.#shared.get(parentId) ?? this.#byId.get(parentId));
+    return client ?? this.#named(span) ?? this.#root;
+  }
+
+  /** Of two halves with one id, a span is below the one of its own service. */
+  #named({ parentId, localEndpoint }: ZipkinSpan): ZipkinSpan | undefined {
+    if (parentId === undefined) return undefined;
+    const server = this.#shared.get(parentId);
+    if (server?.localEndpoint.serviceName === localEndpoint.serviceName && server !== undefined) return server;
+    return this.#byId.get(parentId) ?? server;
   }
 }

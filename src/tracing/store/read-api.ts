@@ -53,7 +53,7 @@ export class ReadApi {
       case "/autocompleteKeys":
         return { json: [] };
       case "/autocompleteValues":
-        required(parameters, "key");
+        if (required(parameters, "key") === "") throw new QueryError("key was empty");
         return { json: [] };
       default:
         return { status: 404, body: `${path} is not part of the read API` };
@@ -101,13 +101,13 @@ export class ReadApi {
 }
 
 function required(parameters: URLSearchParams, name: string): string {
-  const value = parameters.get(name) ?? "";
-  if (value === "") throw new QueryError(`parameter ${name} is required`);
+  const value = parameters.get(name);
+  if (value === null) throw new QueryError(`parameter ${name} is required`);
   return value;
 }
 
 function traceIdOf(text: string): string {
   const id = normalizeTraceId(text);
-  if (id === undefined) throw new QueryError("a trace id is 1 to 32 hex digits, not all zero");
+  if (id === undefined) throw new QueryError("a trace id is 1 to 32 lower-case hex digits, not all zero");
   return id;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readCounters, ThreadCounters, totals } from "../../../src/tracing/counters.js";
 
 /** 10 spans ended: 2 met a full ring, 8 were written to it. */
-const PRODUCED = { ended: 10, written: 8, ring_full: 2, oversize: 0 };
+const PRODUCED = { ended: 10, written: 8, ring_full: 2, oversize: 0, attributesDropped: 0 };
 
 function thread(read: number): ThreadCounters {
   const counters = new ThreadCounters();

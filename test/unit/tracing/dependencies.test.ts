@@ -39,6 +39,18 @@ describe("linkTraces", () => {
     assert.deepEqual(links(span({ ...at("vitrine"), ...to("hub") })), ["vitrine -> hub 1"]);
   });
 
+  it("fills in the call to a client's service that no server span tells of", () => {
+    const server = span({ id: ONE, kind: "SERVER", ...at("gateway") });
+    const client = span({ id: TWO, parentId: ONE, kind: "CLIENT", ...at("vitrine"), ...to("hub") });
+    assert.deepEqual(links(server, client), ["gateway -> vitrine 1", "vitrine -> hub 1"]);
+  });
+
+  it("counts messages where they are sent and where they are received, whatever is below or above", () => {
+    const sent = span({ id: ONE, kind: "PRODUCER", ...at("gateway"), ...to("broker") });
+    const received = span({ id: TWO, parentId: ONE, kind: "CONSUMER", ...at("vitrine"), ...to("broker") });
+    assert.deepEqual(links(sent, received), ["gateway -> broker 1", "broker -> vitrine 1"]);
+  });
+
   it("links nothing when one end is unknown", () => {
     assert.deepEqual(links(span({ kind: "SERVER" }), span({ kind: "CLIENT" }), span()), []);
   });

@@ -24,7 +24,7 @@ export class Harness {
   readonly log: string[] = [];
 
   constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate" | "tail">> = {}) {
-    const { propagation = "b3multi", sampleRate = 1, tail } = options;
+    const { propagation = ["b3multi"], sampleRate = 1, tail } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
     const limits = { ...TAIL_LIMITS, ageMs: 1_000 };
@@ -124,5 +124,6 @@ export const GENERATE: GenerateAttributes = {
   n: 1,
   responseFormat: undefined,
   priority: 0,
-  userIdHash: "0123abcd",
+  user: { current: "0123abcd", previous: "4567cdef" },
+  apiKey: { current: "89ab0123" },
 };

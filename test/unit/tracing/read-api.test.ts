@@ -63,7 +63,7 @@ describe("ReadApi", () => {
   });
 
   it("gives a trace by its id, in every spelling", () => {
-    for (const id of [A, "a", "A", `${"0".repeat(16)}${A}`]) {
+    for (const id of [A, "a", `${"0".repeat(16)}${A}`]) {
       assert.deepEqual(json(`/trace/${id}`), SPANS.slice(0, 2));
     }
     assert.deepEqual(api().get("/trace/dead"), { status: 404, body: "dead not found" });
@@ -120,7 +120,7 @@ describe("ReadApi", () => {
 
   const BAD: readonly [string, RegExp][] = [
     ["/spans", /serviceName is required/],
-    ["/remoteServices?serviceName=", /serviceName is required/],
+    ["/remoteServices", /serviceName is required/],
     ["/autocompleteValues", /key is required/],
     ["/traces?limit=ten", /limit is not a whole number/],
     ["/traces?limit=0", /limit <= 0/],
@@ -128,11 +128,12 @@ describe("ReadApi", () => {
     ["/traces?endTs=1e99", /endTs is not/],
     ["/traces?maxDuration=5", /only valid with minDuration/],
     ["/traces?minDuration=5&maxDuration=4", /maxDuration < minDuration/],
+    ["/trace/A", /lower-case/],
     ["/trace/xyz", /trace id/],
     ["/trace/", /trace id/],
     ["/trace/%E0%A4%A", /malformed/],
     ["/traceMany?traceIds=a", /single trace/],
-    ["/traceMany?traceIds=a,A", /redundant/],
+    ["/traceMany?traceIds=a,0a", /redundant/],
     ["/dependencies", /endTs is required/],
   ];
   for (const [path, message] of BAD) {

@@ -88,6 +88,8 @@ describe("request trace", () => {
       "ai.runtime": "native",
       "ai.runtime.reason": "asked for",
       user_id_hash: "0123abcd",
+      "user_id_hash.previous": "4567cdef",
+      api_key_hash: "89ab0123",
       "ai.prompt.length": "12",
       "ai.response.length": "3",
       "ai.outcome": "finished",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { normalizeTraceId, TraceStore, traceTimestamp } from "../../../src/tracing/store/trace-store.js";
+import { normalizeTraceId, STORE_LIMITS, TraceStore, traceTimestamp } from "../../../src/tracing/store/trace-store.js";
 import { span, T } from "./store-fixtures.js";
 
 const A = "000000000000000a";
@@ -23,7 +23,7 @@ describe("TraceStore", () => {
   });
 
   it("drops whole traces, the longest known first, when there are too many spans", () => {
-    const store = new TraceStore({ spans: 4, bytes: 1_000 });
+    const store = new TraceStore({ ...STORE_LIMITS, spans: 4 });
     for (const traceId of [A, A, B, B]) store.add(span({ traceId }), 10);
     store.add(span({ traceId: C }), 10);
     assert.equal(store.trace(A), undefined);
@@ -32,7 +32,7 @@ describe("TraceStore", () => {
   });
 
   it("drops by bytes too, and stays bounded when one trace outgrows it all", () => {
-    const store = new TraceStore({ spans: 100, bytes: 50 });
+    const store = new TraceStore({ ...STORE_LIMITS, bytes: 50 });
     store.add(span({ traceId: A }), 30);
     store.add(span({ traceId: B }), 30);
     assert.deepEqual(
@@ -43,6 +43,22 @@ describe("TraceStore", () => {
       store.add(span({ traceId: C }), 20);
       assert.ok(store.size.bytes <= 50);
     }
+  });
+
+  it("forgets whole traces when they are too old, also when nothing new comes", () => {
+    let now = 0;
+    const store = new TraceStore({ ...STORE_LIMITS, ageMs: 1_000 }, () => now);
+    store.add(span({ traceId: A }), 10);
+    now = 600;
+    store.add(span({ traceId: A }), 10);
+    store.add(span({ traceId: B }), 10);
+    now = 1_000;
+    assert.equal(store.trace(A)?.length, 2);
+    now = 1_001;
+    assert.equal(store.trace(A), undefined);
+    assert.deepEqual(store.size, { traces: 1, spans: 1, bytes: 10 });
+    now = 1_601;
+    assert.deepEqual([...store.traces()], []);
   });
 
   it("lower-cases names as Zipkin does", () => {
@@ -64,10 +80,11 @@ describe("TraceStore", () => {
 
   it("reads trace ids as clients write them", () => {
     const long = "463ac35c9f6413ad48485a3953bb6124";
-    assert.equal(normalizeTraceId(long.toUpperCase()), long);
+    assert.equal(normalizeTraceId(long), long);
     assert.equal(normalizeTraceId("a"), A);
     assert.equal(normalizeTraceId(`${"0".repeat(16)}${A}`), A);
     assert.equal(normalizeTraceId("1".repeat(20)), "1".repeat(20).padStart(32, "0"));
-    for (const bad of ["", "xyz", "0", "0".repeat(32), `${long}0`]) assert.equal(normalizeTraceId(bad), undefined);
+    for (const bad of ["", "xyz", long.toUpperCase(), "0", "0".repeat(32), `${long}0`])
+      assert.equal(normalizeTraceId(bad), undefined);
   });
 });

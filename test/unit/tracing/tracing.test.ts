@@ -7,7 +7,7 @@ describe("createTracing", () => {
   it("does nothing when spans would go nowhere", async () => {
     const tracing = createTracing({
       serviceName: "vitrine",
-      propagation: "b3multi",
+      propagation: ["b3multi"],
       sampleRate: 1,
       storeTraces: false,
       localEndpoint: {},
