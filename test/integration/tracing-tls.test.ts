@@ -16,7 +16,7 @@ import { TlsCollector } from "../support/tls-collector.js";
 const TIMEOUT_MS = 10_000;
 const reasonOf = (result: SendResult): string => (result.ok ? "ok" : `${result.cause}: ${result.reason}`);
 
-describe("mutual TLS with a collector", function () {
+describe("what the export thread promises: 9. mutual TLS with a collector", function () {
   this.timeout(30_000);
   let certificates: Certificates;
   let authority: Pair;
