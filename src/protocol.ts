@@ -169,7 +169,7 @@ export interface ModelDescription {
   readonly weightBytes: number;
   /** What was changed in the graph as it was loaded, or why it was not: a sentence each. */
   readonly rewrites?: readonly string[];
-  /** What of the model's files looks wrong though it runs: a sentence each. */
+  /** What of the model's files looks wrong though it runs, and what of the model there is no memory for: a sentence each. */
   readonly warnings?: readonly string[];
 }
 

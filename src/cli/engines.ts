@@ -16,8 +16,8 @@ export function devicesOf(config: Config): readonly DeviceRequest[] {
 /** Starts an engine process for each device. */
 export function startEngines(modelDir: string, config: Config, logger: Logger): EngineClient {
   const devices = devicesOf(config);
-  const engines = devices.map((device) => {
-    const log = devices.length === 1 ? logger : logger.child({ device });
+  const engines = devices.map((device, index) => {
+    const log = devices.length === 1 ? logger : logger.child({ engine: index, requested: device });
     const engine = createEngineClient({
       entry: ENGINE_ENTRY,
       load: loadOptions(modelDir, config, device),

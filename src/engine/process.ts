@@ -10,6 +10,7 @@ import {
   monotonicMicros,
 } from "../protocol.js";
 import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
+import { heldContext } from "./held-context.js";
 import { PhaseRecorder } from "./phase-recorder.js";
 import type { ModelRunner } from "./runner.js";
 import type { ConstraintCompiler } from "./sampling/constraint.js";
@@ -72,8 +73,7 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
     });
     const { runner, phases } = loaded;
     const { device } = runner;
-    const { kvTokens = Number.POSITIVE_INFINITY } = limitsOf(runner.model, options);
-    const model = { ...runner.model, contextLength: Math.min(runner.model.contextLength, kvTokens) };
+    const model = heldContext(runner.model, limitsOf(runner.model, options).kvTokens);
     void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
     return loaded;
   } catch (thrown) {

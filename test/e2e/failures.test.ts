@@ -209,10 +209,17 @@ describe("one of two lost engines", function () {
       (await health(vitrine)).devices.every(({ state, provider }) => state === "ready" && provider === "cpu"),
     );
     assert.deepEqual(await perEngine("engine_ready"), [1, 1]);
+    const starts = vitrine.output.filter((line) => line.includes('"msg":"engine ready"'));
+    assert.deepEqual(starts.map((line) => /"engine":\d/.exec(line)?.[0]).sort(), [
+      '"engine":0',
+      '"engine":0',
+      '"engine":1',
+    ]);
+    for (const line of starts) assert.equal(line.match(/"device":/g)?.length, 1, "no key stands twice in a line");
     assert.ok(vitrine.enginePids.includes(second) && !vitrine.enginePids.includes(first));
     const loads = await new ZipkinClient(`${vitrine.url}/zipkin`).awaitTraces({ spanName: "model.load" }, 3);
-    const starts = loads.map((trace) => trace.named("model.load").tags);
-    assert.deepEqual(starts.map((tags) => `${tags?.["ai.device"]} ${tags?.["ai.engine.restarts"]}`).sort(), [
+    const loaded = loads.map((trace) => trace.named("model.load").tags);
+    assert.deepEqual(loaded.map((tags) => `${tags?.["ai.device"]} ${tags?.["ai.engine.restarts"]}`).sort(), [
       "cpu 0",
       "cpu 0",
       "cpu 1",

@@ -135,6 +135,23 @@ for (const kind of ["node", "native"] as const) {
       assert.deepEqual(await rows(await open(kind, snapshot, file)), plain);
     });
 
+    it("are found through links with the weights beside them, which may not lead apart", async () => {
+      const { graph, external } = buildDecoder({ ...LARGE, externalData: "model.onnx_data" });
+      const config = { "config.json": { ...DECODER_CONFIG, ...LARGE_CONFIG } };
+      const copied = modelDir(graph, LARGE_CONFIG, { "onnx/model.onnx_data": external });
+      const plain = await rows(await open(kind, copied, prepared(copied)));
+      for (const weights of ["blobs/2c3d", "elsewhere/2c3d"]) {
+        const path = writeFiles(folder(), { ...config, "blobs/0a1b": graph, [weights]: external });
+        mkdirSync(join(path, "onnx"));
+        symlinkSync(join(path, "blobs", "0a1b"), join(path, "onnx", "model.onnx"));
+        symlinkSync(join(path, weights), join(path, "onnx", "model.onnx_data"));
+        const opening = open(kind, path, prepared(path));
+        if (weights.startsWith("blobs")) assert.deepEqual(await rows(await opening), plain);
+        else
+          await assert.rejects(opening, { code: "model_invalid", message: /its weights are links to another folder/ });
+      }
+    });
+
     it("stay as they are where logits have one row already", async () => {
       const path = modelDir(buildDecoder({ lastLogits: true }).graph);
       const graph = prepared(path);

@@ -53,13 +53,13 @@ export class ForwardTimings {
     this.#passes?.push({ start, end, batchSize });
   }
 
-  /** Undefined when no pass ran. */
-  stats(): ForwardStats | undefined {
+  /** Undefined when no pass ran. @param until where what follows the phase begins, when that is after its last pass */
+  stats(until: Micros = 0): ForwardStats | undefined {
     if (this.#steps === 0) return undefined;
     return {
       phase: this.phase,
       start: this.#start,
-      end: this.#end,
+      end: Math.max(this.#end, until),
       steps: this.#steps,
       tokens: this.#tokens,
       meanBatchSize: this.#batchSizes / this.#steps,

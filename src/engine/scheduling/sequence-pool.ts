@@ -97,7 +97,7 @@ export class SequencePool {
   /** A running sequence gives up its slot and is the next of its priority to be admitted. */
   preempt(sequence: Sequence): void {
     const at = this.#options.clock();
-    const forward = sequence.forwardStats();
+    const forward = sequence.forwardStats(at);
     this.running.delete(sequence);
     this.#options.cache.release(sequence.slot as number, true);
     sequence.preempt(at, this.waiting.size);
@@ -143,7 +143,7 @@ export class SequencePool {
 
   end(sequence: Sequence, outcome: Outcome, at: Micros = this.#options.clock()): void {
     this.#live.delete(sequence.id);
-    const forward = sequence.forwardStats();
+    const forward = sequence.forwardStats(at);
     if (sequence.slot === undefined) this.waiting.delete(sequence);
     else {
       this.running.delete(sequence);

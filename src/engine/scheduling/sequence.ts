@@ -124,9 +124,9 @@ export class Sequence implements SamplingState, CacheHolder {
     return prefill;
   }
 
-  /** What the phase that it is in took so far; undefined when no step of it ran. */
-  forwardStats(): ForwardStats | undefined {
-    return this.#forward.stats();
+  /** What the phase that it is in took until `at`, when it leaves it; undefined when no step of it ran. */
+  forwardStats(at: Micros): ForwardStats | undefined {
+    return this.#forward.stats(at);
   }
 
   /** The next token is this one. */

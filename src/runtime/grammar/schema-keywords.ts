@@ -16,11 +16,15 @@ const READ_ELSEWHERE = new Set(
   ),
 );
 
-/** What a schema says by itself, its combinators aside. Throws SchemaError for a keyword that cannot be enforced. */
+/**
+ * What a schema says by itself, its combinators aside. Throws SchemaError for a keyword that cannot be enforced. A format
+ * that is not known has its say where a pattern stands beside it, as Zod writes its own (`cuid2`, `base64`).
+ */
 export function factsOf(schema: SchemaObject, pointer: string): Facts {
   let facts = noFacts(pointer);
   for (const [keyword, value] of Object.entries(schema)) {
     if (ANNOTATIONS.has(keyword) || READ_ELSEWHERE.has(keyword) || keyword.startsWith("x-")) continue;
+    if (keyword === "format" && "pattern" in schema && formatPattern(value) === undefined) continue;
     const read = Object.hasOwn(KEYWORDS, keyword) ? KEYWORDS[keyword] : undefined;
     if (read === undefined)
       throw new SchemaError(pointer, `has \`${keyword}\`, which cannot be enforced: leave it out`);
@@ -101,7 +105,7 @@ const KEYWORDS: Readonly<Record<string, Reader>> = {
     return { patterns: [value], ...narrows("string") };
   },
   format: (value, pointer) => {
-    const pattern = typeof value === "string" && Object.hasOwn(FORMATS, value) ? FORMATS[value] : undefined;
+    const pattern = formatPattern(value);
     if (pattern !== undefined) return { patterns: [pattern], ...narrows("string") };
     throw new SchemaError(pointer, `cannot be enforced: the formats are ${Object.keys(FORMATS).join(", ")}`);
   },
@@ -117,6 +121,9 @@ const KEYWORDS: Readonly<Record<string, Reader>> = {
   minProperties: count("minProperties", "object"),
   maxProperties: count("maxProperties", "object"),
 };
+
+const formatPattern = (name: unknown): string | undefined =>
+  typeof name === "string" && Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
 
 const MOST_MULTIPLE = 10_000;
 const NO_NUMBERS = JSON_TYPES.filter((type) => type !== "integer" && type !== "number");

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, realpathSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { closeSync, existsSync, fstatSync, openSync, realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { VitrineError } from "../../errors.js";
 import { FileFields, type Range } from "./file-fields.js";
@@ -21,6 +21,8 @@ export interface OnnxFile {
   readonly folder: string;
   /** Bytes of weights that stand in the graph's own file and were left there, as external data. */
   readonly mappedBytes: number;
+  /** The locations of its external data are not those in the file, which is not to be loaded as it is. */
+  readonly relocated: boolean;
 }
 
 /** Smaller weights are not worth a mapping. */
@@ -36,10 +38,10 @@ export function readOnnxFile(path: string, mappedFrom = MAPPED_FROM_BYTES): Onnx
   try {
     const reader = new ModelReader(new FileFields(file), mappedFrom);
     const model = reader.read({ start: 0, end: fstatSync(file).size });
-    const own = ownName(path, model);
+    const { own, relocated } = resolveLinks(path, model);
     for (const { tensor, range } of reader.left) makeExternal(tensor, range, basename(own));
     const mappedBytes = reader.left.reduce((sum, { range }) => sum + range.end - range.start, 0);
-    return { model, folder: dirname(own), mappedBytes };
+    return { model, folder: dirname(own), mappedBytes, relocated };
   } catch (cause) {
     const message = `${path} cannot be loaded; it may be truncated or damaged: download it again.`;
     throw new VitrineError("model_invalid", message, { cause });
@@ -99,12 +101,23 @@ class ModelReader {
 }
 
 /**
- * The path by which the graph's own file can be external data. ONNX Runtime refuses what is outside the folder, so a
- * link (the hub's cache has them) is resolved, unless there are weights beside it that are found by its folder.
+ * The path by which the graph's own file can be external data. ONNX Runtime refuses what is outside the folder, so links
+ * (the hub's cache is made of them) are resolved, those of weights beside the graph too, unless they lead apart.
  */
-function ownName(path: string, model: ModelProto): string {
-  const beside = model.graph?.initializer.some(({ externalData }) => externalData.length > 0) ?? false;
-  return beside ? resolve(path) : realpathSync(path);
+function resolveLinks(path: string, model: ModelProto): { readonly own: string; readonly relocated: boolean } {
+  const own = realpathSync(path);
+  const locations = (model.graph?.initializer ?? []).flatMap(({ externalData }) =>
+    externalData.filter(({ key }) => key === "location"),
+  );
+  const real = new Map(locations.map(({ value }) => [value, ""]));
+  for (const location of real.keys()) {
+    const file = join(dirname(path), location);
+    const target = existsSync(file) ? realpathSync(file) : "";
+    if (dirname(target) !== dirname(own)) return { own: resolve(path), relocated: false };
+    real.set(location, basename(target));
+  }
+  for (const entry of locations) entry.value = real.get(entry.value) ?? entry.value;
+  return { own, relocated: locations.length > 0 && own !== resolve(path) };
 }
 
 function makeExternal(tensor: TensorProto, { start, end }: Range, location: string): void {

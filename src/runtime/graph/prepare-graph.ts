@@ -70,9 +70,9 @@ export function rewriteGraph(read: ReadGraph, options: PrepareOptions): Prepared
 
 /** The same with these rewrites alone, in this order. */
 export function rewriteWith({ file, onnx }: ReadGraph, rewrites: readonly Rewrite[]): PreparedGraph {
-  const { folder, mappedBytes } = onnx;
+  const { folder, mappedBytes, relocated } = onnx;
   const { model, applied, notes } = applyRewrites(onnx.model, rewrites);
-  const changed = applied || mappedBytes > 0;
+  const changed = applied || relocated || mappedBytes > 0;
   const rewritten = changed ? { bytes: toBinary(ModelProtoSchema, model), folder } : undefined;
   return { ...file, nodes: nodesOf(model), rewritten, notes, fusion: undefined };
 }

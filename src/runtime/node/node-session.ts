@@ -59,6 +59,10 @@ export function explainSessionFailure(cause: unknown, graph: GraphFile, device: 
       { param: "device", cause },
     );
   }
+  if (/escapes model directory/i.test(reason)) {
+    const message = `${graph.path}: its weights are links to another folder, which ONNX Runtime does not follow; put the files beside it.`;
+    return new VitrineError("model_invalid", message, { cause });
+  }
   if (/external data|external initializer|_data\b/i.test(reason)) {
     return new VitrineError(
       "model_invalid",

@@ -340,7 +340,7 @@ describe("Scheduler", () => {
     assert.ok(a?.[0]?.type === "admitted");
     assert.equal(prefilled.forward.start, a[0].allocation.end, "the phases leave no gap");
     assert.equal(ended.forward.start, prefilled.forward.end, "the phases leave no gap");
-    assert.equal(passes?.at(-1)?.end, ended.forward.end);
+    assert.equal(ended.forward.end, ended.at, "the phases leave no gap");
     const other = b?.at(-1);
     assert.ok(other?.type === "ended" && other.forward?.passes === undefined);
   });
@@ -422,6 +422,9 @@ describe("Scheduler", () => {
       const at = b.indexOf("preempted");
       assert.deepEqual(b.slice(at, at + 3), ["preempted", "admitted", "prefilled"]);
       assert.deepEqual([tokensOf(events, "b").length, b.at(-1)], [15, "finished length"]);
+      const preempted = events.find(({ type }) => type === "preempted");
+      assert.ok(preempted?.type === "preempted");
+      assert.equal(preempted.forward?.end, preempted.at, "the phases leave no gap");
       // While it waits nobody is let in: it would be the next to go.
       assert.ok(
         events.findIndex((event) => event.type === "ended") < events.findLastIndex(({ type }) => type === "admitted"),

@@ -97,6 +97,16 @@ const CASES: Readonly<Record<string, Case>> = {
     bad: ['"2024-13-01"', '"2024-02-30"', '"2024-04-31"'],
   },
   "format uuid": { schema: { format: "uuid" }, good: ['"123e4567-e89b-12d3-a456-426614174000"'], bad: ['"123e4567"'] },
+  "a format it does not know, beside its pattern": {
+    schema: { type: "string", format: "cuid2", pattern: "^[0-9a-z]+$" },
+    good: ['"a1"'],
+    bad: ['"A"', '""'],
+  },
+  "a format it knows, beside a pattern": {
+    schema: { type: "string", format: "date", pattern: "^2" },
+    good: ['"2024-02-28"'],
+    bad: ['"1999-12-31"', '"2"'],
+  },
   items: {
     schema: { type: "array", items: { type: "integer" } },
     good: ["[]", "[1]", "[1, 2,3]"],

@@ -30,6 +30,14 @@ function positionOf(content: Uint8Array, part: Uint8Array): number {
   return position;
 }
 
+/** Links in the folder `snapshot`, as in the hub's cache; the path of its model.onnx. */
+function linked(root: string, links: Readonly<Record<string, string>>): string {
+  const snapshot = join(root, "snapshot");
+  mkdirSync(snapshot, { recursive: true });
+  for (const [name, target] of Object.entries(links)) symlinkSync(join(root, target), join(snapshot, name));
+  return join(snapshot, "model.onnx");
+}
+
 describe("readOnnxFile", () => {
   it("reads what the library reads from the whole file", () => {
     const { graph } = buildDecoder();
@@ -94,21 +102,37 @@ describe("readOnnxFile", () => {
     assert.ok(again.graph?.node[0]?.attribute[0]?.$unknown?.some(({ no }) => no === 200));
   });
 
-  it("resolves a link, unless weights beside it are found by its folder", () => {
-    for (const [externalData, expected] of [
-      [undefined, "blobs"],
-      ["weights.bin", "snapshot"],
-    ] as const) {
-      const { graph, external } = buildDecoder({ vocab: 4096, ...(externalData ? { externalData } : {}) });
-      const root = realpathSync(writeFiles(folder(), { "blobs/0a1b": graph, "snapshot/weights.bin": external }));
-      mkdirSync(join(root, "snapshot"), { recursive: true });
-      const link = join(root, "snapshot", "model.onnx");
-      symlinkSync(join(root, "blobs", "0a1b"), link);
-      const { model, folder: where } = readOnnxFile(link);
-      assert.equal(where, join(root, expected));
-      assert.equal(entries(tensor(model, "w_head")).location, externalData ? "model.onnx" : "0a1b");
-      assert.equal(entries(tensor(model, "embed")).location, externalData ?? "0a1b");
+  it("resolves a link", () => {
+    const { graph } = buildDecoder({ vocab: 4096 });
+    const root = realpathSync(writeFiles(folder(), { "blobs/0a1b": graph }));
+    const read = readOnnxFile(linked(root, { "model.onnx": "blobs/0a1b" }));
+    assert.deepEqual([read.folder, read.relocated], [join(root, "blobs"), false]);
+    for (const name of ["w_head", "embed"]) assert.equal(entries(tensor(read.model, name)).location, "0a1b");
+  });
+
+  it("resolves the links of weights beside it with its own, so that they are one folder's", () => {
+    const { graph, external } = buildDecoder({ vocab: 4096, externalData: "weights.bin" });
+    const root = realpathSync(writeFiles(folder(), { "blobs/0a1b": graph, "blobs/2c3d": external }));
+    const read = readOnnxFile(linked(root, { "model.onnx": "blobs/0a1b", "weights.bin": "blobs/2c3d" }));
+    assert.deepEqual([read.folder, read.relocated], [join(root, "blobs"), true]);
+    assert.equal(entries(tensor(read.model, "w_head")).location, "0a1b");
+    assert.equal(entries(tensor(read.model, "embed")).location, "2c3d");
+  });
+
+  it("leaves links that lead apart or nowhere, and files that are none", () => {
+    const { graph, external } = buildDecoder({ vocab: 4096, externalData: "weights.bin" });
+    for (const weights of ["other/2c3d", "blobs/missing", undefined]) {
+      const files = { "blobs/0a1b": graph, "other/2c3d": external };
+      const root = realpathSync(
+        writeFiles(folder(), { ...files, ...(weights ? {} : { "snapshot/weights.bin": external }) }),
+      );
+      const links = { "model.onnx": "blobs/0a1b", ...(weights === undefined ? {} : { "weights.bin": weights }) };
+      const read = readOnnxFile(linked(root, links));
+      assert.deepEqual([read.folder, read.relocated], [join(root, "snapshot"), false]);
+      assert.equal(entries(tensor(read.model, "embed")).location, "weights.bin");
     }
+    const plain = writeFiles(folder(), { "model.onnx": graph, "weights.bin": external });
+    assert.equal(readOnnxFile(join(plain, "model.onnx")).relocated, false);
   });
 
   const { graph } = buildDecoder();
