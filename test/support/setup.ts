@@ -1,4 +1,5 @@
 /** Loaded by mocha before any test file. */
+import fc from "fast-check";
 import { stopSharedZipkin } from "./zipkin-server.js";
 
 // Has to be in the environment before onnxruntime-node loads, in this process and in the children it starts.
@@ -14,6 +15,9 @@ process.env.LOG_LEVEL = "silent";
 process.on("unhandledRejection", (reason) => {
   throw reason instanceof Error ? reason : new Error(`unhandled rejection: ${String(reason)}`);
 });
+
+// The same cases in every run, so that no change fails for what it did not touch; FC_SEED tries others.
+fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 1) });
 
 export const mochaHooks = {
   async afterAll(): Promise<void> {
