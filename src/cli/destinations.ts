@@ -35,6 +35,12 @@ export function destinationsOf(config: Config): Destination[] {
   return destinations;
 }
 
+/** What may be shown of a URL: no user, password or query. */
+export function addressOf(endpoint: string): string {
+  const { origin, pathname } = new URL(endpoint);
+  return `${origin}${pathname}`;
+}
+
 /** Each destination has a directory of its own below. */
 function spoolOf(kind: Destination["kind"], { traceSpool, traceSpoolSize }: Config) {
   return traceSpool === undefined ? {} : { spool: { directory: join(traceSpool, kind), bytes: traceSpoolSize } };

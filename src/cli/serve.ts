@@ -1,5 +1,6 @@
 import { type Config, unknownVariables } from "../config.js";
 import type { DeviceChoice } from "../protocol.js";
+import { addressOf } from "./destinations.js";
 import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
 import type { Service } from "./service.js";
@@ -22,8 +23,8 @@ function deviceLines({ provider, deviceId, reason, runtime }: DeviceChoice): str
 
 function banner(config: Config, service: Service): string {
   const traces = [
-    ...(config.zipkinEndpoint === undefined ? [] : [`Zipkin at ${config.zipkinEndpoint}`]),
-    ...(config.otlpEndpoint === undefined ? [] : [`OTLP at ${config.otlpEndpoint}`]),
+    ...(config.zipkinEndpoint === undefined ? [] : [`Zipkin at ${addressOf(config.zipkinEndpoint)}`]),
+    ...(config.otlpEndpoint === undefined ? [] : [`OTLP at ${addressOf(config.otlpEndpoint)}`]),
     ...(config.traceStore === "on" ? [`kept in memory, read at ${service.address}/zipkin/api/v2/traces`] : []),
   ];
   return `

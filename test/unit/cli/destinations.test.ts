@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { destinationsOf } from "../../../src/cli/destinations.js";
+import { addressOf, destinationsOf } from "../../../src/cli/destinations.js";
 import { loadConfig } from "../../../src/config.js";
 
 const of = (env: Record<string, string>) => destinationsOf(loadConfig({}, env));
@@ -14,6 +14,10 @@ describe("destinations of spans", () => {
     assert.deepEqual(of({ ZIPKIN_ENDPOINT }), [zipkin]);
     assert.deepEqual(of({ VITRINE_OTLP_ENDPOINT }), [otlp]);
     assert.deepEqual(of({ ZIPKIN_ENDPOINT, VITRINE_OTLP_ENDPOINT }), [zipkin, otlp]);
+  });
+
+  it("are shown without what a URL may hold of secrets", () => {
+    assert.equal(addressOf("https://user:word@z:9411/api/v2/spans?key=1"), "https://z:9411/api/v2/spans");
   });
 
   it("read OpenTelemetry's variables as it means them", () => {
