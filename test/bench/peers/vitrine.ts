@@ -5,22 +5,11 @@ import { Random } from "../../../src/engine/sampling/random.js";
 import { Sampler, type SamplingState } from "../../../src/engine/sampling/sampler.js";
 import { monotonicMicros, type RuntimeRequest } from "../../../src/protocol.js";
 import { loadModel } from "../../../src/runtime/load-model.js";
+import { GREEDY } from "../../support/engine-requests.js";
 import { type Peer, type PeerSettings, servePeer } from "./peer.js";
 
-const GREEDY: SamplingState = {
-  params: {
-    temperature: 0,
-    seed: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    typicalP: 1,
-    logitBias: [],
-    minTokens: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-  },
+const STATE: SamplingState = {
+  params: GREEDY,
   random: Random.seeded(0),
   counts: undefined,
   suppressed: undefined,
@@ -56,7 +45,7 @@ class VitrinePeer implements Peer {
   async #feed(tokens: Int32Array): Promise<void> {
     const [logits] = await this.runner.run([{ slot: 0, tokens, past: this.#length }]);
     this.#length += tokens.length;
-    this.#last = this.#sampler.sample(logits as Float32Array, GREEDY);
+    this.#last = this.#sampler.sample(logits as Float32Array, STATE);
   }
 }
 
