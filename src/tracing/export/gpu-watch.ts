@@ -1,5 +1,6 @@
 import type { GpuSample, GpuSampler } from "../../gpu/sampler.js";
-import { type GpuHistories, GpuHistory } from "./gpu-tags.js";
+import { GpuHistory } from "./gpu-history.js";
+import type { GpuHistories } from "./gpu-tags.js";
 
 /** Sampling takes at most this share of the time, whatever one sample costs. */
 const MAX_SHARE = 0.05;
