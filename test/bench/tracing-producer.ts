@@ -14,6 +14,7 @@ import { Exporter } from "../../src/tracing/export/exporter.js";
 import { createRing } from "../../src/tracing/export/ring.js";
 import { RingSpanProcessor } from "../../src/tracing/export/ring-processor.js";
 import type { ThreadData } from "../../src/tracing/export/thread-messages.js";
+import { HEARTBEAT_MS } from "../../src/tracing/export/thread-watch.js";
 import { type CollectorState, startCollector } from "./collector.js";
 import { type BenchRow, type BenchValue, compare, interleave, quantiles } from "./report.js";
 
@@ -40,6 +41,8 @@ function vitrine(endpoint: string): Producer {
     ring,
     counters: [counters.memory],
     port: new SharedArrayBuffer(4),
+    heartbeat: new SharedArrayBuffer(4),
+    heartbeatMs: HEARTBEAT_MS,
     localEndpoint: { serviceName: "bench" },
     destinations: [{ kind: "zipkin", endpoint }],
     deliveryLimits: DELIVERY_LIMITS,
