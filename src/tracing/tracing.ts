@@ -70,6 +70,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     destinations: () =>
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     refusedHeaders: () => requests.refused.counts,
+    gpus: () => exporter.gpus(),
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
   };
