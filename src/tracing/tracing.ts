@@ -9,7 +9,7 @@ import type { Destination } from "./export/destination.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
-import { checkSpool } from "./export/spool.js";
+import { claimSpool } from "./export/spool-lock.js";
 import { TAIL_LIMITS } from "./export/tail-sampler.js";
 import type { ThreadData } from "./export/thread-messages.js";
 import { HEARTBEAT_MS } from "./export/thread-watch.js";
@@ -42,7 +42,7 @@ const DRAIN_MS = 50;
 export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
   const { destinations = [] } = options;
   if (destinations.length === 0 && !options.storeTraces) return NO_TRACING;
-  for (const each of destinations) checkFiles(each);
+  const releaseSpools = prepareFiles(destinations);
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
   const primary = new ThreadCounters();
   const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
@@ -71,14 +71,29 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     refusedHeaders: () => requests.refused.counts,
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
-    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
+    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs).finally(releaseSpools),
   };
 }
 
-/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
-function checkFiles(destination: Destination): void {
-  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
-  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
+/**
+ * What is wrong with the destinations' files is told at start. Throws VitrineError `config_invalid`. Their spools are this process's
+ * until the returned function is called.
+ */
+function prepareFiles(destinations: readonly Destination[]): () => void {
+  const claims: (() => void)[] = [];
+  const release = () => {
+    for (const each of claims.splice(0)) each();
+  };
+  try {
+    for (const each of destinations) {
+      if (each.kind === "zipkin" && each.tls !== undefined) readTlsFiles(each.tls);
+      if (each.spool !== undefined) claims.push(claimSpool(each.spool.directory));
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
 }
 
 /** Without an ending that would keep them, traces that are not sampled are not recorded, and cost nothing. */
