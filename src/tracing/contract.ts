@@ -37,9 +37,9 @@ export interface TracingOptions {
   readonly storeTraces: boolean;
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
   readonly localEndpoint: { readonly ipv4?: string };
-  /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
   /** Adds `ai.cost.amount` to spans that say how long they held a device. */
   readonly pricePerDeviceHour?: number;
+  /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
   readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -60,10 +60,19 @@ export interface Tracing {
   destinations(): readonly DestinationCounters[];
   /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
   refusedHeaders(): readonly RefusalCount[];
+  /** For totals over all requests, sampled or not. */
+  readonly cost: DeviceCost;
   /** The service listens on `port`, which the spans sent from now on say. */
   listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */
   shutdown(timeoutMs: number): Promise<void>;
+}
+
+/** What devices consume and cost. */
+export interface DeviceCost {
+  readonly pricePerDeviceHour: number | undefined;
+  /** Consumed by `device` (`cuda:0`) since it was first sampled, up to now; undefined where its power is not known. */
+  joules(device: string): number | undefined;
 }
 
 export interface IncomingRequest {

@@ -6,6 +6,7 @@ import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
 import type { Destination } from "./export/destination.js";
+import { DeviceEnergy } from "./export/device-energy.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
@@ -47,6 +48,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const primary = new ThreadCounters();
   const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
   const data = threadData(options, internals, ring, counters);
+  const energy = new DeviceEnergy(data.gpuEnergy);
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   const sampler = headSampler(options);
@@ -70,6 +72,13 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     destinations: () =>
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     refusedHeaders: () => requests.refused.counts,
+    cost: {
+      pricePerDeviceHour: options.pricePerDeviceHour,
+      joules: (device) => {
+        const index = data.gpuDeviceIds.findIndex((id) => device === `cuda:${id}`);
+        return index < 0 ? undefined : energy.joules(index, Date.now() * 1e3);
+      },
+    },
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs).finally(releaseSpools),
   };
@@ -117,6 +126,7 @@ function threadData(
   ring: SharedArrayBuffer,
   counters: readonly ThreadCounters[],
 ): ThreadData {
+  const { gpuDeviceIds = [0] } = options;
   return {
     ring,
     counters: counters.map(({ memory }) => memory),
@@ -133,6 +143,7 @@ function threadData(
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
-    gpuDeviceIds: options.gpuDeviceIds ?? [0],
+    gpuDeviceIds,
+    gpuEnergy: DeviceEnergy.of(gpuDeviceIds.length).memory,
   };
 }

@@ -3,6 +3,7 @@ import type { RefusalCount } from "../../src/tracing/context/refused-headers.js"
 import type { SamplingPolicy } from "../../src/tracing/context/sampling-policy.js";
 import type {
   DestinationCounters,
+  DeviceCost,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
@@ -105,6 +106,7 @@ export class FakeTracing implements Tracing {
     attributesDropped: 4,
   };
 
+  cost: DeviceCost = { pricePerDeviceHour: undefined, joules: () => undefined };
   sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
   port: number | undefined;

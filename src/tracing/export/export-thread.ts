@@ -9,6 +9,7 @@ import { TraceStore } from "../store/trace-store.js";
 import { createSender } from "./create-sender.js";
 import { Delivery, systemTimers } from "./delivery.js";
 import type { Destination } from "./destination.js";
+import { DeviceEnergy } from "./device-energy.js";
 import { ExportPipeline } from "./export-pipeline.js";
 import { watchGpus } from "./gpu-watch.js";
 import type { Sender } from "./sender.js";
@@ -91,7 +92,7 @@ function drainInTurns(): void {
 }
 drainInTurns();
 
-watchGpus(data.gpuModule, data.gpuDeviceIds).then(
+watchGpus(data.gpuModule, data.gpuDeviceIds, new DeviceEnergy(data.gpuEnergy)).then(
   (histories) => {
     pipeline.gpu = histories;
   },
