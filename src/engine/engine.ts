@@ -1,7 +1,7 @@
 import { VitrineError } from "../errors.js";
 import type { EngineCommand, EngineEvent, EngineRequest, Micros, Outcome, RequestId } from "../protocol.js";
 import { KvCache } from "./cache/kv-cache.js";
-import type { ModelRunner } from "./runner.js";
+import type { ModelRunner, RowLogits } from "./runner.js";
 import type { ConstraintCompiler } from "./sampling/constraint.js";
 import { type Compiled, ConstraintQueue } from "./sampling/constraint-queue.js";
 import { positionLogprobs } from "./sampling/logprobs.js";
@@ -120,7 +120,7 @@ export class Engine {
   async #step(plan: Plan): Promise<void> {
     const { clock, runner } = this.#options;
     const start = clock();
-    let logits: readonly Float32Array[] = [];
+    let logits: readonly RowLogits[] = [];
     let failure: VitrineError | undefined;
     try {
       const running = runner.run(plan.rows);
@@ -144,17 +144,27 @@ export class Engine {
   }
 
   /** Reads the step's logits; a row without a token fails alone. */
-  #results(plan: Plan, logits: readonly Float32Array[]): StepResults {
+  #results(plan: Plan, logits: readonly RowLogits[]): StepResults {
     const { vocabSize } = this.#options.runner.model;
     const at = (row: number, position: number): Float32Array =>
-      (logits[row] as Float32Array).subarray(position * vocabSize, (position + 1) * vocabSize);
+      (logits[row] as RowLogits).all().subarray(position * vocabSize, (position + 1) * vocabSize);
     return {
-      choose: (row, position) => orError(() => this.#choose(at(row, position), plan.sequences[row] as Sequence)),
+      choose: (row, position) =>
+        orError(() => {
+          const sequence = plan.sequences[row] as Sequence;
+          return this.#chooseTop(logits[row] as RowLogits, sequence) ?? this.#choose(at(row, position), sequence);
+        }),
       score: (row, position, token) => {
         const { logprobs = 0 } = (plan.sequences[row] as Sequence).request;
         return orError(() => positionLogprobs(at(row, position), token, logprobs));
       },
     };
+  }
+
+  /** From the likeliest tokens, where the runner has them at hand and they tell. */
+  #chooseTop({ top }: RowLogits, sequence: Sequence): Choice | undefined {
+    const token = top && this.#sampler.sampleTop(top, sequence);
+    return token === undefined ? undefined : { token };
   }
 
   #choose(logits: Float32Array, sequence: Sequence): Choice {

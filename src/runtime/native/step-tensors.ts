@@ -14,6 +14,13 @@ export interface StepShape {
   readonly lastLogits: boolean;
 }
 
+/** Where tensors live. */
+export interface StepMemory {
+  /** Written by this process. */
+  readonly inputs: OrtMemory;
+  readonly logits: OrtMemory;
+}
+
 /**
  * The small tensors that go into runs and come out of them. They are written in place and bound as views, so that a
  * step allocates nothing. Mask and decode logits have a row for each row of the cache.
@@ -32,13 +39,13 @@ export class StepTensors {
   /** The graph gives logits for the last position only. */
   readonly lastLogits: boolean;
   readonly #promptTokens: number;
-  readonly #memory: OrtMemory;
+  readonly #memory: StepMemory;
   readonly #vocabSize: number;
   readonly #tokens: number;
   readonly #maskSums: Int32Array;
   #promptLogits: OrtTensor<FloatType> | undefined;
 
-  constructor(memory: OrtMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
+  constructor(memory: StepMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
     const { inputIds, positionIds, rotaryPositions, attentionMask, logitsToKeep, logits, vocabSize } = signature;
     this.lastLogits = lastLogits;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
@@ -49,14 +56,14 @@ export class StepTensors {
     this.#tokens = tokens;
     this.#maskSums = new Int32Array(rows);
     const fed = Math.max(rows, this.#promptTokens);
-    this.ids = OrtTensor.allocate(memory, inputIds.type, [fed]);
-    this.positions = positionIds && OrtTensor.allocate(memory, positionIds.type, [fed]);
-    this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory, rotaryPositions.type, [fed]);
-    this.mask = OrtTensor.allocate(memory, attentionMask?.type ?? "int64", [rows * tokens]);
+    this.ids = OrtTensor.allocate(memory.inputs, inputIds.type, [fed]);
+    this.positions = positionIds && OrtTensor.allocate(memory.inputs, positionIds.type, [fed]);
+    this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory.inputs, rotaryPositions.type, [fed]);
+    this.mask = OrtTensor.allocate(memory.inputs, attentionMask?.type ?? "int64", [rows * tokens]);
     fill(this.mask, 0, 0, rows * tokens);
-    this.logits = OrtTensor.allocate(memory, logits.type, [rows * vocabSize]);
+    this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
     this.logitsToKeep =
-      logitsToKeep && OrtTensor.allocate(memory, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
+      logitsToKeep && OrtTensor.allocate(memory.inputs, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
     this.keepLogits(1);
   }
 
@@ -95,7 +102,7 @@ export class StepTensors {
     const size = positions * this.#vocabSize;
     if (this.#promptLogits === undefined || this.#promptLogits.size < size) {
       this.#promptLogits?.dispose();
-      this.#promptLogits = OrtTensor.allocate(this.#memory, this.logits.type, [size]);
+      this.#promptLogits = OrtTensor.allocate(this.#memory.logits, this.logits.type, [size]);
     }
     return this.#promptLogits.view(0, [1, positions, this.#vocabSize]);
   }

@@ -1,5 +1,5 @@
 import type { InferenceSession, OnnxValue, Tensor, TensorConstructor } from "onnxruntime-node";
-import type { ModelRunner, RunnerRow } from "../../engine/runner.js";
+import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 import { describeModel } from "../describe-model.js";
@@ -10,6 +10,7 @@ import { float16ToFloat32 } from "../float16.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "../graph-signature.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
+import { atHand } from "../row-logits.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
@@ -74,9 +75,11 @@ class NodeRunner implements ModelRunner {
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
   }
 
-  async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
-    const logits: Float32Array[] = [];
-    for (const row of rows) logits.push(await (this.goesOneByOne(row) ? this.runOneByOne(row) : this.runRow(row)));
+  async run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
+    const logits: RowLogits[] = [];
+    for (const row of rows) {
+      logits.push(atHand(await (this.goesOneByOne(row) ? this.runOneByOne(row) : this.runRow(row))));
+    }
     return logits;
   }
 

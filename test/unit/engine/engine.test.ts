@@ -456,4 +456,27 @@ describe("Engine", () => {
       assert.ok(kinds.has(kind), `no request ${kind}`);
     }
   });
+
+  it("takes the likeliest tokens from a device, and all logits only where a request needs them", async () => {
+    const outputs = async (onDevice: boolean, sampling: EngineRequest["sampling"], logprobs?: number) => {
+      const { runner, events, submit, ended, shutdown } = startEngine({
+        onDevice,
+        logits: hashedLogits,
+        vocabSize: 200,
+      });
+      const extra = logprobs === undefined ? {} : { logprobs };
+      submit({ ...engineRequest({ id: "a", sampling, maxTokens: 8 }), ...extra });
+      await ended();
+      await shutdown();
+      return { tokens: tokensOf(events, "a"), read: runner.rowsRead };
+    };
+    for (const sampling of [GREEDY, { ...GREEDY, temperature: 1, topK: 20, topP: 0.9 }]) {
+      const [device, host] = [await outputs(true, sampling), await outputs(false, sampling)];
+      assert.deepEqual(device.tokens, host.tokens);
+      assert.equal(device.read, 0);
+      assert.equal((await outputs(true, sampling, 2)).read, 8);
+    }
+    const penalized = { ...GREEDY, presencePenalty: 1 };
+    assert.equal((await outputs(true, penalized)).read, 8);
+  });
 });
