@@ -65,7 +65,10 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
-    rewriteGraph(read, { fastInt4, attention: kind === "native" ? config : undefined, ropeSwitch: config?.ropeSwitch });
+    rewriteGraph(read, {
+      ...(kind === "native" ? { attention: config, lengths: true } : {}),
+      ...{ fastInt4, ropeSwitch: config?.ropeSwitch },
+    });
   const graph = prepare(requested === "node" ? "node" : "native");
   await started;
   const directory = openDirectory(modelDir);

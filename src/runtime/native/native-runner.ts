@@ -188,7 +188,7 @@ class NativeRunner implements ModelRunner {
       end = Math.min(tokens.length, start + step.mostTokens(logits));
       const chunk = tokens.subarray(start, end);
       for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
-      step.setMaskSum(row, past + end);
+      step.setLength(row, past + end);
       const count = Math.max(0, end - Math.max(start, firstWanted));
       window.bind(chunk.length, Math.max(1, count));
       await this.#execute(window, this.#decodeMs * chunk.length);
@@ -203,7 +203,7 @@ class NativeRunner implements ModelRunner {
     for (const { slot, tokens, past } of decoding) {
       const row = this.#cache.rowOf(slot) as number;
       this.#step?.feed(row, tokens[0] as number, past, rotaryShift(this.#ropeSwitch, past + 1));
-      this.#step?.setMaskSum(row, past + 1);
+      this.#step?.setLength(row, past + 1);
     }
     window.bind(1);
     const start = performance.now();

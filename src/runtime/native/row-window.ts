@@ -91,8 +91,12 @@ export class RowWindow {
       this.#binding.bindOutput(present, view);
       view.dispose();
     }
-    const { attentionMask, logitsToKeep } = signature;
-    if (attentionMask) {
+    const { attentionMask, lengths, logitsToKeep } = signature;
+    if (lengths && step.lengths && step.totalLength) {
+      this.#bindView(lengths.rows, step.lengths, this.#first, [this.#count]);
+      this.#binding.bindInput(lengths.total, step.totalLength);
+    }
+    if (attentionMask && step.mask) {
       this.#bindView(attentionMask.name, step.mask, this.#first * cache.tokens, [this.#count, cache.tokens]);
     }
     if (logitsToKeep && step.logitsToKeep) this.#binding.bindInput(logitsToKeep.name, step.logitsToKeep);

@@ -30,8 +30,11 @@ export class StepTensors {
   readonly ids: OrtTensor<IdType>;
   readonly positions: OrtTensor<IdType> | undefined;
   readonly rotaryPositions: OrtTensor<IdType> | undefined;
-  /** `[rows, tokens]`: ones over what a row holds and is fed. */
-  readonly mask: OrtTensor<IdType>;
+  /** `[rows, tokens]`: ones over what a row holds and is fed, where the graph counts them. */
+  readonly mask: OrtTensor<IdType> | undefined;
+  /** `[rows]`: the same less one, where the graph takes it, and `[1]` the tokens that a row has room for. */
+  readonly lengths: OrtTensor<"int32"> | undefined;
+  readonly totalLength: OrtTensor<"int32"> | undefined;
   /** `[rows, vocabSize]`: after each row's last token. */
   readonly logits: OrtTensor<FloatType>;
   /** The graph's `num_logits_to_keep`. */
@@ -46,7 +49,8 @@ export class StepTensors {
   #promptLogits: OrtTensor<FloatType> | undefined;
 
   constructor(memory: StepMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
-    const { inputIds, positionIds, rotaryPositions, attentionMask, logitsToKeep, logits, vocabSize } = signature;
+    const { inputIds, positionIds, rotaryPositions, attentionMask, lengths, logitsToKeep, logits, vocabSize } =
+      signature;
     this.lastLogits = lastLogits;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
@@ -59,8 +63,12 @@ export class StepTensors {
     this.ids = OrtTensor.allocate(memory.inputs, inputIds.type, [fed]);
     this.positions = positionIds && OrtTensor.allocate(memory.inputs, positionIds.type, [fed]);
     this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory.inputs, rotaryPositions.type, [fed]);
-    this.mask = OrtTensor.allocate(memory.inputs, attentionMask?.type ?? "int64", [rows * tokens]);
-    fill(this.mask, 0, 0, rows * tokens);
+    this.mask = attentionMask && OrtTensor.allocate(memory.inputs, attentionMask.type, [rows * tokens]);
+    if (this.mask) fill(this.mask, 0, 0, rows * tokens);
+    this.lengths = lengths && OrtTensor.allocate(memory.inputs, "int32", [rows]);
+    this.totalLength = lengths && OrtTensor.allocate(memory.inputs, "int32", [1]);
+    this.lengths?.data.fill(0);
+    this.totalLength?.data.fill(tokens);
     this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
     this.logitsToKeep =
       logitsToKeep && OrtTensor.allocate(memory.inputs, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
@@ -88,12 +96,17 @@ export class StepTensors {
     if (this.logitsToKeep) fill(this.logitsToKeep, count, 0, 1);
   }
 
-  /** Makes a row's mask sum up to what it holds and is fed. */
-  setMaskSum(row: number, sum: number): void {
+  /** Tells the graph how many tokens a row holds and is fed. */
+  setLength(row: number, length: number): void {
+    if (this.lengths) this.lengths.data[row] = length - 1;
+    if (this.mask) this.#setMaskSum(this.mask, row, length);
+  }
+
+  #setMaskSum(mask: OrtTensor<IdType>, row: number, sum: number): void {
     const old = this.#maskSums[row] as number;
     const start = row * this.#tokens;
-    if (sum > old) fill(this.mask, 1, start + old, start + sum);
-    else fill(this.mask, 0, start + sum, start + old);
+    if (sum > old) fill(mask, 1, start + old, start + sum);
+    else fill(mask, 0, start + sum, start + old);
     this.#maskSums[row] = sum;
   }
 
@@ -113,6 +126,8 @@ export class StepTensors {
       this.positions,
       this.rotaryPositions,
       this.mask,
+      this.lengths,
+      this.totalLength,
       this.logits,
       this.logitsToKeep,
       this.#promptLogits,

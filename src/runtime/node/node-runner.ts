@@ -9,6 +9,7 @@ import type { ModelDirectory } from "../files/model-directory.js";
 import { float16ToFloat32 } from "../float16.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "../graph-signature.js";
+import { unsupportedGraph } from "../graph-value.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
 import { createNodeSession, describeValues } from "./node-session.js";
@@ -34,6 +35,9 @@ export async function createNodeRunner(options: RunnerOptions): Promise<ModelRun
     const directory = await options.directory;
     const inputs = describeValues(session.inputMetadata);
     const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), directory.config);
+    if (signature.lengths !== undefined) {
+      throw unsupportedGraph(`it wants "${signature.lengths.rows}", which the native runtime alone feeds`);
+    }
     const { Tensor } = await loadOnnxRuntime();
     const model = describeModel(directory, options.graph, signature);
     const { ropeSwitch } = directory.config;
