@@ -14,6 +14,9 @@ import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
 import type { TailPolicy } from "./context/tail-policy.js";
 import type { Destination } from "./export/destination.js";
+import type { DeviceReading } from "./export/gpu-watch.js";
+
+export type { DeviceReading } from "./export/gpu-watch.js";
 
 /** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
@@ -37,9 +40,9 @@ export interface TracingOptions {
   readonly storeTraces: boolean;
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
   readonly localEndpoint: { readonly ipv4?: string };
-  /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
   /** Adds `ai.cost.amount` to spans that say how long they held a device. */
   readonly pricePerDeviceHour?: number;
+  /** CUDA indices of the devices to sample for `ai.gpu.*` and metrics; the first device when absent. */
   readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -60,6 +63,8 @@ export interface Tracing {
   destinations(): readonly DestinationCounters[];
   /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
   refusedHeaders(): readonly RefusalCount[];
+  /** What the GPUs tell now, read in the export thread; none without one, and none where nothing is traced. */
+  gpus(): Promise<readonly DeviceReading[]>;
   /** The service listens on `port`, which the spans sent from now on say. */
   listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */

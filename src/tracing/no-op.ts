@@ -28,6 +28,7 @@ export const NO_TRACING: Tracing = {
   counters: () => COUNTERS,
   destinations: () => [],
   refusedHeaders: () => [],
+  gpus: async () => [],
   listening: () => {},
   shutdown: async () => {},
 };

@@ -33,6 +33,7 @@ const byType = {
     "ai.cancel.cause",
     "ai.device",
     "ai.device.reason",
+    "ai.gpu.throttled",
     "ai.runtime",
     "ai.runtime.reason",
     "ai.image_resolution",

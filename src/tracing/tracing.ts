@@ -12,6 +12,7 @@ import { RingSpanProcessor } from "./export/ring-processor.js";
 import { checkSpool } from "./export/spool.js";
 import { TAIL_LIMITS } from "./export/tail-sampler.js";
 import type { ThreadData } from "./export/thread-messages.js";
+import { HEARTBEAT_MS } from "./export/thread-watch.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
@@ -26,6 +27,8 @@ export interface TracingInternals {
   /** A power of two. */
   readonly ringBytes: number;
   readonly drainMs: number;
+  /** A thread that hangs is noticed after some 15 to 20 of these. */
+  readonly heartbeatMs: number;
   readonly storeLimits: StoreLimits;
   readonly deliveryLimits: DeliveryLimits;
   readonly gpuModule: string;
@@ -67,6 +70,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     destinations: () =>
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     refusedHeaders: () => requests.refused.counts,
+    gpus: () => exporter.gpus(),
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
   };
@@ -104,6 +108,8 @@ function threadData(
     counters: counters.map(({ memory }) => memory),
     destinations: options.destinations ?? [],
     port: new SharedArrayBuffer(4),
+    heartbeat: new SharedArrayBuffer(4),
+    heartbeatMs: internals.heartbeatMs ?? HEARTBEAT_MS,
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
     ...(options.tail === undefined

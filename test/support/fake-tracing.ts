@@ -3,6 +3,7 @@ import type { RefusalCount } from "../../src/tracing/context/refused-headers.js"
 import type { SamplingPolicy } from "../../src/tracing/context/sampling-policy.js";
 import type {
   DestinationCounters,
+  DeviceReading,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
@@ -107,6 +108,7 @@ export class FakeTracing implements Tracing {
 
   sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
+  readings: readonly DeviceReading[] = [];
   port: number | undefined;
   /** Whether its traces are. */
   kept = true;
@@ -119,6 +121,10 @@ export class FakeTracing implements Tracing {
 
   recordLoad(load: LoadRecord): void {
     this.loads.push(load);
+  }
+
+  async gpus(): Promise<readonly DeviceReading[]> {
+    return this.readings;
   }
 
   counters(): ExportCounters {

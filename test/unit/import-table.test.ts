@@ -27,6 +27,10 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
     packages: true,
   },
   "src/tracing": { may: ["src/gpu", "src/protocol.ts", "src/errors.ts"], packages: true },
+  "src/doctor": {
+    may: ["src/gpu", "src/runtime", "src/tracing", "native", "src/config.ts", "src/protocol.ts", "src/errors.ts"],
+    packages: true,
+  },
   "src/gpu": { may: ["native", "src/errors.ts"], packages: true },
   "src/instrumentation": { may: ["src/tracing", "src/config.ts", "src/options.ts", "src/errors.ts"], packages: true },
   "src/bench": { may: ["src/tracing", "src/runtime/text", "src/protocol.ts", "src/errors.ts"], packages: true },
