@@ -132,6 +132,8 @@ export interface LoadOptions {
   readonly maxSequences: number;
   /** Most bytes of KV cache; absent: what `maxSequences` of the longest sequences take. */
   readonly kvMemory?: number;
+  /** Share of a GPU's memory that may be filled; where given, it decides there in place of `kvMemory`. */
+  readonly gpuMemoryUtilization?: number;
   /** Most prompt tokens in one step; absent: the engine's choice. */
   readonly prefillChunk?: number;
   /** Longest time between two tokens of a stream that the planner aims at, in milliseconds; absent: none. */
