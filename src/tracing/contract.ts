@@ -3,6 +3,7 @@ import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
   DeviceRequest,
+  EngineStep,
   LoadTimeline,
   Micros,
   ModelDescription,
@@ -50,6 +51,8 @@ export interface Tracing {
   startRequest(request: IncomingRequest): RequestTrace;
   /** One trace of its own for each engine start, failed ones included. */
   recordLoad(load: LoadRecord): void;
+  /** A trace of its own for each step in which there is a request whose trace is kept. */
+  recordStep(step: EngineStep): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */
@@ -126,6 +129,8 @@ export interface RequestTrace {
   readonly spanId: string;
   /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** It has spans, which are kept or not. */
+  readonly recorded: boolean;
   /** Sampled, or slow or failed enough by now to be kept all the same. */
   readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */

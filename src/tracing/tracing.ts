@@ -15,6 +15,8 @@ import type { ThreadData } from "./export/thread-messages.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
+import { StepTraces } from "./spans/step-traces.js";
+import { TraceIds } from "./spans/trace-ids.js";
 import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
 export type * from "./contract.js";
@@ -47,12 +49,12 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   const sampler = headSampler(options);
-  const provider = new BasicTracerProvider({
-    sampler,
-    idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
-    spanProcessors: [processor],
-  });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
+  const ids = new TraceIds(internals.idGenerator ?? new RandomIdGenerator());
+  const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [processor] });
+  const tracer = provider.getTracer("vitrine");
+  const clock = internals.clock ?? systemClock;
+  const steps = new StepTraces(tracer, clock, ids);
+  const requests = new RequestTracing(tracer, clock, sampler, steps, options);
   return {
     get sampling() {
       return sampler.policy;
@@ -62,6 +64,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
+    recordStep: (step) => steps.record(step),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, primary),
     destinations: () =>

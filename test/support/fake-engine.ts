@@ -6,6 +6,7 @@ import {
   type DeviceRequest,
   type EngineRequest,
   type EngineStats,
+  type EngineStep,
   type FinishReason,
   type ForwardStats,
   type ModelDescription,
@@ -131,6 +132,7 @@ export class FakeEngine implements EngineClient, EngineStatus {
   readonly requests: FakeRequest[] = [];
   readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
+  readonly #stepListeners: ((step: EngineStep) => void)[] = [];
   readonly #arrivals: ((request: FakeRequest) => void)[] = [];
   #handedOut = 0;
 
@@ -194,6 +196,14 @@ export class FakeEngine implements EngineClient, EngineStatus {
 
   onState(listener: (state: EngineState) => void): void {
     this.#stateListeners.push(listener);
+  }
+
+  onStep(listener: (step: EngineStep) => void): void {
+    this.#stepListeners.push(listener);
+  }
+
+  stepped(step: EngineStep): void {
+    for (const listener of this.#stepListeners) listener(step);
   }
 
   async shutdown(): Promise<void> {}

@@ -5,6 +5,7 @@ import type {
   DeviceRequest,
   EngineRequest,
   EngineStats,
+  EngineStep,
   LoadPhaseName,
   LoadTimeline,
   ModelDescription,
@@ -62,6 +63,8 @@ export interface EngineClient {
   /** Hears of every finished start; one that finished before is told on a later tick. */
   onLoad(listener: (load: EngineLoad) => void): void;
   onState(listener: (state: EngineState) => void): void;
+  /** Hears of every step in which there were requests that asked for it, before those hear what it brought them. */
+  onStep(listener: (step: EngineStep) => void): void;
   /** Waits up to `timeoutMs` for running requests, cancels the rest (`drain`), then ends the process. */
   shutdown(timeoutMs: number): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import type { GpuSample } from "../../gpu/sampler.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
 
-const TAGGED_SPANS: ReadonlySet<string> = new Set(["inference.forward", "model.generate", "model.load"]);
+const TAGGED_SPANS: ReadonlySet<string> = new Set(["inference.forward", "model.generate", "model.load", "engine.step"]);
 
 /** At ten a second, a bit under seven minutes. */
 const HISTORY = 4_096;
