@@ -284,11 +284,6 @@ export interface EngineRun {
   readonly device: DeviceChoice;
 }
 
-/** A step, and the run that it belongs to. */
-export interface EngineStep extends StepStats {
-  readonly run: EngineRun;
-}
-
 export type FinishReason = "stop" | "length";
 
 export type Outcome =

@@ -3,13 +3,14 @@ import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
   DeviceRequest,
-  EngineStep,
+  EngineRun,
   LoadTimeline,
   Micros,
   ModelDescription,
   RequestEvent,
   RequestId,
   SamplingParams,
+  StepStats,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
@@ -52,7 +53,7 @@ export interface Tracing {
   /** One trace of its own for each engine start, failed ones included. */
   recordLoad(load: LoadRecord): void;
   /** A trace of its own for each step in which there is a request whose trace is kept. */
-  recordStep(step: EngineStep): void;
+  recordStep(step: StepStats, run: EngineRun): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */

@@ -64,7 +64,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
-    recordStep: (step) => steps.record(step),
+    recordStep: (step, run) => steps.record(step, run),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, primary),
     destinations: () =>

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type EngineStep, monotonicMicros } from "../../src/protocol.js";
+import { monotonicMicros, type StepStats } from "../../src/protocol.js";
 import type { Tracing } from "../../src/tracing/tracing.js";
 import { GENERATE } from "../unit/tracing/harness.js";
 import { RUN } from "../unit/tracing/request-fixtures.js";
@@ -24,16 +24,15 @@ function twoRequests(tracing: Tracing, round: number): string[] {
   for (let number = 1; number <= 3; number++) {
     const at = start + number * 1_000;
     const size = { batchSize: 2, tokens: 2, contextTokens: 9 };
-    const step: EngineStep = {
+    const step: StepStats = {
       number: 3 * round + number,
       phase: "decode",
       start: at,
       end: at + 900,
       ...size,
       requests: ids,
-      run: RUN,
     };
-    tracing.recordStep(step);
+    tracing.recordStep(step, RUN);
   }
   const error = { code: "inference_failed", message: "no memory" } as const;
   traces[0]?.finish({ status: 200, at: start + 9_000 });

@@ -5,8 +5,8 @@ import {
   type DeviceChoice,
   type DeviceRequest,
   type EngineRequest,
+  type EngineRun,
   type EngineStats,
-  type EngineStep,
   type FinishReason,
   type ForwardStats,
   type ModelDescription,
@@ -14,6 +14,7 @@ import {
   type Outcome,
   type PositionLogprobs,
   type RequestEvent,
+  type StepStats,
 } from "../../src/protocol.js";
 
 export const FAKE_MODEL: ModelDescription = {
@@ -132,7 +133,7 @@ export class FakeEngine implements EngineClient, EngineStatus {
   readonly requests: FakeRequest[] = [];
   readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
-  readonly #stepListeners: ((step: EngineStep) => void)[] = [];
+  readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
   readonly #arrivals: ((request: FakeRequest) => void)[] = [];
   #handedOut = 0;
 
@@ -198,12 +199,12 @@ export class FakeEngine implements EngineClient, EngineStatus {
     this.#stateListeners.push(listener);
   }
 
-  onStep(listener: (step: EngineStep) => void): void {
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void {
     this.#stepListeners.push(listener);
   }
 
-  stepped(step: EngineStep): void {
-    for (const listener of this.#stepListeners) listener(step);
+  stepped(step: StepStats, run: EngineRun): void {
+    for (const listener of this.#stepListeners) listener(step, run);
   }
 
   async shutdown(): Promise<void> {}

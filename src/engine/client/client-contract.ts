@@ -4,13 +4,14 @@ import type {
   DeviceChoice,
   DeviceRequest,
   EngineRequest,
+  EngineRun,
   EngineStats,
-  EngineStep,
   LoadPhaseName,
   LoadTimeline,
   ModelDescription,
   RequestEvent,
   RequestId,
+  StepStats,
 } from "../../protocol.js";
 
 export type EngineState =
@@ -64,7 +65,7 @@ export interface EngineClient {
   onLoad(listener: (load: EngineLoad) => void): void;
   onState(listener: (state: EngineState) => void): void;
   /** Hears of every step in which there were requests that asked for it, before those hear what it brought them. */
-  onStep(listener: (step: EngineStep) => void): void;
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void;
   /** Waits up to `timeoutMs` for running requests, cancels the rest (`drain`), then ends the process. */
   shutdown(timeoutMs: number): Promise<void>;
 }

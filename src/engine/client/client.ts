@@ -7,7 +7,6 @@ import {
   type EngineRequest,
   type EngineRun,
   type EngineStats,
-  type EngineStep,
   type LoadOptions,
   type LoadTimeline,
   type Micros,
@@ -15,6 +14,7 @@ import {
   type Outcome,
   type RequestEvent,
   type RequestId,
+  type StepStats,
 } from "../../protocol.js";
 import { systemTimers, type Timers } from "../timers.js";
 import { Backoff } from "./backoff.js";
@@ -60,7 +60,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   readonly #requests = new InFlight(() => this.#waiter?.());
   readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
-  readonly #stepListeners: ((step: EngineStep) => void)[] = [];
+  readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
   #state: EngineState = { kind: "starting" };
   #stats: EngineStats | undefined;
   #run: EngineRun | undefined;
@@ -113,7 +113,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#stateListeners.push(listener);
   }
 
-  onStep(listener: (step: EngineStep) => void): void {
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void {
     this.#stepListeners.push(listener);
   }
 
@@ -205,7 +205,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         break;
       case "step":
         if (this.#run === undefined) break;
-        for (const listener of this.#stepListeners) listener({ ...event.step, run: this.#run });
+        for (const listener of this.#stepListeners) listener(event.step, this.#run);
         break;
       default:
         this.#requests.deliver(event);

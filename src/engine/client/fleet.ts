@@ -1,4 +1,4 @@
-import type { CancelCause, EngineRequest, EngineStep, RequestEvent, RequestId } from "../../protocol.js";
+import type { CancelCause, EngineRequest, EngineRun, RequestEvent, RequestId, StepStats } from "../../protocol.js";
 import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
 import { FleetMember } from "./fleet-member.js";
 
@@ -82,7 +82,7 @@ class Fleet implements EngineClient {
     for (const client of this.#clients) client.onState(() => listener(this.state));
   }
 
-  onStep(listener: (step: EngineStep) => void): void {
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void {
     for (const client of this.#clients) client.onStep(listener);
   }
 

@@ -99,11 +99,12 @@ export class RecordedRequest implements RequestTrace {
     const callersFault = result.status >= 400 && result.status < 500;
     const failed = !callersFault && (ending.error !== undefined || result.status >= 500);
     this.#judge({ failed, cancelled: ending.outcome === "cancelled", at });
+    // Before its last span: with it, all that its trace names is there.
+    this.steps.leave(this.#inSteps);
     setAttributes(this.server, { "http.status_code": result.status, "sampling.reason": this.#reason });
     // A client that left is answered 499 by convention, and is no failure of this service.
     const bare = result.status >= 400 && ending.cause === undefined ? { status: result.status } : undefined;
     this.maker.end(this.server, at, ending.error ?? bare);
-    this.steps.leave(this.#inSteps);
   }
 
   /** Looks for a reason to keep a trace that was not sampled, in what is known `at` this moment. */

@@ -10,7 +10,7 @@ import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js
 import { TAIL_LIMITS, TailSampler } from "../../../src/tracing/export/tail-sampler.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
-import { StepTraces } from "../../../src/tracing/spans/step-traces.js";
+import { type StepLimits, StepTraces } from "../../../src/tracing/spans/step-traces.js";
 import { TraceIds } from "../../../src/tracing/spans/trace-ids.js";
 import { TraceStore } from "../../../src/tracing/store/trace-store.js";
 
@@ -26,7 +26,10 @@ export class Harness {
   readonly counters = new ThreadCounters();
   readonly log: string[] = [];
 
-  constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate" | "tail">> = {}, mostHeld = 100) {
+  constructor(
+    options: Partial<Pick<TracingOptions, "propagation" | "sampleRate" | "tail">> = {},
+    steps: StepLimits = { held: 100, batch: 1 },
+  ) {
     const { propagation = ["b3multi"], sampleRate = 1, tail } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
@@ -48,7 +51,7 @@ export class Harness {
     const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [this.processor] });
     const tracer = provider.getTracer("test");
     const clock = { wall: () => EPOCH, monotonic: () => 0 };
-    this.steps = new StepTraces(tracer, clock, ids, mostHeld);
+    this.steps = new StepTraces(tracer, clock, ids, steps);
     this.requests = new RequestTracing(tracer, clock, sampler, this.steps, {
       propagation,
       ...(tail === undefined ? {} : { tail }),

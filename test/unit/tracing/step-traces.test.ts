@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { EngineStep } from "../../../src/protocol.js";
+import type { StepStats } from "../../../src/protocol.js";
 import type { RequestTrace } from "../../../src/tracing/contract.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { EPOCH, GENERATE, Harness, INCOMING } from "./harness.js";
@@ -10,7 +10,7 @@ const FAILED = { kind: "failed", error: { code: "inference_failed", message: "no
 const SAMPLED = { "x-b3-sampled": "1" };
 const DENIED = { "x-b3-sampled": "0" };
 
-const step = (number: number, requests: readonly string[], change: Partial<EngineStep> = {}): EngineStep => ({
+const step = (number: number, requests: readonly string[], change: Partial<StepStats> = {}): StepStats => ({
   number,
   phase: "decode",
   start: 20_000,
@@ -20,7 +20,6 @@ const step = (number: number, requests: readonly string[], change: Partial<Engin
   contextTokens: 900,
   expectedMs: 2.34567,
   requests,
-  run: RUN,
   ...change,
 });
 
@@ -52,10 +51,10 @@ function named(harness: Harness): string[] {
 }
 
 describe("StepTraces", () => {
-  it("makes a step a trace of one span that names the requests in it, at once where they are kept", () => {
+  it("makes a step a trace of one span that names the requests in it", () => {
     const harness = new Harness();
     const [a, b] = [request(harness, ["a"]), request(harness, ["b"])];
-    harness.steps.record(step(143, ["a", "b"]));
+    harness.steps.record(step(143, ["a", "b"]), RUN);
     const [span] = stepsOf(harness);
     assert.ok(span);
     const { id, ...rest } = span;
@@ -85,14 +84,14 @@ describe("StepTraces", () => {
   it("names a request of several choices once, by the id that Zipkin files it under", () => {
     const harness = new Harness();
     request(harness, ["a-0", "a-1"], { "x-b3-traceid": "463ac35c9f6413ad", "x-b3-spanid": "00f067aa0ba902b7" });
-    harness.steps.record(step(1, ["a-0", "a-1"]));
+    harness.steps.record(step(1, ["a-0", "a-1"]), RUN);
     assert.deepEqual(named(harness), ["1: 463ac35c9f6413ad"]);
   });
 
   it("marks a step that failed", () => {
     const harness = new Harness();
     request(harness, ["a"]);
-    harness.steps.record(step(1, ["a"], { error: FAILED.error }));
+    harness.steps.record(step(1, ["a"], { error: FAILED.error }), RUN);
     const [{ tags } = {}] = stepsOf(harness);
     assert.deepEqual([tags?.error, tags?.["error.type"]], ["no memory", "inference_failed"]);
   });
@@ -101,7 +100,7 @@ describe("StepTraces", () => {
     const harness = new Harness();
     const ids = Array.from({ length: 70 }, (_, i) => `r${i}`);
     for (const id of ids) request(harness, [id]);
-    harness.steps.record(step(1, ids));
+    harness.steps.record(step(1, ids), RUN);
     const [{ tags, annotations } = {}] = stepsOf(harness);
     assert.deepEqual([tags?.["ai.step.requests"], annotations?.length], ["70", 64]);
   });
@@ -112,7 +111,7 @@ describe("StepTraces", () => {
     const over = request(harness, ["over"]);
     end(over, ["over"]);
     const { ended } = harness.processor.counts;
-    harness.steps.record(step(1, ["denied", "over", "unknown"]));
+    harness.steps.record(step(1, ["denied", "over", "unknown"]), RUN);
     assert.deepEqual(named(harness), []);
     assert.equal(harness.processor.counts.ended, ended);
   });
@@ -121,10 +120,10 @@ describe("StepTraces", () => {
     const harness = new Harness({ sampleRate: 0, tail: TAIL });
     const [sampled, good, bad] = [SAMPLED, {}, {}].map((headers, i) => request(harness, [`${i}`], headers));
     assert.ok(sampled && good && bad);
-    harness.steps.record(step(1, ["0"]));
-    harness.steps.record(step(2, ["0", "1", "2"]));
-    harness.steps.record(step(3, ["1"]));
-    harness.steps.record(step(4, ["1", "2"]));
+    harness.steps.record(step(1, ["0"]), RUN);
+    harness.steps.record(step(2, ["0", "1", "2"]), RUN);
+    harness.steps.record(step(3, ["1"]), RUN);
+    harness.steps.record(step(4, ["1", "2"]), RUN);
     assert.deepEqual(named(harness), [`1: ${sampled.traceId}`]);
     end(good, ["1"]);
     assert.deepEqual(named(harness), [`1: ${sampled.traceId}`]);
@@ -133,18 +132,30 @@ describe("StepTraces", () => {
     assert.deepEqual(named(harness), [`1: ${sampled.traceId}`, both, `4: ${bad.traceId}`]);
   });
 
+  it("tells steps in batches, and those that are decided before a request is over", () => {
+    const harness = new Harness({}, { held: 100, batch: 3 });
+    const trace = request(harness, ["a"]);
+    for (const [number, told] of [0, 0, 3, 3].entries()) {
+      harness.steps.record(step(number, ["a"]), RUN);
+      assert.equal(named(harness).length, told);
+    }
+    end(trace, ["a"]);
+    assert.equal(named(harness).length, 4);
+  });
+
   it("does not wait for a request that is known to be kept", () => {
     const harness = new Harness({ sampleRate: 0, tail: { ...TAIL, slowTtftMs: 1 } });
     const slow = request(harness, ["slow"]);
     slow.observe({ type: "token", id: "slow", token: 7, at: 15_000 });
-    harness.steps.record(step(1, ["slow"]));
+    harness.steps.record(step(1, ["slow"]), RUN);
     assert.deepEqual(named(harness), [`1: ${slow.traceId}`]);
   });
 
   it("gives up the oldest steps when too many wait, and says so in the requests that lost them", () => {
-    const harness = new Harness({ sampleRate: 0, tail: TAIL }, 2);
+    const harness = new Harness({ sampleRate: 0, tail: TAIL }, { held: 2, batch: 1 });
     const [sampled, bad] = [request(harness, ["0"], SAMPLED), request(harness, ["1"])];
-    for (let number = 1; number <= 5; number++) harness.steps.record(step(number, number === 2 ? ["0", "1"] : ["1"]));
+    for (let number = 1; number <= 5; number++)
+      harness.steps.record(step(number, number === 2 ? ["0", "1"] : ["1"]), RUN);
     assert.deepEqual(named(harness), [`2: ${sampled.traceId}`]);
     end(bad, ["1"], FAILED);
     assert.deepEqual(named(harness), [`2: ${sampled.traceId}`, `4: ${bad.traceId}`, `5: ${bad.traceId}`]);

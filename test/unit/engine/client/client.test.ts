@@ -162,7 +162,7 @@ describe("EngineClient", () => {
     ready();
     const heard: string[] = [];
     const runs: EngineRun[] = [];
-    client.onStep(({ number, run }) => {
+    client.onStep(({ number }, run) => {
       heard.push(`step ${number}`);
       runs.push(run);
     });
