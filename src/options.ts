@@ -442,7 +442,7 @@ export const OPTIONS = {
     env: ["VITRINE_TRACE_DETAIL"],
     fallback: "phase",
     schema: oneOf("phase", "step"),
-    help: "one span for all decode steps, or one for each",
+    help: "step adds a trace for each step of the engine, naming the requests in it, which name their steps",
   },
   pricePerDeviceHour: {
     flag: "price-per-device-hour",

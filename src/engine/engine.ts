@@ -6,12 +6,12 @@ import type { ConstraintCompiler } from "./sampling/constraint.js";
 import { type Compiled, ConstraintQueue } from "./sampling/constraint-queue.js";
 import { positionLogprobs } from "./sampling/logprobs.js";
 import { Sampler } from "./sampling/sampler.js";
-import type { StepTiming } from "./scheduling/forward-timings.js";
 import type { Plan } from "./scheduling/plan.js";
 import { Scheduler, type StepResults } from "./scheduling/scheduler.js";
 import type { Sequence } from "./scheduling/sequence.js";
 import type { Choice } from "./scheduling/sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
+import { stepStats, stepTiming } from "./step.js";
 
 export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
@@ -56,6 +56,7 @@ export class Engine {
   #compiled: Compiled[] = [];
   #commands: RunningCommand[] = [];
   #events: EngineEvent[] = [];
+  #steps = 0;
   #wake: (() => void) | undefined;
   #state: "running" | "stopping" | "stopped" = "running";
 
@@ -130,7 +131,7 @@ export class Engine {
     } catch (thrown) {
       failure = VitrineError.from(thrown, "inference_failed");
     }
-    const step = timing(plan, start, clock());
+    const step = stepTiming(plan, ++this.#steps, start, clock());
     this.#stats.addStep(step);
     if (failure === undefined && logits.length !== plan.rows.length) {
       failure = new VitrineError(
@@ -138,6 +139,8 @@ export class Engine {
         `The runner returned ${logits.length} rows of logits for ${plan.rows.length}.`,
       );
     }
+    const stats = stepStats(plan, step, failure?.toWire());
+    if (stats !== undefined) this.#events.push({ type: "step", step: stats });
     if (failure === undefined) this.#scheduler.commit(plan, step, this.#results(plan, logits));
     else this.#scheduler.fail(plan, step, failure.toWire());
     this.#flush();
@@ -251,11 +254,6 @@ function orError<T>(read: () => T): T | VitrineError {
   } catch (thrown) {
     return VitrineError.from(thrown, "inference_failed");
   }
-}
-
-function timing({ rows, work, expectedMs }: Plan, start: Micros, end: Micros): StepTiming {
-  const expected = expectedMs === undefined ? {} : { expectedMs };
-  return { start, end, batchSize: rows.length, tokensFed: work.tokens, ...expected };
 }
 
 function nextTurn(): Promise<void> {

@@ -3,12 +3,14 @@ import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
   DeviceRequest,
+  EngineRun,
   LoadTimeline,
   Micros,
   ModelDescription,
   RequestEvent,
   RequestId,
   SamplingParams,
+  StepStats,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
@@ -53,6 +55,8 @@ export interface Tracing {
   startRequest(request: IncomingRequest): RequestTrace;
   /** One trace of its own for each engine start, failed ones included. */
   recordLoad(load: LoadRecord): void;
+  /** A trace of its own for each step in which there is a request whose trace is kept. */
+  recordStep(step: StepStats, run: EngineRun): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */
@@ -131,6 +135,8 @@ export interface RequestTrace {
   readonly spanId: string;
   /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** It has spans, which are kept or not. */
+  readonly recorded: boolean;
   /** Sampled, or slow or failed enough by now to be kept all the same. */
   readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */

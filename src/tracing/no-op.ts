@@ -23,6 +23,7 @@ const COUNTERS: ExportCounters = {
 export const NO_TRACING: Tracing = {
   startRequest: () => REQUEST,
   recordLoad: () => {},
+  recordStep: () => {},
   store: undefined,
   sampling: { rate: 0, limit: null, rules: [] },
   counters: () => COUNTERS,

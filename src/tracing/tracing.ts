@@ -16,6 +16,8 @@ import { HEARTBEAT_MS } from "./export/thread-watch.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
+import { StepTraces } from "./spans/step-traces.js";
+import { TraceIds } from "./spans/trace-ids.js";
 import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
 export type * from "./contract.js";
@@ -50,12 +52,12 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   const sampler = headSampler(options);
-  const provider = new BasicTracerProvider({
-    sampler,
-    idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
-    spanProcessors: [processor],
-  });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
+  const ids = new TraceIds(internals.idGenerator ?? new RandomIdGenerator());
+  const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [processor] });
+  const tracer = provider.getTracer("vitrine");
+  const clock = internals.clock ?? systemClock;
+  const steps = new StepTraces(tracer, clock, ids);
+  const requests = new RequestTracing(tracer, clock, sampler, steps, options);
   return {
     get sampling() {
       return sampler.policy;
@@ -65,6 +67,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
+    recordStep: (step, run) => steps.record(step, run),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, primary),
     destinations: () =>

@@ -26,6 +26,7 @@ type WrittenSpan = Parameters<RequestTrace["wrote"]>[0];
 /** Records what it is told, in order. */
 export class FakeTrace implements RequestTrace {
   readonly sampled = true;
+  readonly recorded = true;
   readonly spanId: string;
   readonly traceId: string;
   readonly calls: TraceCall[] = [];
@@ -118,6 +119,8 @@ export class FakeTracing implements Tracing {
     this.traces.push(trace);
     return trace;
   }
+
+  recordStep(): void {}
 
   recordLoad(load: LoadRecord): void {
     this.loads.push(load);
