@@ -4,6 +4,7 @@ import type { RequestTrace, Tracing } from "../tracing/contract.js";
 import { addEngineMetrics } from "./engine-metrics.js";
 import { addExportMetrics } from "./export-metrics.js";
 import { FewLabels } from "./few-labels.js";
+import { GpuMetrics } from "./gpu-metrics.js";
 import { LatencyHistograms } from "./latency-histograms.js";
 import { contentTypeFor, createRegistry, inFormat } from "./metrics-format.js";
 
@@ -35,6 +36,7 @@ export interface RequestRecord {
 export class Metrics {
   readonly #registry = createRegistry();
   readonly latencies: LatencyHistograms;
+  readonly #gpus: GpuMetrics;
   readonly #requests = new Counter({
     name: "vitrine_requests_total",
     help: "Finished HTTP requests; outcome is ok or the error's code",
@@ -72,12 +74,14 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
     addEngineMetrics(this.#registry, engine);
     addExportMetrics(this.#registry, tracing);
+    this.#gpus = new GpuMetrics(this.#registry, tracing);
     this.#headerMetrics(tracing);
   }
 
   /** In the format that the scraper's `Accept` header asks for. */
   async page(accept: string | undefined): Promise<{ readonly type: string; readonly text: string }> {
     const type = contentTypeFor(accept);
+    await this.#gpus.update();
     return { type, text: await inFormat(this.#registry, type).metrics() };
   }
 

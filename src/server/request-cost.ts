@@ -22,7 +22,7 @@ export class RequestCost {
 
   observe(choice: number, event: RequestEvent): void {
     if (event.type === "admitted") {
-      const { device } = event;
+      const device = event.run?.device;
       const name = device?.provider === "cuda" ? `cuda:${device.deviceId ?? 0}` : (device?.provider ?? "");
       this.#running.set(choice, { device: name, mark: this.#mark(name) });
     } else if (event.type === "prefilled" || event.type === "preempted" || event.type === "ended") {

@@ -3,17 +3,22 @@ import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
   DeviceRequest,
+  EngineRun,
   LoadTimeline,
   Micros,
   ModelDescription,
   RequestEvent,
   RequestId,
   SamplingParams,
+  StepStats,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
 import type { TailPolicy } from "./context/tail-policy.js";
 import type { Destination } from "./export/destination.js";
+import type { DeviceReading } from "./export/gpu-watch.js";
+
+export type { DeviceReading } from "./export/gpu-watch.js";
 
 /** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
@@ -39,7 +44,7 @@ export interface TracingOptions {
   readonly localEndpoint: { readonly ipv4?: string };
   /** Adds `ai.cost.amount` to spans that say how long they held a device. */
   readonly pricePerDeviceHour?: number;
-  /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
+  /** CUDA indices of the devices to sample for `ai.gpu.*` and metrics; the first device when absent. */
   readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -50,6 +55,8 @@ export interface Tracing {
   startRequest(request: IncomingRequest): RequestTrace;
   /** One trace of its own for each engine start, failed ones included. */
   recordLoad(load: LoadRecord): void;
+  /** A trace of its own for each step in which there is a request whose trace is kept. */
+  recordStep(step: StepStats, run: EngineRun): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */
@@ -62,6 +69,8 @@ export interface Tracing {
   refusedHeaders(): readonly RefusalCount[];
   /** For totals over all requests, sampled or not. */
   readonly cost: DeviceCost;
+  /** What the GPUs tell now, read in the export thread; none without one, and none where nothing is traced. */
+  gpus(): Promise<readonly DeviceReading[]>;
   /** The service listens on `port`, which the spans sent from now on say. */
   listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */
@@ -135,6 +144,8 @@ export interface RequestTrace {
   readonly spanId: string;
   /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** It has spans, which are kept or not. */
+  readonly recorded: boolean;
   /** Sampled, or slow or failed enough by now to be kept all the same. */
   readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */

@@ -17,6 +17,8 @@ import { HEARTBEAT_MS } from "./export/thread-watch.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
+import { StepTraces } from "./spans/step-traces.js";
+import { TraceIds } from "./spans/trace-ids.js";
 import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
 export type * from "./contract.js";
@@ -52,12 +54,12 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   const sampler = headSampler(options);
-  const provider = new BasicTracerProvider({
-    sampler,
-    idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
-    spanProcessors: [processor],
-  });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
+  const ids = new TraceIds(internals.idGenerator ?? new RandomIdGenerator());
+  const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [processor] });
+  const tracer = provider.getTracer("vitrine");
+  const clock = internals.clock ?? systemClock;
+  const steps = new StepTraces(tracer, clock, ids);
+  const requests = new RequestTracing(tracer, clock, sampler, steps, options);
   return {
     get sampling() {
       return sampler.policy;
@@ -67,6 +69,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
+    recordStep: (step, run) => steps.record(step, run),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, primary),
     destinations: () =>
@@ -79,6 +82,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
         return index < 0 ? undefined : energy.joules(index, Date.now() * 1e3);
       },
     },
+    gpus: () => exporter.gpus(),
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs).finally(releaseSpools),
   };

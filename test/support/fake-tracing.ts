@@ -4,6 +4,7 @@ import type { SamplingPolicy } from "../../src/tracing/context/sampling-policy.j
 import type {
   DestinationCounters,
   DeviceCost,
+  DeviceReading,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
@@ -26,6 +27,7 @@ type WrittenSpan = Parameters<RequestTrace["wrote"]>[0];
 /** Records what it is told, in order. */
 export class FakeTrace implements RequestTrace {
   readonly sampled = true;
+  readonly recorded = true;
   readonly spanId: string;
   readonly traceId: string;
   readonly calls: TraceCall[] = [];
@@ -109,6 +111,7 @@ export class FakeTracing implements Tracing {
   cost: DeviceCost = { pricePerDeviceHour: undefined, joules: () => undefined };
   sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
+  readings: readonly DeviceReading[] = [];
   port: number | undefined;
   /** Whether its traces are. */
   kept = true;
@@ -119,8 +122,14 @@ export class FakeTracing implements Tracing {
     return trace;
   }
 
+  recordStep(): void {}
+
   recordLoad(load: LoadRecord): void {
     this.loads.push(load);
+  }
+
+  async gpus(): Promise<readonly DeviceReading[]> {
+    return this.readings;
   }
 
   counters(): ExportCounters {

@@ -10,7 +10,13 @@ const on = (deviceId: number): DeviceChoice => ({ requested: "auto", provider: "
 function admitted(device: DeviceChoice): RequestEvent {
   const at = { start: 0, end: 0 };
   const allocation = { ...at, tokens: 1, bytes: 1, reusedTokens: 0, evictedTokens: 0, poolUtilization: 0 };
-  return { type: "admitted", id: "a", queue: { ...at, depth: 0 }, allocation, device };
+  return {
+    type: "admitted",
+    id: "a",
+    queue: { ...at, depth: 0 },
+    allocation,
+    run: { id: "0".repeat(32), model: "tiny", device },
+  };
 }
 
 function forward(deviceSeconds: number): ForwardStats {
