@@ -15,12 +15,12 @@ import { GENERATE, INCOMING } from "../unit/tracing/harness.js";
 import { ADMITTED, RUN } from "../unit/tracing/request-fixtures.js";
 import { type BenchValue, compare, interleave, median, report } from "./report.js";
 
-const ROUNDS = 36;
+const ROUNDS = 24;
 /** One after the other in a round: a single one is over in a fifth of a second. */
 const BURSTS = 4;
 const STREAMS = 8;
 const TOKENS = 400;
-const BATCHES = 200;
+const BATCHES = 120;
 const STEPS = 500;
 const NO_GPU = "data:text/javascript,export const openGpuSampler = async () => undefined;";
 

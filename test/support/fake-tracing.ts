@@ -27,7 +27,6 @@ type WrittenSpan = Parameters<RequestTrace["wrote"]>[0];
 /** Records what it is told, in order. */
 export class FakeTrace implements RequestTrace {
   readonly sampled = true;
-  readonly recorded = true;
   readonly spanId: string;
   readonly traceId: string;
   readonly calls: TraceCall[] = [];
@@ -38,6 +37,7 @@ export class FakeTrace implements RequestTrace {
     readonly incoming: IncomingRequest,
     number: number,
     readonly kept = true,
+    readonly recorded = true,
   ) {
     this.spanId = number.toString(16).padStart(16, "0");
     this.traceId = number.toString(16).padStart(32, "0");
@@ -115,9 +115,10 @@ export class FakeTracing implements Tracing {
   port: number | undefined;
   /** Whether its traces are. */
   kept = true;
+  recorded = true;
 
   startRequest(request: IncomingRequest): FakeTrace {
-    const trace = new FakeTrace(request, this.traces.length + 1, this.kept);
+    const trace = new FakeTrace(request, this.traces.length + 1, this.kept, this.recorded);
     this.traces.push(trace);
     return trace;
   }
