@@ -8,7 +8,7 @@ import { VitrineError } from "../errors.js";
 import type { DeviceChoice, DeviceRequest } from "../protocol.js";
 import { createSender } from "../tracing/export/create-sender.js";
 import type { Destination } from "../tracing/export/destination.js";
-import { checkSpool } from "../tracing/export/spool.js";
+import { checkSpool } from "../tracing/export/spool-lock.js";
 import { type CollectorWorld, checkCollector } from "./collector.js";
 import { checkCudaLibraries } from "./cuda-libraries.js";
 import { readDynamicSection } from "./elf.js";

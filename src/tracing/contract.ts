@@ -3,12 +3,14 @@ import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
   DeviceRequest,
+  EngineRun,
   LoadTimeline,
   Micros,
   ModelDescription,
   RequestEvent,
   RequestId,
   SamplingParams,
+  StepStats,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
@@ -53,6 +55,8 @@ export interface Tracing {
   startRequest(request: IncomingRequest): RequestTrace;
   /** One trace of its own for each engine start, failed ones included. */
   recordLoad(load: LoadRecord): void;
+  /** A trace of its own for each step in which there is a request whose trace is kept. */
+  recordStep(step: StepStats, run: EngineRun): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */
@@ -63,12 +67,21 @@ export interface Tracing {
   destinations(): readonly DestinationCounters[];
   /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
   refusedHeaders(): readonly RefusalCount[];
+  /** For totals over all requests, sampled or not. */
+  readonly cost: DeviceCost;
   /** What the GPUs tell now, read in the export thread; none without one, and none where nothing is traced. */
   gpus(): Promise<readonly DeviceReading[]>;
   /** The service listens on `port`, which the spans sent from now on say. */
   listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */
   shutdown(timeoutMs: number): Promise<void>;
+}
+
+/** What devices consume and cost. */
+export interface DeviceCost {
+  readonly pricePerDeviceHour: number | undefined;
+  /** Consumed by `device` (`cuda:0`) since it was first sampled, up to now; undefined where its power is not known. */
+  joules(device: string): number | undefined;
 }
 
 export interface IncomingRequest {
@@ -131,6 +144,8 @@ export interface RequestTrace {
   readonly spanId: string;
   /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** It has spans, which are kept or not. */
+  readonly recorded: boolean;
   /** Sampled, or slow or failed enough by now to be kept all the same. */
   readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */

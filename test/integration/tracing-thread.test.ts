@@ -88,7 +88,9 @@ describe("the export thread", function () {
         [tags["ai.gpu.utilization"], tags["ai.gpu.memory_used"], tags["ai.gpu.power"]],
         [utilization, "4096", "250"],
       );
+      assert.ok((tracing.cost.joules(`cuda:${deviceId}`) ?? 0) > 0);
     }
+    assert.equal(tracing.cost.joules("cuda:1"), undefined, "not sampled");
   });
 
   it("reads the GPUs when asked, and logs how they are read, or why not", async () => {

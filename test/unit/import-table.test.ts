@@ -23,7 +23,14 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   },
   "src/engine": { may: ["src/protocol.ts", "src/errors.ts"], packages: false },
   "src/runtime": {
-    may: ["src/engine/runner.ts", "src/engine/sampling/constraint.ts", "native", "src/protocol.ts", "src/errors.ts"],
+    may: [
+      "src/engine/runner.ts",
+      "src/engine/sampling/constraint.ts",
+      "src/gpu",
+      "native",
+      "src/protocol.ts",
+      "src/errors.ts",
+    ],
     packages: true,
   },
   "src/tracing": { may: ["src/gpu", "src/protocol.ts", "src/errors.ts"], packages: true },

@@ -9,6 +9,7 @@ import { TraceStore } from "../store/trace-store.js";
 import { createSender } from "./create-sender.js";
 import { Delivery, systemTimers } from "./delivery.js";
 import type { Destination } from "./destination.js";
+import { DeviceEnergy } from "./device-energy.js";
 import { ExportPipeline } from "./export-pipeline.js";
 import { type GpuWatch, watchGpus } from "./gpu-watch.js";
 import type { Sender } from "./sender.js";
@@ -101,7 +102,7 @@ function drainInTurns(): void {
 }
 drainInTurns();
 
-watchGpus(data.gpuModule, data.gpuDeviceIds, (line) => log("info", line)).then(
+watchGpus(data.gpuModule, data.gpuDeviceIds, new DeviceEnergy(data.gpuEnergy), (line) => log("info", line)).then(
   (watch) => {
     gpus = watch;
     pipeline.gpu = watch.histories;

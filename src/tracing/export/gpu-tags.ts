@@ -1,7 +1,7 @@
 import type { GpuHistory } from "./gpu-history.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
 
-const TAGGED_SPANS: ReadonlySet<string> = new Set(["inference.forward", "model.generate", "model.load"]);
+const TAGGED_SPANS: ReadonlySet<string> = new Set(["inference.forward", "model.generate", "model.load", "engine.step"]);
 
 /** Clocks that are low because nothing runs, or as somebody set them, hold nothing up. */
 const NOT_HELD_DOWN: ReadonlySet<string> = new Set([

@@ -1,4 +1,5 @@
 import type { GpuReading, GpuSample, GpuSampler } from "../../gpu/sampler.js";
+import type { DeviceEnergy } from "./device-energy.js";
 import { GpuHistory } from "./gpu-history.js";
 import type { GpuHistories } from "./gpu-tags.js";
 
@@ -22,10 +23,11 @@ export interface GpuWatch {
   read(): Promise<readonly DeviceReading[]>;
 }
 
-/** Fills a history for each device as long as it can be read; one that cannot has no history and no timer. */
+/** Fills a history, and counts the energy, of each device as long as it can be read; one that cannot has no history and no timer. */
 export async function watchGpus(
   moduleUrl: string,
   deviceIds: readonly number[],
+  energy: DeviceEnergy,
   tell: (line: string) => void,
 ): Promise<GpuWatch> {
   const histories = new Map<string, GpuHistory>();
@@ -36,13 +38,16 @@ export async function watchGpus(
   };
   if (deviceIds.length === 0) return watch;
   const { openGpuSampler } = (await import(moduleUrl)) as GpuModule;
-  for (const deviceId of deviceIds) {
+  for (const [index, deviceId] of deviceIds.entries()) {
     const sampler = await openGpuSampler(deviceId, tell);
     if (sampler === undefined) continue;
     const history = new GpuHistory();
     histories.set(`cuda:${deviceId}`, history);
     samplers.set(`cuda:${deviceId}`, sampler);
-    await sampleInto(history, sampler);
+    await sampleFrom(sampler, (sample) => {
+      history.add(sample);
+      if (sample.powerWatts !== undefined) energy.add(index, sample.at, sample.powerWatts);
+    });
   }
   return watch;
 }
@@ -56,7 +61,7 @@ async function readDevice([device, sampler]: readonly [string, GpuSampler]): Pro
   }
 }
 
-async function sampleInto(history: GpuHistory, sampler: GpuSampler): Promise<void> {
+async function sampleFrom(sampler: GpuSampler, take: (sample: GpuSample) => void): Promise<void> {
   const began = performance.now();
   let sample: GpuSample | undefined;
   try {
@@ -64,7 +69,7 @@ async function sampleInto(history: GpuHistory, sampler: GpuSampler): Promise<voi
   } catch {
     // A reading that failed is a gap in the history, nothing more.
   }
-  if (sample !== undefined) history.add(sample);
+  if (sample !== undefined) take(sample);
   const period = Math.max(MIN_PERIOD_MS, sampler.periodMs, (performance.now() - began) / MAX_SHARE);
-  setTimeout(() => void sampleInto(history, sampler), period);
+  setTimeout(() => void sampleFrom(sampler, take), period);
 }

@@ -26,6 +26,8 @@ export interface ThreadData {
   /** Module that exports `openGpuSampler(deviceId, tell)`. */
   readonly gpuModule: string;
   readonly gpuDeviceIds: readonly number[];
+  /** `DeviceEnergy` of these devices, in their order. */
+  readonly gpuEnergy: SharedArrayBuffer;
 }
 
 export type ToThread =

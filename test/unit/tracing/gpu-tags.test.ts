@@ -32,7 +32,7 @@ describe("addGpuTags", () => {
   }
 
   it("tags the spans that ran on the device", () => {
-    for (const name of ["inference.forward", "model.generate", "model.load"]) {
+    for (const name of ["inference.forward", "model.generate", "model.load", "engine.step"]) {
       assert.deepEqual(tagged(name, "cuda:0"), {
         "ai.device": "cuda:0",
         "ai.gpu.utilization": 50,
