@@ -78,6 +78,7 @@ async function metricsPage(): Promise<string> {
     model: "tiny",
     caller: undefined,
     deviceSeconds: 1,
+    joules: 1,
   });
   return (await metrics.page(undefined)).text;
 }
