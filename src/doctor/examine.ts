@@ -139,7 +139,12 @@ function checkModelOf({ config, devices, memoryLimit }: Patient, gpus: GpuProbe)
     dtype: config.dtype,
     provider,
     memory: provider === "cuda" ? gpuMemory : { total: memoryLimit, free: hostFree },
-    kvMemory: config.kvMemory === "auto" ? Math.floor(memoryLimit / 4) : config.kvMemory,
+    kvMemory:
+      config.kvMemory !== "auto"
+        ? { bytes: config.kvMemory }
+        : provider === "cuda"
+          ? { gpuShare: config.gpuMemoryUtilization }
+          : { bytes: Math.floor(memoryLimit / 4) },
   });
 }
 
