@@ -7,6 +7,7 @@ import { koffi, type LibraryHandle } from "./koffi.js";
 import {
   declareNvml,
   INSUFFICIENT_SIZE,
+  initNvml,
   MEMORY_V2,
   type NvmlApi,
   type NvmlCall,
@@ -104,8 +105,11 @@ export interface Nvml {
   close(): void;
 }
 
-/** Undefined when the library is not installed. Throws NvmlError when it is, but does not work (no driver, say). */
-export function openNvml(library: string = LIBRARY): Nvml | undefined {
+/**
+ * Undefined when the library is not installed. Rejects with NvmlError when it is, but does not work (no driver, say). The
+ * caller's thread goes on meanwhile.
+ */
+export async function openNvml(library: string = LIBRARY): Promise<Nvml | undefined> {
   let handle: LibraryHandle;
   try {
     handle = koffi.load(library);
@@ -113,11 +117,11 @@ export function openNvml(library: string = LIBRARY): Nvml | undefined {
     return undefined;
   }
   const api = declareNvml(handle);
-  const must = (name: NvmlFunction, ...args: unknown[]): void => {
-    const code = api[name](...args);
+  const succeed = (name: string, code: number): void => {
     if (code !== SUCCESS) throw new NvmlError(name, code, api.nvmlErrorString(code));
   };
-  must("nvmlInit_v2");
+  const must = (name: NvmlFunction, ...args: unknown[]): void => succeed(name, api[name](...args));
+  succeed("nvmlInit_v2", await initNvml(handle));
   const find = (name: NvmlFunction, selector: number | string): NvmlDevice => {
     const out: [bigint | null] = [null];
     must(name, selector, out);
