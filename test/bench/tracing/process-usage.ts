@@ -1,0 +1,28 @@
+/** What processes use, and holding them, as Linux has it. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Processor time of all threads that live, in milliseconds. */
+export function cpuMs(pids: readonly number[]): number {
+  let nanoseconds = 0;
+  for (const pid of pids) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+    }
+  }
+  return nanoseconds / 1e6;
+}
+
+/** Resident memory, in MiB; what the processes share counts for each. */
+export function residentMiB(pids: readonly number[]): number {
+  const sizes = pids.map((pid) => /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  return sizes.reduce((sum, size) => sum + Number(size) / 1024, 0);
+}
+
+/** Held processes do nothing at all until they go on: what they have still to do, they do in their own time. */
+export function hold(pids: readonly number[]): void {
+  for (const pid of pids) process.kill(pid, "SIGSTOP");
+}
+
+export function goOn(pids: readonly number[]): void {
+  for (const pid of [...pids].reverse()) process.kill(pid, "SIGCONT");
+}
