@@ -3,7 +3,7 @@
  * of traces kept, by detail, and by the state of the collector. Then what a span costs the thread it ends on.
  * `--only TEXT` measures the rows whose title has it (`hung, 100 %`, `0.5B`, `producer`), `--seconds N` the time for each state.
  */
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { median } from "simple-statistics";
@@ -88,8 +88,9 @@ function addRows(title: string, entries: readonly Entry[], turns: ReadonlyMap<st
 // On one thread: two wait for each other for most of so small a model's step, and what is measured is who wakes first.
 const small = {
   flags: ["--threads", "1"],
+  apart: cpus().length > 1,
   work: { model: "tiny", streams: 8, answers: 3, tokens: 128 },
-  openLoopMs: 600,
+  openLoopMs: 500,
 };
 for (const collector of STATES) {
   // The promise is about one of the states: it gets the time to tell a hundredth.
@@ -99,7 +100,7 @@ for (const collector of STATES) {
 if ("0.5B, collector hung, 100 %".includes(ONLY)) {
   const directory = await largeModel(join(tmpdir(), "vitrine-bench"));
   const work = { model: basename(directory), streams: 4, answers: 1, tokens: 24 };
-  const options = { flags: ["--model", directory], work, openLoopMs: 2_000, seconds: SECONDS };
+  const options = { flags: ["--model", directory], apart: false, work, openLoopMs: 2_000, seconds: SECONDS };
   await measure("0.5B", [FULL], { ...options, collector: "hung" });
 }
 const producer = "producer".includes(ONLY) ? await producerCost() : { rows: [], values: [] };

@@ -2,12 +2,13 @@
  * Services that differ in their tracing alone, under the same load by turns. A server is held (SIGSTOP) while it is not its
  * turn: the batch that falls due five seconds after a span, or the retry, is done in its own time and not in another's.
  */
+import { cpus } from "node:os";
 import { Random } from "../../../src/engine/sampling/random.js";
 import { VitrineProcess } from "../../support/vitrine-process.js";
 import { type Collector, type CollectorState, startCollector } from "../collector.js";
 import { quantiles } from "../report.js";
 import { closedLoop, openLoop, poissonArrivals, type Work } from "./load.js";
-import { cpuMs, goOn, hold, residentMiB } from "./process-usage.js";
+import { cpuMs, goOn, hold, pin, residentMiB } from "./process-usage.js";
 
 export interface Entry {
   readonly name: string;
@@ -34,6 +35,8 @@ export type Turn = Readonly<Record<Metric, number>>;
 export interface ContestOptions {
   /** Flags of all servers. */
   readonly flags: readonly string[];
+  /** The engine gets a processor of its own; the server, its threads and the load share the others. */
+  readonly apart: boolean;
   readonly collector: CollectorState;
   readonly work: Work;
   readonly openLoopMs: number;
@@ -60,6 +63,11 @@ class Server {
     const endpoint = flags.includes("off") ? [] : ["--zipkin-endpoint", collector.endpoint];
     const options = { flags: [...endpoint, ...flags], env: { LOG_LEVEL: "silent" } };
     return new Server(await VitrineProcess.start(options), collector);
+  }
+
+  setApart(): void {
+    pin([this.process.enginePid], "0");
+    pin([this.process.pid, process.pid], `1-${cpus().length - 1}`);
   }
 
   hold(): void {
@@ -110,11 +118,13 @@ export async function contest(
     for (const { server, flags } of entries) {
       if (servers.has(server)) continue;
       const started = await Server.start([...options.flags, ...flags], options.collector);
+      if (options.apart) started.setApart();
       servers.set(server, started);
       started.hold();
     }
     await takeTurns(entries, options, servers, turns);
   } finally {
+    if (options.apart) pin([process.pid], `0-${cpus().length - 1}`);
     await Promise.all([...servers.values()].map((server) => server.stop()));
   }
 }

@@ -1,4 +1,5 @@
-/** What processes use, and holding them, as Linux has it. */
+/** What processes use, where they run, and holding them, as Linux has it. */
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Processor time of all threads that live, in milliseconds. */
@@ -25,4 +26,9 @@ export function hold(pids: readonly number[]): void {
 
 export function goOn(pids: readonly number[]): void {
   for (const pid of [...pids].reverse()) process.kill(pid, "SIGCONT");
+}
+
+/** Keeps all their threads on these processors, such as `0` or `1-15`. Throws without util-linux's `taskset`. */
+export function pin(pids: readonly number[], processors: string): void {
+  for (const pid of pids) execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", processors, String(pid)]);
 }
