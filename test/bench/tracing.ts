@@ -15,7 +15,7 @@ import { pairedRatio } from "./tracing/paired.js";
 import { producerCost } from "./tracing-producer.js";
 
 const { values: flags } = parseArgs({
-  options: { only: { type: "string" }, seconds: { type: "string", default: "80" } },
+  options: { only: { type: "string" }, seconds: { type: "string", default: "70" } },
   strict: false,
 });
 const ONLY = typeof flags.only === "string" ? flags.only : "";
@@ -54,11 +54,16 @@ const UNITS: Readonly<Record<Metric, string>> = {
 const rows: BenchRow[] = [];
 const values: BenchValue[] = [];
 
-async function measure(model: string, traced: readonly Entry[], options: ContestOptions): Promise<void> {
-  const title = `${model}, collector ${options.collector}`;
+/** Those of `traced` that are asked for, against the others. */
+async function measure(
+  title: string,
+  peers: readonly Entry[],
+  traced: readonly Entry[],
+  options: ContestOptions,
+): Promise<void> {
   const wanted = traced.filter(({ name }) => `${title}, ${name}`.includes(ONLY));
   if (wanted.length === 0) return;
-  const entries = [OFF, ...(wanted.includes(FULL) ? [DENIED] : []), ...wanted];
+  const entries = [...peers, ...wanted];
   const turns = new Map<string, Turn[]>(entries.map(({ name }) => [name, []]));
   for (let start = 1; start <= STARTS; start++) {
     process.stderr.write(`${title}, start ${start} of ${STARTS}\n`);
@@ -68,16 +73,16 @@ async function measure(model: string, traced: readonly Entry[], options: Contest
 }
 
 function addRows(title: string, entries: readonly Entry[], turns: ReadonlyMap<string, readonly Turn[]>): void {
-  const costs = ({ name }: Entry, metric: Metric) => (turns.get(name) ?? []).map((turn) => turn[metric]);
+  const costs = ({ name }: Entry, metric: Metric) => (turns.get(name) ?? []).flatMap((turn) => turn[metric] ?? []);
   for (const entry of entries) {
     for (const metric of METRICS) {
       const own = costs(entry, metric);
+      if (own.length === 0) continue;
       const name = `${title}, ${entry.name}: ${metric}`;
       values.push({ name, value: median(own), unit: UNITS[metric] });
-      if (entry === OFF) continue;
-      const against = entry === FULL ? [OFF, DENIED] : [OFF];
-      const target = entry === FULL && title.endsWith("hung") ? TARGETS[metric] : undefined;
-      for (const peer of against) {
+      const target = entry === FULL && title.includes("hung") ? TARGETS[metric] : undefined;
+      for (const peer of entries.filter((other) => other === OFF || (other === DENIED && entry === FULL))) {
+        if (peer === entry) continue;
         const row = { name, against: peer.name, ...pairedRatio(own, costs(peer, metric)) };
         rows.push(target === undefined ? row : { ...row, target });
       }
@@ -85,23 +90,21 @@ function addRows(title: string, entries: readonly Entry[], turns: ReadonlyMap<st
   }
 }
 
+const work = { model: "tiny", streams: 8, answers: 3, tokens: 128 };
 // On one thread: two wait for each other for most of so small a model's step, and what is measured is who wakes first.
-const small = {
-  flags: ["--threads", "1"],
-  apart: cpus().length > 1,
-  work: { model: "tiny", streams: 8, answers: 3, tokens: 128 },
-  openLoopMs: 500,
-};
+const small = { flags: ["--threads", "1"], apart: cpus().length > 1, work };
 for (const collector of STATES) {
-  // The promise is about one of the states: it gets the time to tell a hundredth.
-  const seconds = collector === "hung" ? 2 * SECONDS : SECONDS;
-  await measure("tiny", TRACED, { ...small, collector, seconds });
+  const options = { ...small, collector, openLoopMs: 500, seconds: SECONDS };
+  await measure(`tiny, collector ${collector}`, [OFF, DENIED], TRACED, options);
 }
+// Enough turns to tell a hundredth.
+const many = { ...small, collector: "hung", seconds: 1.5 * SECONDS } as const;
+await measure("tiny, collector hung, many turns", [DENIED], [FULL], many);
 if ("0.5B, collector hung, 100 %".includes(ONLY)) {
   const directory = await largeModel(join(tmpdir(), "vitrine-bench"));
-  const work = { model: basename(directory), streams: 4, answers: 1, tokens: 24 };
-  const options = { flags: ["--model", directory], apart: false, work, openLoopMs: 2_000, seconds: SECONDS };
-  await measure("0.5B", [FULL], { ...options, collector: "hung" });
+  const answers = { model: basename(directory), streams: 4, answers: 1, tokens: 24 };
+  const large = { flags: ["--model", directory], apart: false, work: answers, openLoopMs: 2_000 };
+  await measure("0.5B, collector hung", [OFF, DENIED], [FULL], { ...large, collector: "hung", seconds: 1.5 * SECONDS });
 }
 const producer = "producer".includes(ONLY) ? await producerCost() : { rows: [], values: [] };
 const command = `npm run bench:tracing${ONLY === "" ? "" : ` -- --only "${ONLY}"`}`;

@@ -7,7 +7,7 @@ import { Random } from "../../../src/engine/sampling/random.js";
 import { VitrineProcess } from "../../support/vitrine-process.js";
 import { type Collector, type CollectorState, startCollector } from "../collector.js";
 import { quantiles } from "../report.js";
-import { closedLoop, openLoop, poissonArrivals, type Work } from "./load.js";
+import { closedLoop, type Load, openLoop, poissonArrivals, type Work } from "./load.js";
 import { cpuMs, goOn, hold, pin, residentMiB } from "./process-usage.js";
 
 export interface Entry {
@@ -30,7 +30,7 @@ export const METRICS = [
   "memory",
 ] as const;
 export type Metric = (typeof METRICS)[number];
-export type Turn = Readonly<Record<Metric, number>>;
+export type Turn = Readonly<Partial<Record<Metric, number>>>;
 
 export interface ContestOptions {
   /** Flags of all servers. */
@@ -39,7 +39,8 @@ export interface ContestOptions {
   readonly apart: boolean;
   readonly collector: CollectorState;
   readonly work: Work;
-  readonly openLoopMs: number;
+  /** Length of the open loop of a turn. Without one turns are short and many, and tell of throughput and processor time alone. */
+  readonly openLoopMs?: number;
   readonly seconds: number;
 }
 
@@ -82,22 +83,21 @@ class Server {
     return ms;
   }
 
-  async turn(work: Work, arrivals: readonly number[]): Promise<Turn> {
+  /** `arrivals` are those of its open loop; without them there is none. */
+  async turn(work: Work, arrivals: readonly number[] | undefined): Promise<Turn> {
     const before = cpuMs(this.#pids);
     goOn(this.#pids);
     // What a held process finds cold, and what fell due in the meantime: its processor time counts, its speed does not.
-    const first = await closedLoop(this.process.url, { ...work, answers: 1 });
+    const first = arrivals && (await closedLoop(this.process.url, { ...work, answers: 1 }));
     const closed = await closedLoop(this.process.url, work);
-    const open = await openLoop(this.process.url, arrivals, work);
+    const open = arrivals && (await openLoop(this.process.url, arrivals, work));
     this.hold();
-    const [first50 = 0, first99 = 0] = quantiles(open.firstTokens, [0.5, 0.99]);
-    const [gap50 = 0, gap99 = 0] = quantiles(open.gaps, [0.5, 0.99]);
+    const tokens = closed.tokens + (first?.tokens ?? 0) + (open?.tokens ?? 0);
     return {
       throughput: closed.ms / closed.tokens,
-      ...{ "first token p50": first50, "first token p99": first99 },
-      ...{ "between tokens p50": gap50, "between tokens p99": gap99 },
-      "processor time": ((cpuMs(this.#pids) - before) * 1_000) / (first.tokens + closed.tokens + open.tokens),
+      "processor time": ((cpuMs(this.#pids) - before) * 1_000) / tokens,
       memory: residentMiB(this.#pids),
+      ...(open === undefined ? {} : latencies(open)),
     };
   }
 
@@ -107,6 +107,15 @@ class Server {
     await this.process.kill();
     await this.collector.stop();
   }
+}
+
+function latencies({ firstTokens, gaps }: Load): Turn {
+  const [first50 = 0, first99 = 0] = quantiles(firstTokens, [0.5, 0.99]);
+  const [gap50 = 0, gap99 = 0] = quantiles(gaps, [0.5, 0.99]);
+  return {
+    ...{ "first token p50": first50, "first token p99": first99 },
+    ...{ "between tokens p50": gap50, "between tokens p99": gap99 },
+  };
 }
 
 /** Starts a server for each name among the entries, and appends every entry's turns to `turns`. */
@@ -144,7 +153,9 @@ async function takeTurns(
     const left = Math.max(0, (until - performance.now()) / 1_000).toFixed(0);
     process.stderr.write(`\r  pass ${pass + 1}, ${left} s left   `);
     const random = Random.seeded(pass);
-    const arrivals = poissonArrivals(OPEN_LOOP_LOAD * perSecond, openLoopMs, () => random.nextFloat());
+    const next = () => random.nextFloat();
+    const arrivals =
+      openLoopMs === undefined ? undefined : poissonArrivals(OPEN_LOOP_LOAD * perSecond, openLoopMs, next);
     for (const { name, server, headers = {} } of pass % 2 === 0 ? entries : entries.toReversed()) {
       const turn = await servers.get(server)?.turn({ ...work, headers }, arrivals);
       if (turn !== undefined) turns.get(name)?.push(turn);
