@@ -95,13 +95,15 @@ const SIGNATURES: Readonly<Record<NvmlFunction, Arguments>> = {
 
 export interface NvmlApi extends Readonly<Record<NvmlFunction, NvmlCall>> {
   nvmlErrorString(code: number): string;
+  /** Held as long as the functions are: koffi unloads a library whose handle was collected. */
+  readonly library: LibraryHandle;
 }
 
 /** Throws what koffi throws where the file is no NVML at all. */
 export function declareNvml(library: LibraryHandle): NvmlApi {
   const errorString = library.func("nvmlErrorString", "str", ["int"]) as (code: number) => string;
   const calls = Object.entries(SIGNATURES).map(([name, args]) => [name, declared(library, name, args)]);
-  return { ...(Object.fromEntries(calls) as Record<NvmlFunction, NvmlCall>), nvmlErrorString: errorString };
+  return { ...(Object.fromEntries(calls) as Record<NvmlFunction, NvmlCall>), nvmlErrorString: errorString, library };
 }
 
 /**
