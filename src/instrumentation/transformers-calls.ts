@@ -60,7 +60,12 @@ export class TransformersCalls {
     const name = text(task);
     return this.recorder.span(call, {
       name: "pipeline",
-      attributes: { "ai.task.type": name, ...identityAttributes(identityOf(model)) },
+      attributes: {
+        "ai.task.type": name,
+        ...identityAttributes(identityOf(model)),
+        // Those that generate say so below.
+        "gen_ai.operation.name": name === "feature-extraction" ? "embeddings" : undefined,
+      },
       scope: (maker) => ({ kind: "pipeline", maker, self: call.self, task: name }),
     });
   };
