@@ -95,7 +95,7 @@ export class Recorder {
     return settle(
       () => context.with(asLeaf(span.context), call.proceed),
       (outcome) => {
-        span.add({ ...pass, start, end: this.now() }, outcome);
+        span.add(pass, { start, end: this.now() }, outcome);
         if (gathered === undefined) span.close();
         else this.decodes.stepped(gathered);
         if (gathered !== undefined && outcome.kind === "threw") this.decodes.end(call.self, parentId);

@@ -147,7 +147,7 @@ export class TransformersCalls {
     generation.stepping = true;
     return settle(call.proceed, (outcome) => {
       generation.stepping = false;
-      generation.passed({ ...pass, start, end: this.recorder.now() }, outcome);
+      generation.passed(pass, { start, end: this.recorder.now() }, outcome);
     });
   }
 }
