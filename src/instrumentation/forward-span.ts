@@ -61,7 +61,7 @@ export class ForwardSpan {
   #addStep(pass: ForwardPass, { start, end }: Timing, outcome: Outcome): void {
     const step = this.maker.open("inference.forward", start, this.#span, {
       "ai.phase": this.phase,
-      "ai.step": this.#steps,
+      "ai.step.number": this.#steps,
       "ai.batch.size": pass.rows,
       ...this.attributes,
     });
