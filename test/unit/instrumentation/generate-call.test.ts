@@ -6,11 +6,12 @@ const GREEDY = { generation_config: { do_sample: false, temperature: 0.7, top_k:
 
 describe("readGenerateCall", () => {
   it("reads the one object of versions 3 and later", () => {
-    const { attributes, limit, operation } = readGenerateCall(GREEDY, [
+    const { attributes, limit, task } = readGenerateCall(GREEDY, [
       { input_ids: ids(1, 6), generation_config: { max_new_tokens: 5, do_sample: true }, temperature: 0.2, top_p: 0.9 },
     ]);
     assert.equal(limit, 5);
-    assert.equal(operation, "text_completion");
+    assert.equal(task, "text-generation");
+    assert.equal(attributes["gen_ai.operation.name"], "text_completion");
     assert.equal(attributes["ai.prompt.length"], 6);
     assert.equal(attributes["ai.temperature"], 0.2);
     assert.equal(attributes["ai.top_k"], 50);
@@ -53,9 +54,10 @@ describe("readGenerateCall", () => {
   it("takes sound and pictures for no prompt of tokens", () => {
     const sound = { type: "float32", dims: [1, 80, 3000] };
     for (const args of [[{ inputs: sound }], [sound, null]]) {
-      const { attributes, operation } = readGenerateCall({}, args);
+      const { attributes, task } = readGenerateCall({}, args);
       assert.equal(attributes["ai.prompt.length"], undefined);
-      assert.equal(operation, "generate_content");
+      assert.equal(task, undefined);
+      assert.equal(attributes["gen_ai.operation.name"], "generate_content");
     }
     const pixel_values = { type: "float32", dims: [1, 3, 3, 28, 56] };
     const { attributes } = readGenerateCall({}, [{ input_ids: ids(1, 9), pixel_values, image_grid_thw: ids(2, 3) }]);
