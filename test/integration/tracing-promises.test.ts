@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createHook } from "node:async_hooks";
 import { monotonicMicros } from "../../src/protocol.js";
-import { freePort, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
+import { freePort } from "../support/free-port.js";
+import { QUICK, request, TracingHarness, until } from "./tracing-harness.js";
 
 const CALLER = { traceId: "48485a3953bb6124", spanId: "a2fb4a1d1a96d312" };
 const NEVER_MS = 600_000;
