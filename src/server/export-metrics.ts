@@ -63,6 +63,12 @@ export function addExportMetrics(registry: MetricsRegistry, tracing: Tracing): v
   );
   destinationMetrics(registry, tracing);
   total("vitrine_spans_sampled_out_total", "Spans recorded and then not kept", ({ sampledOut }) => sampledOut);
+  total(
+    "vitrine_spans_recovered_total",
+    "Spans found on disk at start, beside those that ended here",
+    ({ recovered }) => recovered,
+  );
+  gauge("vitrine_spans_on_disk", "Spans kept on disk until a collector takes them", ({ spooled }) => spooled);
 }
 
 /** Every destination gets every span: what each made of them. */

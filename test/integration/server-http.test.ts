@@ -203,8 +203,8 @@ describe("server: requests that are refused, and the routes beside", () => {
       delivered: 5,
       sampled_out: 2,
       queued: 1,
-      spooled: 0,
-      recovered: 0,
+      spooled: 6,
+      recovered: 6,
       dropped: { queue_full: 3 },
       messages: 3,
       messages_dropped: { timeout: 1 },
@@ -296,10 +296,12 @@ describe("server: metrics", () => {
       'zipkin_reporter_messages_dropped_total{cause="timeout"} 1',
       "vitrine_spans_delivered_total 5",
       "vitrine_spans_sampled_out_total 2",
+      "vitrine_spans_on_disk 6",
+      "vitrine_spans_recovered_total 6",
       'vitrine_destination_spans_total{destination="zipkin",fate="delivered"} 5',
       'vitrine_destination_spans_total{destination="zipkin",fate="queue_full"} 3',
       'vitrine_destination_spans_waiting{destination="zipkin",place="queue"} 1',
-      'vitrine_destination_spans_waiting{destination="zipkin",place="disk"} 0',
+      'vitrine_destination_spans_waiting{destination="zipkin",place="disk"} 6',
     ]) {
       assert.ok(text.split("\n").includes(line), line);
     }

@@ -1,6 +1,5 @@
 /** Starts tracing and collectors for one test file, and stops them after each test: every span is accounted for then. */
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
 import type { TracingOptions } from "../../src/tracing/contract.js";
@@ -74,14 +73,4 @@ export function assertBalanced(tracing: Tracing): void {
   const lost = Object.values(dropped).reduce((sum, count) => sum + count, 0);
   const known = delivered + lost + sampledOut + queued + spooled;
   assert.equal(ended + recovered, known, JSON.stringify(tracing.counters()));
-}
-
-/** A port on which nothing listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

@@ -1,10 +1,12 @@
 /** Mutual TLS with an OTLP collector: the stock exporter reads the files that OpenTelemetry's own variables name. */
 import assert from "node:assert/strict";
+import { copyFileSync, truncateSync } from "node:fs";
 import { OtlpSender } from "../../src/tracing/export/otlp-sender.js";
 import type { SendResult } from "../../src/tracing/export/sender.js";
 import type { SpanRecord } from "../../src/tracing/export/span-record.js";
 import { Certificates, OPENSSL, type Pair } from "../support/certificates.js";
 import { requirePart } from "../support/requirements.js";
+import { StrictServer } from "../support/strict-server.js";
 import { TlsCollector } from "../support/tls-collector.js";
 
 const VARIABLES = {
@@ -34,6 +36,7 @@ describe("mutual TLS with an OTLP collector", function () {
   let authority: Pair;
   let stranger: Pair;
   let client: Pair;
+  let server: Pair;
   let collector: TlsCollector;
 
   before(async function () {
@@ -42,7 +45,8 @@ describe("mutual TLS with an OTLP collector", function () {
     authority = certificates.authority("authority");
     stranger = certificates.authority("stranger");
     client = certificates.issue(authority, "client");
-    collector = await TlsCollector.start(certificates.issue(authority, "server"), authority);
+    server = certificates.issue(authority, "server");
+    collector = await TlsCollector.start(server, authority);
   });
 
   afterEach(() => {
@@ -54,10 +58,16 @@ describe("mutual TLS with an OTLP collector", function () {
     certificates?.remove();
   });
 
-  async function send(files: Files): Promise<SendResult> {
+  function senderWith(files: Files, url = collector.url): OtlpSender {
     for (const [file, path] of Object.entries(files)) process.env[VARIABLES[file as keyof Files]] = path;
-    const sender = new OtlpSender(`${collector.url}/v1/traces`, {}, { serviceName: "vitrine" });
-    const result = await sender.send([JSON.stringify(SPAN)], 10_000);
+    return new OtlpSender(`${url}/v1/traces`, {}, { serviceName: "vitrine" });
+  }
+
+  const sendBy = (sender: OtlpSender): Promise<SendResult> => sender.send([JSON.stringify(SPAN)], 10_000);
+
+  async function send(files: Files, url?: string): Promise<SendResult> {
+    const sender = senderWith(files, url);
+    const result = await sendBy(sender);
     sender.close();
     return result;
   }
@@ -75,5 +85,37 @@ describe("mutual TLS with an OTLP collector", function () {
     assert.equal(causeOf(await send({ ca: authority.cert })), "tls_failed");
     assert.equal(causeOf(await send({ ca: stranger.cert, ...client })), "tls_failed");
     assert.equal(collector.bodies.length, before);
+  });
+
+  it("counts as TLS failures a client certificate of an unknown authority, and an expired one, where the server says so", async () => {
+    const strict = await StrictServer.start(server, authority);
+    try {
+      for (const bad of [certificates.issue(stranger, "unknown"), certificates.issue(authority, "expired", -1)])
+        assert.equal(causeOf(await send({ ca: authority.cert, ...bad }, strict.url)), "tls_failed", bad.cert);
+    } finally {
+      strict.stop();
+    }
+  });
+
+  it("takes new files without a restart, on one connection while they stay", async () => {
+    const live: Pair = { cert: certificates.path("live.pem"), key: certificates.path("live.key") };
+    const copy = (from: Pair): void => {
+      copyFileSync(from.key, live.key);
+      copyFileSync(from.cert, live.cert);
+    };
+    copy(client);
+    const sender = senderWith({ ca: authority.cert, ...live });
+    const before = collector.connections;
+    for (const name of ["client", "client", "rotated"]) {
+      if (name === "rotated") copy(certificates.issue(authority, name));
+      assert.deepEqual(await sendBy(sender), { ok: true });
+      assert.equal(collector.clients.at(-1), name);
+    }
+    assert.equal(collector.connections - before, 2);
+    truncateSync(live.cert, 100);
+    assert.equal((await sendBy(sender)).ok, false);
+    copy(client);
+    assert.deepEqual(await sendBy(sender), { ok: true });
+    sender.close();
   });
 });

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { createHook } from "node:async_hooks";
 import { monotonicMicros } from "../../src/protocol.js";
-import { freePort, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
+import { TAIL_LIMITS } from "../../src/tracing/export/tail-sampler.js";
+import { freePort } from "../support/free-port.js";
+import { assertBalanced, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
 
 const CALLER = { traceId: "48485a3953bb6124", spanId: "a2fb4a1d1a96d312" };
 const NEVER_MS = 600_000;
@@ -125,6 +127,46 @@ describe("what the export thread promises", function () {
       new RegExp(`${ended} ended, ${delivered} delivered, ${ended - delivered} dropped`),
     );
     assert.ok(harness.logs.some((line) => line.includes("dropped (refused)")));
+  });
+
+  it("4. accounts for spans of undecided traces, too: they are queued, evicted, kept or sampled out", async () => {
+    const zipkin = await harness.collector(202);
+    const tail = { failed: true, longestMs: 60_000 };
+    const tracing = harness.start(zipkin.endpoint, {}, { sampleRate: 0, tail });
+    const begin = () => {
+      const start = monotonicMicros() - 1_000;
+      const head = { method: "POST", path: "/v1/completions", headers: {}, start, remote: {} };
+      const trace = tracing.startRequest(head);
+      trace.tokenized(start, start + 10, 3);
+      return trace;
+    };
+    const read = async () => {
+      await tracing.store?.get("/services");
+      assertBalanced(tracing);
+      return tracing.counters();
+    };
+    const first = begin();
+    assert.equal((await read()).queued, 1);
+    for (let counts = await read(); counts.dropped.tail_evicted === 0; counts = await read()) {
+      for (let more = 0; more < 1_000; more++) begin();
+    }
+    const { queued } = tracing.counters();
+    assert.ok(queued >= TAIL_LIMITS.traces);
+    const [good, bad] = [begin(), begin()];
+    const at = monotonicMicros();
+    good.finish({ status: 200, at });
+    const error = { code: "inference_failed", message: "no memory" } as const;
+    // Its earlier span is gone, and is no longer counted when the last one comes.
+    for (const trace of [first, bad]) trace.finish({ status: 500, at, error });
+    await until(() => tracing.counters().delivered === 3);
+    const { sampledOut, dropped } = await read();
+    assert.equal(sampledOut, 2);
+    assert.ok((dropped.tail_evicted ?? 0) > 0);
+    assert.equal(zipkin.received.flatMap(({ spans }) => spans).length, 3);
+    await tracing.shutdown(1_000);
+    assertBalanced(tracing);
+    assert.equal(tracing.counters().queued, 0);
+    assert.ok((tracing.counters().dropped.shutdown ?? 0) > 0, "undecided to the end");
   });
 
   it("5. sends at 512 spans, one POST in flight; its own requests say b3: 0 and make no spans", async () => {

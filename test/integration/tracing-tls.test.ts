@@ -1,16 +1,14 @@
 /** Promise 9: mutual TLS with a collector, on real sockets. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { createSecureContext } from "node:tls";
 import { HttpSender } from "../../src/tracing/export/http-sender.js";
 import type { SendResult } from "../../src/tracing/export/sender.js";
 import { readTlsFiles, TlsFileReader, type TlsFiles } from "../../src/tracing/export/tls-files.js";
 import { Certificates, OPENSSL, type Pair } from "../support/certificates.js";
 import { requirePart } from "../support/requirements.js";
+import { StrictServer } from "../support/strict-server.js";
 import { TlsCollector } from "../support/tls-collector.js";
 
 const TIMEOUT_MS = 10_000;
@@ -151,39 +149,3 @@ describe("what the export thread promises: 9. mutual TLS with a collector", func
     assert.throws(() => readTlsFiles(client, early), { message: /client\.pem is not valid before 20/ });
   });
 });
-
-/** OpenSSL's own server, which sends the alert that says what is wrong with a certificate. */
-class StrictServer {
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly url: string,
-  ) {}
-
-  static async start(server: Pair, authority: Pair): Promise<StrictServer> {
-    const port = await freePort();
-    const tls = ["-cert", server.cert, "-key", server.key, "-CAfile", authority.cert];
-    const verify = ["-Verify", "2", "-verify_return_error"];
-    const child = spawn("openssl", ["s_server", "-accept", String(port), ...tls, ...verify, "-www"], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    await new Promise<void>((resolve, reject) => {
-      child.once("error", reject);
-      child.stdout?.on("data", (text: Buffer) => {
-        if (text.includes("ACCEPT")) resolve();
-      });
-    });
-    return new StrictServer(child, `https://localhost:${port}`);
-  }
-
-  stop(): void {
-    this.child.kill("SIGKILL");
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { assertBalanced, freePort, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
+import { freePort } from "../support/free-port.js";
+import { assertBalanced, QUICK, request, TracingHarness, until } from "./tracing-harness.js";
 
 describe("sending spans to a collector", function () {
   this.timeout(30_000);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { OPTIONS } from "../../src/options.js";
+import { metricsPage } from "../support/metrics-page.js";
 
 const inCell = (text: string): string => text.replaceAll("|", "\\|");
 
@@ -17,5 +18,17 @@ describe("README.md", () => {
       .split("\n")
       .filter((line) => /^\| (`--|\(env)/.test(line));
     assert.deepEqual(table, rows);
+  });
+
+  it("has a line for every metric of ours, and for none that is not there", async () => {
+    const rows = readFileSync("README.md", "utf8")
+      .split("\n")
+      .filter((line) => /^\| `(vllm:|vitrine_|zipkin_|hw_)/.test(line));
+    const told = rows.flatMap((row) =>
+      [...(row.split("|")[1] ?? "").matchAll(/`((?:vllm:|vitrine_|zipkin_|hw_)\w+)`/g)].map(([, name]) => name),
+    );
+    const names = [...(await metricsPage()).matchAll(/^# TYPE (\S+)/gm)].map(([, name = ""]) => name);
+    const ours = names.filter((name) => !/^(process|nodejs)_/.test(name));
+    assert.deepEqual([...told].sort(), [...ours].sort());
   });
 });

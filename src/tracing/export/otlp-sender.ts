@@ -7,26 +7,42 @@ import { resultOf } from "./http-sender.js";
 import type { Sender, SendResult } from "./sender.js";
 import type { SpanRecord } from "./span-record.js";
 import { tlsFailure } from "./tls-failure.js";
+import { stampsOf } from "./tls-files.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
+
+/** OpenTelemetry's variables for files of certificates; those for traces alone come before those for all signals. */
+const TLS_VARIABLES = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].map(
+  (name) => [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`] as const,
+);
+
+/** The files as they are now, to be compared. */
+const tlsStamp = (): string => stampsOf(TLS_VARIABLES.map(([own, all]) => process.env[own] ?? process.env[all]));
 
 /**
  * Sends OTLP over HTTP (protobuf, gzip) through the stock exporter, which reads certificates and compression from
- * `OTEL_EXPORTER_OTLP_*` itself. Its spans are `SpanRecord`s as JSON: OTLP has typed attributes, Zipkin's tags are text.
+ * `OTEL_EXPORTER_OTLP_*` itself, once: where the files changed since, another one is made. Its spans are `SpanRecord`s as
+ * JSON: OTLP has typed attributes, Zipkin's tags are text.
  */
 export class OtlpSender implements Sender {
   readonly target: string;
-  readonly #exporter: OTLPTraceExporter;
   readonly #resource: Resource;
+  #exporter: OTLPTraceExporter;
+  #stamp: string;
 
-  constructor(endpoint: string, headers: Readonly<Record<string, string>>, service: ZipkinEndpoint) {
+  constructor(
+    private readonly endpoint: string,
+    private readonly headers: Readonly<Record<string, string>>,
+    service: ZipkinEndpoint,
+  ) {
     const url = new URL(endpoint);
     this.target = `${url.origin}${url.pathname}`;
-    // As everywhere: no spans about our reports, in whichever format the collector reads.
-    this.#exporter = new OTLPTraceExporter({ url: endpoint, headers: { ...headers, b3: "0" } });
+    this.#stamp = tlsStamp();
+    this.#exporter = this.#createExporter();
     this.#resource = resourceFromAttributes({ "service.name": service.serviceName ?? "unknown_service" });
   }
 
   send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {
+    this.#rotate();
     return new Promise((resolve) => {
       const timeout: SendResult = { ok: false, cause: "timeout", reason: `no answer within ${timeoutMs} ms` };
       const timer = setTimeout(() => resolve(timeout), timeoutMs);
@@ -40,6 +56,20 @@ export class OtlpSender implements Sender {
 
   close(): void {
     void this.#exporter.shutdown();
+  }
+
+  /** A file that is read half written fails that POST, which is tried again. */
+  #rotate(): void {
+    const stamp = tlsStamp();
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
+    void this.#exporter.shutdown();
+    this.#exporter = this.#createExporter();
+  }
+
+  #createExporter(): OTLPTraceExporter {
+    // As everywhere: no spans about our reports, in whichever format the collector reads.
+    return new OTLPTraceExporter({ url: this.endpoint, headers: { ...this.headers, b3: "0" } });
   }
 }
 

@@ -115,8 +115,13 @@ export class TlsFileReader {
   }
 
   #stat(): string {
-    return [this.files.ca, this.files.cert, this.files.key].map(stampOf).join();
+    return stampsOf([this.files.ca, this.files.cert, this.files.key]);
   }
+}
+
+/** Differs from what it was when any of the files did. */
+export function stampsOf(files: readonly (string | undefined)[]): string {
+  return files.map(stampOf).join();
 }
 
 function stampOf(file: string | undefined): string {
