@@ -13,7 +13,7 @@ const LEVELS = ["1", "2"];
 /** Whether every test passed; what failed is printed. */
 async function runHarness(folder: string, url: string, spec: string, strict: string): Promise<boolean> {
   const env = { ...process.env, SPEC_LEVEL: spec, STRICT_LEVEL: strict };
-  const child = spawn(process.env.PYTHON ?? "python3", ["test.py", url], { cwd: folder, env, stdio: "pipe" });
+  const child = spawn("python3", ["test.py", url], { cwd: folder, env, stdio: "pipe" });
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
