@@ -1,13 +1,14 @@
 /**
- * What W3C's trace-context test harness asks (https://github.com/w3c/trace-context/tree/main/test, at its strictest
- * level), as our own cases: an echo service built on the propagator is called over HTTP and tells what it would send on.
+ * What W3C's trace-context test harness asks (https://github.com/w3c/trace-context/tree/main/test, both levels, at its
+ * strictest), as our own cases: a service built on the propagator is called over HTTP and calls on. The harness itself is
+ * run by `npm run w3c`.
  */
 import assert from "node:assert/strict";
-import { createServer, request, type Server } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { defaultTextMapGetter, defaultTextMapSetter, ROOT_CONTEXT, trace } from "@opentelemetry/api";
-import { BasicTracerProvider } from "@opentelemetry/sdk-trace-node";
-import { ZipkinPropagator } from "../../src/tracing/context/propagator.js";
+import { json } from "node:stream/consumers";
+import { EchoService } from "../support/echo-service.js";
 
 const TRACE = "12345678901234567890123456789012";
 const PARENT = "1234567890123456";
@@ -17,49 +18,38 @@ const UNSAMPLED: readonly [string, string] = ["traceparent", `00-${TRACE}-${PARE
 type HeaderList = readonly (readonly [string, string])[];
 
 describe("W3C trace context, over HTTP", () => {
-  let server: Server;
+  let service: EchoService;
+  /** Who the service calls: answers with the headers it got. */
+  let called: Server;
 
   before(async () => {
-    const propagator = new ZipkinPropagator("w3c");
-    const tracer = new BasicTracerProvider().getTracer("echo");
-    server = createServer(({ headers }, response) => {
-      const parent = propagator.extract(ROOT_CONTEXT, headers, defaultTextMapGetter);
-      const sent: Record<string, string> = {};
-      const context = trace.setSpan(parent, tracer.startSpan("call", {}, parent));
-      propagator.inject(context, sent, defaultTextMapSetter);
-      response.end(JSON.stringify(sent));
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    service = await EchoService.start();
+    called = createServer(({ headers }, response) => response.end(JSON.stringify(headers)));
+    await once(called.listen(0, "127.0.0.1"), "listening");
   });
 
   after(() => {
-    server.closeAllConnections();
-    server.close();
+    service.stop();
+    called.closeAllConnections();
+    called.close();
   });
 
-  /** What the service would send on, for headers in this order, repeated ones too. */
-  function echo(headers: HeaderList): Promise<{ traceparent: string; tracestate?: string }> {
-    const { port } = server.address() as AddressInfo;
-    return new Promise((resolve, reject) => {
-      const raw = [["host", "localhost"], ...headers].flat();
-      request({ port, host: "127.0.0.1", headers: raw as never }, (response) => {
-        let body = "";
-        response.setEncoding("utf8").on("data", (text: string) => {
-          body += text;
-        });
-        response.on("end", () => resolve(JSON.parse(body)));
-      })
-        .on("error", reject)
-        .end();
-    });
+  /** What the service sends on with each of its calls, for headers in this order, repeated ones too. */
+  async function calls(headers: HeaderList, count = 1): Promise<IncomingHttpHeaders[]> {
+    const url = `http://127.0.0.1:${(called.address() as AddressInfo).port}/`;
+    const raw = [["host", "localhost"], ...headers].flat();
+    const post = request(service.url, { method: "POST", headers: raw as never });
+    post.end(JSON.stringify(Array.from({ length: count }, () => ({ url, arguments: [] }))));
+    const [response] = (await once(post, "response")) as [IncomingMessage];
+    return (await json(response)) as IncomingHttpHeaders[];
   }
 
-  async function sentOn(headers: HeaderList): Promise<{ traceId: string; state: string }> {
-    const { traceparent, tracestate = "" } = await echo(headers);
-    const match = /^00-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-0[01]$/.exec(traceparent);
-    assert.ok(match, traceparent);
+  async function sentOn(headers: HeaderList): Promise<{ traceId: string; state: string; flags: string }> {
+    const [{ traceparent, tracestate = "" } = {}] = await calls(headers);
+    const match = /^00-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-(0[0-3])$/.exec(String(traceparent));
+    assert.ok(match, String(traceparent));
     assert.notEqual(match[2], PARENT, "the span is the service's own");
-    return { traceId: match[1] ?? "", state: tracestate };
+    return { traceId: match[1] ?? "", state: String(tracestate), flags: match[3] ?? "" };
   }
 
   const continued: readonly [string, HeaderList][] = [
@@ -141,10 +131,14 @@ describe("W3C trace context, over HTTP", () => {
     ["blanks and tabs around the list", ["\t foo=1 \t"], "foo=1"],
     ["32 members in four headers", [members(8), members(32).slice(8)].map((list) => list.join()), members(32).join()],
     ["33 members", [members(33).join()], ""],
-    ["a key twice", ["foo=1,foo=1"], ""],
-    ["a key in two headers", ["foo=1", "foo=2"], ""],
-    ...["foo =1", "FOO=1", "foo.bar=1", "foo@=1,bar=2", "@foo=1,bar=2", "foo@@bar=1,bar=2", "foo@bar@baz=1,bar=2"].map(
+    ["a key twice, its first value", ["foo=1,foo=2,bar=3"], "foo=1,bar=3"],
+    ["a key in two headers, its first value", ["foo=1", "foo=2"], "foo=1"],
+    ["32 members and a repeated one", [`${members(32).join()},bar1=33`], members(32).join()],
+    ...["foo =1", "FOO=1", "foo.bar=1", "@foo=1,bar=2", "_foo=1,bar=2"].map(
       (text): [string, readonly string[], string] => [`the illegal key in ${text}`, [text], ""],
+    ),
+    ...["foo@=1,bar=2", "foo@@bar=1,bar=2", "foo@bar@baz=1,bar=2", "1foo=1,bar=2"].map(
+      (text): [string, readonly string[], string] => [`level 2's key in ${text}`, [text], text],
     ),
     ...["foo=bar=baz", "foo=,bar=3", "foo=é", "foo"].map((text): [string, readonly string[], string] => [
       `the illegal value in ${text}`,
@@ -158,8 +152,9 @@ describe("W3C trace context, over HTTP", () => {
       [`${"t".repeat(241)}@${"v".repeat(14)}=1`],
       `${"t".repeat(241)}@${"v".repeat(14)}=1`,
     ],
-    ["a tenant of 242", ["foo=1", `${"t".repeat(242)}@v=1`], ""],
-    ["a vendor of 15", ["foo=1", `t@${"v".repeat(15)}=1`], ""],
+    ["a tenant of 242", ["foo=1", `${"t".repeat(242)}@v=1`], `foo=1,${"t".repeat(242)}@v=1`],
+    ["a vendor of 15", ["foo=1", `t@${"v".repeat(15)}=1`], `foo=1,t@${"v".repeat(15)}=1`],
+    ["a key of 257 with an @", ["foo=1", `${"t".repeat(255)}@v=1`], ""],
     ["a value of 256", [`foo=${"v".repeat(256)}`], `foo=${"v".repeat(256)}`],
     ["a value of 257", [`foo=${"v".repeat(257)}`], ""],
     [
@@ -174,6 +169,24 @@ describe("W3C trace context, over HTTP", () => {
       assert.deepEqual([traceId, state], [TRACE, expected]);
     });
   }
+
+  it("says of a trace's id what its caller said: random or not", async () => {
+    for (const [flags, expected] of [
+      ["00", "00"],
+      ["02", "02"],
+      ["03", "03"],
+      ["fe", "02"],
+    ]) {
+      assert.equal((await sentOn([["traceparent", `00-${TRACE}-${PARENT}-${flags}`]])).flags, expected);
+    }
+    assert.equal((await sentOn([["traceparent", `00-${"0".repeat(32)}-${PARENT}-03`]])).flags, "01");
+  });
+
+  it("gives each of its calls a span of its own in the one trace", async () => {
+    const parents = (await calls([["traceparent", GOOD]], 3)).map(({ traceparent }) => String(traceparent));
+    assert.equal(new Set(parents).size, 3);
+    assert.ok(parents.every((parent) => parent.startsWith(`00-${TRACE}-`)));
+  });
 
   it("knows tracestate by any case, and by no other name", async () => {
     for (const name of ["TraceState", "TRACESTATE"]) {

@@ -1,5 +1,6 @@
+import { TraceFlags } from "@opentelemetry/api";
 import type { PropagationFormat } from "../contract.js";
-import { parseSpanId, parseTraceId, type SamplingState, zipkinTraceId } from "./trace-context.js";
+import { parseSpanId, parseTraceId, RANDOM_ID_FLAG, type SamplingState, zipkinTraceId } from "./trace-context.js";
 import { VendorList } from "./trace-state.js";
 
 /**
@@ -22,6 +23,8 @@ export interface TraceHeaders {
   readonly sampling: SamplingState;
   /** W3C's vendor list, passed through. */
   readonly traceState?: VendorList;
+  /** The trace id's low 56 bits are random, as whoever made it says; known from W3C only. */
+  readonly randomId?: true;
 }
 
 export type HeaderReader = (name: string) => string | undefined;
@@ -35,12 +38,6 @@ export const PROPAGATION_FIELDS: Readonly<Record<PropagationFormat, readonly str
   w3c: ["traceparent", "tracestate"],
 };
 
-interface Found {
-  readonly ids?: TraceIds;
-  readonly sampling: SamplingState;
-  readonly traceState?: VendorList;
-}
-
 const B3_SINGLE = /^([0-9a-f]{16,32})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?$/;
 const B3_STATES: Readonly<Record<string, SamplingState>> = { "0": "deny", "1": "accept", d: "debug" };
 
@@ -50,7 +47,7 @@ function ids(traceText: string | undefined, spanText: string | undefined): Trace
   return traceId === undefined || spanId === undefined ? undefined : { traceId, spanId };
 }
 
-function readB3Single(read: HeaderReader): Found | undefined {
+function readB3Single(read: HeaderReader): TraceHeaders | undefined {
   const value = read("b3")?.trim();
   if (value === undefined) return undefined;
   if (value.length === 1) {
@@ -63,7 +60,7 @@ function readB3Single(read: HeaderReader): Found | undefined {
   return { ids: found, sampling: B3_STATES[match?.[3] ?? ""] ?? "defer" };
 }
 
-function readB3Multi(read: HeaderReader): Found | undefined {
+function readB3Multi(read: HeaderReader): TraceHeaders | undefined {
   const sampled = read("x-b3-sampled")?.trim().toLowerCase();
   let sampling: SamplingState = "defer";
   // Before the specification settled on digits, some tracers wrote words.
@@ -77,7 +74,7 @@ function readB3Multi(read: HeaderReader): Found | undefined {
 
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
-function readW3c(read: HeaderReader): Found | undefined {
+function readW3c(read: HeaderReader): TraceHeaders | undefined {
   const match = TRACEPARENT.exec(read("traceparent")?.trim() ?? "");
   if (match === null) return undefined;
   const [, version, traceText, spanText, flags, rest] = match;
@@ -86,12 +83,18 @@ function readW3c(read: HeaderReader): Found | undefined {
   const found = ids(traceText, spanText);
   if (found === undefined) return undefined;
   const traceState = VendorList.parse(read("tracestate"));
-  const sampled = (Number.parseInt(flags ?? "0", 16) & 1) === 1;
+  const bits = Number.parseInt(flags ?? "0", 16);
+  const sampled = (bits & TraceFlags.SAMPLED) !== 0;
   const noted = traceState?.get(STATE_KEY);
   let sampling: SamplingState = sampled ? "accept" : "deny";
   if (sampled && noted === "debug") sampling = "debug";
   if (!sampled && noted === "defer") sampling = "defer";
-  return { ids: found, sampling, ...(traceState === undefined ? {} : { traceState }) };
+  return {
+    ids: found,
+    sampling,
+    ...(traceState === undefined ? {} : { traceState }),
+    ...((bits & RANDOM_ID_FLAG) === 0 ? {} : { randomId: true }),
+  };
 }
 
 /** Reads whatever the caller sent. `read` gets lower-case names. */
@@ -102,12 +105,8 @@ export function readHeaders(read: HeaderReader): TraceHeaders {
   const first = found[0];
   const sampling = first?.sampling ?? "defer";
   if (withIds?.ids === undefined) return { sampling };
-  const sameTrace = w3c?.traceState !== undefined && w3c.ids?.traceId === withIds.ids.traceId;
-  return {
-    ids: withIds.ids,
-    sampling: first?.ids === undefined ? sampling : withIds.sampling,
-    ...(sameTrace ? { traceState: w3c.traceState } : {}),
-  };
+  const ofTrace = w3c?.ids?.traceId === withIds.ids.traceId ? w3c : {};
+  return { ...ofTrace, ids: withIds.ids, sampling: first?.ids === undefined ? sampling : withIds.sampling };
 }
 
 const B3_CODES: Readonly<Record<SamplingState, string | undefined>> = {
@@ -146,13 +145,14 @@ function writeB3Single({ ids, sampling }: TraceHeaders): Record<string, string> 
   return { b3: code === undefined ? base : `${base}-${code}` };
 }
 
-function writeW3c(ids: TraceIds, { sampling, traceState }: TraceHeaders): Record<string, string> {
+function writeW3c(ids: TraceIds, { sampling, traceState, randomId }: TraceHeaders): Record<string, string> {
   const sampled = sampling === "accept" || sampling === "debug";
   const others = (traceState ?? VendorList.empty).unset(STATE_KEY);
   const state = sampling === "debug" || sampling === "defer" ? others.set(STATE_KEY, sampling) : others;
   const list = state.serialize();
+  const flags = (sampled ? TraceFlags.SAMPLED : TraceFlags.NONE) | (randomId ? RANDOM_ID_FLAG : 0);
   return {
-    traceparent: `00-${ids.traceId}-${ids.spanId}-${sampled ? "01" : "00"}`,
+    traceparent: `00-${ids.traceId}-${ids.spanId}-0${flags}`,
     ...(list === "" ? {} : { tracestate: list }),
   };
 }

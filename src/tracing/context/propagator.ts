@@ -11,7 +11,7 @@ import {
 import { isTracingSuppressed } from "@opentelemetry/core";
 import type { PropagationFormat } from "../contract.js";
 import { PROPAGATION_FIELDS, readHeaders, type TraceHeaders, writeHeaders } from "./propagation.js";
-import { samplingState, withSamplingState } from "./trace-context.js";
+import { isRandomId, RANDOM_ID_FLAG, samplingState, withRandomId, withSamplingState } from "./trace-context.js";
 import { VendorList } from "./trace-state.js";
 
 /** The trace and decision of `context`, ready to be written in any format. */
@@ -24,21 +24,22 @@ export function headersOf(context: Context): TraceHeaders {
     ids: { traceId: span.traceId, spanId: span.spanId },
     sampling,
     ...(traceState === undefined ? {} : { traceState }),
+    ...(isRandomId(context, span) ? { randomId: true } : {}),
   };
 }
 
 /** `context` with the caller's span as parent and its decision noted. */
 export function contextFrom(context: Context, headers: TraceHeaders): Context {
-  const { ids, sampling, traceState } = headers;
+  const { ids, sampling, traceState, randomId } = headers;
   if (ids === undefined) return sampling === "defer" ? context : withSamplingState(context, sampling);
   const sampled = sampling === "accept" || sampling === "debug";
   const remote = trace.setSpanContext(context, {
     ...ids,
     isRemote: true,
-    traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
+    traceFlags: (sampled ? TraceFlags.SAMPLED : TraceFlags.NONE) | (randomId ? RANDOM_ID_FLAG : 0),
     ...(traceState === undefined ? {} : { traceState }),
   });
-  return withSamplingState(remote, sampling);
+  return withSamplingState(randomId ? withRandomId(remote, ids.traceId) : remote, sampling);
 }
 
 /** The caller's `baggage` (https://www.w3.org/TR/baggage/), as it came: it is others' to read. */

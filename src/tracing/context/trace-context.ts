@@ -27,6 +27,21 @@ export function isSampled(span: SpanContext): boolean {
   return (span.traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
+/** OpenTelemetry's API has no name for it yet; for the bit see https://www.w3.org/TR/trace-context-2/#random-trace-id-flag. */
+export const RANDOM_ID_FLAG = 2;
+
+const RANDOM_ID = createContextKey("vitrine random trace id");
+
+/** Notes that the low 56 bits of `traceId` are random; the SDK's spans have no room for it. */
+export function withRandomId(context: Context, traceId: string): Context {
+  return context.setValue(RANDOM_ID, traceId);
+}
+
+/** Whether the id of `span`'s trace is known to be random. What a caller said of its trace says nothing of another one. */
+export function isRandomId(context: Context, span: SpanContext): boolean {
+  return (span.traceFlags & RANDOM_ID_FLAG) !== 0 || context.getValue(RANDOM_ID) === span.traceId;
+}
+
 const TRACE_ID = /^(?:[0-9a-f]{16}|[0-9a-f]{32})$/;
 const SPAN_ID = /^[0-9a-f]{16}$/;
 const ALL_ZERO = /^0+$/;

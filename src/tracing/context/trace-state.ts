@@ -1,13 +1,15 @@
 import type { TraceState } from "@opentelemetry/api";
 
 const MOST_MEMBERS = 32;
-const KEY = /^(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})$/;
+/** Level 2's; level 1 allowed one `@` with at most 241 characters before it and 14 after it. */
+const KEY = /^[a-z0-9][a-z0-9_*/@-]{0,255}$/;
 /** Printable ASCII without comma and equals sign; the last one is no space. */
 const VALUE = /^[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
 
 /**
- * W3C's `tracestate` (https://www.w3.org/TR/trace-context/#tracestate-header). A list with one broken or repeated
- * member, or with more than 32, is no list: it is left out whole. OpenTelemetry's own class would send on what is left.
+ * W3C's `tracestate` (https://www.w3.org/TR/trace-context-2/#tracestate-header). A list with a broken member, or with more
+ * than 32, is no list: it is left out whole. OpenTelemetry's own class would send on what is left. Of two members with
+ * one key the first stays, which is the later one: who writes, writes at the front.
  */
 export class VendorList implements TraceState {
   private constructor(private readonly members: ReadonlyMap<string, string>) {}
@@ -23,8 +25,8 @@ export class VendorList implements TraceState {
       if (member === "") continue;
       const equals = member.indexOf("=");
       const [key, value] = [member.slice(0, equals), member.slice(equals + 1)];
-      if (equals === -1 || !KEY.test(key) || !VALUE.test(value) || members.has(key)) return undefined;
-      members.set(key, value);
+      if (equals === -1 || !KEY.test(key) || !VALUE.test(value)) return undefined;
+      if (!members.has(key)) members.set(key, value);
     }
     return members.size === 0 || members.size > MOST_MEMBERS ? undefined : new VendorList(members);
   }

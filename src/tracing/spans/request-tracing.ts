@@ -1,6 +1,6 @@
 import { type Context, ROOT_CONTEXT, type Tracer } from "@opentelemetry/api";
 import { type Clock, WallAnchor } from "../clock.js";
-import { readHeaders, writeHeaders } from "../context/propagation.js";
+import { readHeaders, type TraceHeaders, writeHeaders } from "../context/propagation.js";
 import { contextFrom, headersOf, headerText } from "../context/propagator.js";
 import { RefusedHeaders } from "../context/refused-headers.js";
 import { type HeadSampler, withSampledRequest } from "../context/sampler.js";
@@ -47,9 +47,12 @@ export class RequestTracing {
     const maker = this.#maker();
     const server = maker.open(serverSpanName(request), request.start, caller, serverAttributes(request), SERVER_KIND);
     const { traceId, spanId } = server.span.spanContext();
+    const told = headersOf(server.context);
+    // An id of our own is random in the bits that samplers go by.
+    const answer: TraceHeaders = sent.ids === undefined ? { ...told, randomId: true } : told;
     const headers = {
       "x-b3-traceid": zipkinTraceId(traceId),
-      ...writeHeaders(headersOf(server.context), ...this.options.propagation),
+      ...writeHeaders(answer, ...this.options.propagation),
     };
     return server.span.isRecording()
       ? new RecordedRequest(maker, server, headers, this.steps, this.options.tail)

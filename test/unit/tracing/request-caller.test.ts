@@ -38,7 +38,7 @@ describe("request trace and its caller", () => {
     const w3c = new Harness({ propagation: ["w3c"] }).requests.start(INCOMING);
     assert.deepEqual(w3c.responseHeaders(), {
       "x-b3-traceid": w3c.traceId,
-      traceparent: `00-${w3c.traceId}-${w3c.spanId}-01`,
+      traceparent: `00-${w3c.traceId}-${w3c.spanId}-03`,
     });
     const b3 = new Harness({ propagation: ["b3"] }).requests.start(INCOMING);
     assert.deepEqual(b3.responseHeaders(), { "x-b3-traceid": b3.traceId, b3: `${b3.traceId}-${b3.spanId}-1` });
