@@ -35,13 +35,13 @@ type NumberRow = CheckRow & { readonly value: number };
 function speeds(of: Measured, { streams }: CheckSettings): NumberRow[] {
   const overNode = (["fp16", "q4f16"] as const).flatMap((dtype) =>
     streams.map((count) => {
-      const name = `${dtype}, ${count} streams: native over node`;
+      const name = `${decodingName(dtype, "native", count)}: over node`;
       const value = of(decodingName(dtype, "native", count)) / of(decodingName(dtype, "node", count));
       return atLeast({ name, value, unit: "times" }, OVER_NODE.get(count));
     }),
   );
   const value = of(decodingName("fp16", "native", 1)) / of(TORCH);
-  return [...overNode, atLeast({ name: "fp16, 1 stream: native over PyTorch", value, unit: "times" }, OVER_TORCH)];
+  return [...overNode, atLeast({ name: "fp16 native, 1 stream: over PyTorch", value, unit: "times" }, OVER_TORCH)];
 }
 
 /** Weights are read once a step, every stream's cache once; the device reads and writes a copy as fast. */
@@ -52,7 +52,7 @@ function bounds(of: Measured, { shape, streams, context, steps }: CheckSettings)
       const bytes = halfWeightBytes(shape, dtype) + count * (context + steps / 2) * kvBytes;
       const leastMs = bytes / 1e6 / of(BANDWIDTH);
       const value = (100 * leastMs) / of(stepName(decodingName(dtype, "native", count)));
-      const name = `${dtype}, ${count} streams: native step against the memory's bound`;
+      const name = `${decodingName(dtype, "native", count)}: of the memory's bound`;
       return atLeast({ name, value, unit: "%" }, OF_BOUND.get(count));
     }),
   );
@@ -60,7 +60,7 @@ function bounds(of: Measured, { shape, streams, context, steps }: CheckSettings)
 
 function overheads(of: Measured): NumberRow[] {
   const engine = of(engineShareName(decodingName("fp16", "native", 16)));
-  const name = "fp16, 16 streams: engine and tracing";
+  const name = "fp16 native, 16 streams: engine and tracing";
   return [judged({ name, value: engine + of(TRACING), unit: "% of a step" }, "at most", MOST_OVERHEAD) as NumberRow];
 }
 

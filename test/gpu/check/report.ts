@@ -35,7 +35,7 @@ export class CheckReport {
     const { command, commit, date, machine } = this.head;
     console.log(`\`${command}\`, commit ${commit}, ${date}, ${machine}.\n`);
     console.log("| what | value | target | met |\n|---|---|---|---|");
-    for (const cells of lines) console.log(`| ${cells.join(" | ")} |`);
+    for (const cells of lines) console.log(`| ${cells.join(" | ").replaceAll("\n", " ")} |`);
   }
 }
 
