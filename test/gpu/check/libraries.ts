@@ -44,7 +44,10 @@ export const pinned = (): string[] => readFileSync(REQUIREMENTS, "utf8").match(/
  */
 export function placeLibraries(fetched: string, runtimeFolder: string, cudaFolder: string): void {
   const source = join(fetched, "onnxruntime", "capi");
-  checkSameBuild(join(source, "libonnxruntime.so.1.30.0"), join(runtimeFolder, "libonnxruntime.so.1"));
+  const version = pinned()
+    .find((one) => one.startsWith("onnxruntime-gpu=="))
+    ?.split("==")[1];
+  checkSameBuild(join(source, `libonnxruntime.so.${version}`), join(runtimeFolder, "libonnxruntime.so.1"));
   const provider = join(source, PROVIDERS[0] as string);
   const { found, missing } = closureOf(provider, {
     libraryPath: join(fetched, "nvidia", "cu13", "lib"),

@@ -6,8 +6,9 @@ import { type CheckRow, failure } from "./check-row.js";
 import type { CheckSettings } from "./settings.js";
 
 const CHILD = fileURLToPath(new URL("section-child.js", import.meta.url));
-/** Of what a process said before it ended in failure. */
-const LAST_CHARACTERS = 300;
+/** Kept of what a process said before it ended in failure. */
+const LAST_CHARACTERS = 4000;
+const ERROR_LINE = /^(?:\w*Error|terminate called).*$/m;
 
 export interface SectionOrder {
   readonly section: string;
@@ -27,22 +28,41 @@ export async function runSection(
   child: string = CHILD,
 ): Promise<void> {
   const stdio = ["ignore", "ignore", "pipe", "pipe"] as const;
-  const running = spawn(process.execPath, [child, JSON.stringify(order)], { env, stdio: [...stdio] });
-  const timer = setTimeout(() => running.kill("SIGKILL"), limitS * 1000);
+  // A group of its own: with it ends what it started.
+  const running = spawn(process.execPath, [child, JSON.stringify(order)], { env, stdio: [...stdio], detached: true });
+  const end = () => process.kill(-(running.pid as number), "SIGKILL");
+  const interrupted = () => {
+    end();
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted);
+  const timer = setTimeout(end, limitS * 1000);
   const began = performance.now();
   let said = "";
   running.stderr?.setEncoding("utf8").on("data", (text: string) => {
     said = (said + text).slice(-LAST_CHARACTERS);
   });
-  createInterface({ input: running.stdio[3] as Readable }).on("line", (line) => tell(JSON.parse(line) as CheckRow));
+  let complete = false;
+  createInterface({ input: running.stdio[3] as Readable }).on("line", (line) => {
+    const row = JSON.parse(line) as CheckRow | null;
+    if (row === null) complete = true;
+    else tell(row);
+  });
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
     running.once("close", (...how) => resolve(how)),
   );
   clearTimeout(timer);
-  if (code === 0) return;
+  process.removeListener("SIGINT", interrupted);
+  // What a driver's library does as the process ends costs no row.
+  if (complete) return;
   const slow = signal === "SIGKILL" && performance.now() - began >= limitS * 1000;
   const how = slow
     ? `it took more than ${Math.round(limitS)} s`
-    : `its process ended (${signal ?? code}): ${said.trim()}`;
+    : `its process ended (${signal ?? code})${errorOf(said)}`;
   tell(failure(order.section, how));
+}
+
+function errorOf(said: string): string {
+  const line = ERROR_LINE.exec(said)?.[0];
+  return line === undefined ? "" : `: ${line}`;
 }
