@@ -1,4 +1,5 @@
 import type { ModelRunner } from "../../../src/engine/runner.js";
+import { reasonOf } from "../../../src/runtime/files/json-file.js";
 import { resolveModelDirectory } from "../../../src/runtime/files/model-directory.js";
 import { type CheckRow, failure, judged } from "./check-row.js";
 import type { CheckedRuntime } from "./decoding.js";
@@ -19,17 +20,17 @@ export async function compareWithCpu(context: SectionContext): Promise<void> {
     tell(await attempt(name, () => sameIds(name, runtime, context)));
   }
   for (const dtype of ["fp16", "q4f16"] as const) {
+    const wanted = { modelDir: model, dtype, maxSequences: 2 } as const;
+    // Loaded once for all that is compared with it; whoever awaits it hears of a failure.
+    const reference = opened({ ...wanted, device: "cpu", runtime: "node" }, forcedLogits);
+    reference.catch(() => {});
     for (const runtime of RUNTIMES) {
       const name = `${dtype} ${runtime}, largest error of a logit`;
-      const wanted = { modelDir: model, dtype, device: settings.device, runtime, maxSequences: 2 };
-      tell(await attempt(name, () => logitError(name, wanted)));
+      tell(await attempt(name, () => logitError(name, reference, { ...wanted, device: settings.device, runtime })));
     }
     const name = `${dtype} native, candidates chosen on the device`;
-    tell(
-      await attempt(name, () =>
-        sameCandidates(name, { modelDir: model, dtype, device: settings.device, runtime: "native", maxSequences: 2 }),
-      ),
-    );
+    const native = { ...wanted, device: settings.device, runtime: "native" } as const;
+    tell(await attempt(name, () => sameCandidates(name, native)));
   }
 }
 
@@ -37,7 +38,7 @@ async function attempt(name: string, measure: () => Promise<CheckRow>): Promise<
   try {
     return await measure();
   } catch (error) {
-    return failure(name, error instanceof Error ? error.message : String(error));
+    return failure(name, reasonOf(error));
   }
 }
 
@@ -77,8 +78,12 @@ async function greedy(runner: ModelRunner, count: number): Promise<number[]> {
 }
 
 /** After a prompt and after some tokens more that are the same on both sides, in units of the logits' root mean square. */
-async function logitError(name: string, wanted: WantedRunner): Promise<CheckRow> {
-  const reference = await opened({ ...wanted, device: "cpu", runtime: "node" }, forcedLogits);
+async function logitError(
+  name: string,
+  expectedLogits: Promise<Float32Array[]>,
+  wanted: WantedRunner,
+): Promise<CheckRow> {
+  const reference = await expectedLogits;
   const logits = await opened(wanted, forcedLogits);
   let most = 0;
   let squares = 0;
