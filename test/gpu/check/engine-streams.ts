@@ -7,7 +7,10 @@ import {
   monotonicMicros,
   type RequestEvent,
 } from "../../../src/protocol.js";
-import { engineRequest } from "../../support/engine-requests.js";
+import { engineRequest, GREEDY } from "../../support/engine-requests.js";
+
+/** The candidates that a device offers hold it. */
+const TOP_K = 50;
 
 export interface StreamsMeasure {
   readonly tokensPerSecond: number;
@@ -25,7 +28,7 @@ interface Spent {
   readonly runs: number;
 }
 
-/** The engine over a runner, in this process, and greedy streams side by side. */
+/** The engine over a runner, in this process, and streams side by side. */
 export class EngineStreams {
   readonly #engine: Engine;
   readonly #model: ModelDescription;
@@ -93,8 +96,10 @@ export class EngineStreams {
   #submit(prompt: Int32Array, listener: (event: RequestEvent) => void): string {
     const maxTokens = this.#model.contextLength - prompt.length;
     const id = `r${this.#requests++}`;
+    // Greedy, random weights soon repeat themselves, and the engine would guess ahead.
+    const sampling = { ...GREEDY, temperature: 1, topK: TOP_K, seed: this.#requests };
     this.#listeners.set(id, listener);
-    this.#engine.dispatch({ type: "submit", request: engineRequest({ id, prompt, maxTokens }) });
+    this.#engine.dispatch({ type: "submit", request: engineRequest({ id, prompt, maxTokens, sampling }) });
     return id;
   }
 
