@@ -24,12 +24,13 @@ export async function measureDecoding(
   runtime: CheckedRuntime,
 ): Promise<void> {
   const { settings, model, tell } = context;
-  const { device, streams, steps } = settings;
+  const { device, streams } = settings;
+  const steps = runtime === "native" ? settings.steps : settings.nodeSteps;
   const maxSequences = Math.max(...streams);
   const runner = await openRunner({ modelDir: model, dtype, device, runtime, maxSequences });
   const engine = new EngineStreams(runner, maxSequences);
-  // What is compiled or allocated at the first step is not measured.
-  await engine.measure(1, 8, 4);
+  // What is compiled or allocated at the first steps is not measured.
+  await engine.measure(1, 8, settings.steps);
   for (const count of streams) {
     const name = decodingName(dtype, runtime, count);
     const { result, rows } = await watched(device, name, () => engine.measure(count, settings.context, steps));

@@ -9,6 +9,8 @@ import {
 } from "../../../src/protocol.js";
 import { engineRequest, GREEDY } from "../../support/engine-requests.js";
 
+/** Prompts go at once: steps of the streams between their pieces would take minutes where a step copies every cache. */
+const WHOLE_PROMPT = 4096;
 /** The candidates that a device offers hold it. */
 const TOP_K = 50;
 
@@ -50,7 +52,7 @@ export class EngineStreams {
     };
     this.#model = runner.model;
     const emit = (events: readonly EngineEvent[]) => this.#receive(events);
-    this.#engine = new Engine({ runner, maxSequences, clock: monotonicMicros, emit });
+    this.#engine = new Engine({ runner, maxSequences, prefillChunk: WHOLE_PROMPT, clock: monotonicMicros, emit });
     void this.#engine.run();
   }
 

@@ -10,6 +10,8 @@ export interface CheckSettings {
   readonly context: number;
   /** Tokens of each stream that are measured. */
   readonly steps: number;
+  /** The same through the node runner, whose steps copy every stream's cache. */
+  readonly nodeSteps: number;
   /** Tokens whose ids are compared with the CPU's. */
   readonly greedyTokens: number;
   /** Bytes of the tensor that is copied to measure the device's memory. */
@@ -23,7 +25,8 @@ const CUDA: CheckSettings = {
   shape: HALF_BILLION,
   streams: [1, 4, 16, 64],
   context: 1024,
-  steps: 32,
+  steps: 64,
+  nodeSteps: 8,
   greedyTokens: 128,
   copyBytes: 2 ** 30,
   answerTokens: 128,
@@ -38,6 +41,7 @@ const REHEARSAL: CheckSettings = {
   streams: [1, 4, 16, 64],
   context: 32,
   steps: 8,
+  nodeSteps: 4,
   greedyTokens: 24,
   copyBytes: 2 ** 26,
   answerTokens: 16,
