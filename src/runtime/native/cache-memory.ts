@@ -11,7 +11,7 @@ export type CopyElements = (
   size: number,
 ) => void;
 
-/** Where the KV cache lives: beside the weights. */
+/** Where the KV cache lives: beside the attention that updates it. */
 export interface CacheMemory {
   readonly memory: OrtMemory;
   readonly copy: CopyElements;
@@ -24,14 +24,15 @@ export async function openCacheMemory(
   device: DeviceChoice,
 ): Promise<CacheMemory> {
   const { environment } = session;
-  if (device.provider === "cpu") {
+  // Of GroupQueryAttention CUDA has kernels for half precision alone: in single precision it runs on the CPU.
+  if (device.provider === "cpu" || type === "float32") {
     const memory = OrtMemory.cpu(environment);
     return { memory, copy: copyInHostMemory, dispose: () => memory.dispose() };
   }
   const cudaDevice = device.deviceId ?? 0;
   const memory = OrtMemory.cuda(session, cudaDevice);
   try {
-    const copier = await OrtCopier.create(environment, type, { cudaDevice });
+    const copier = await OrtCopier.create<FloatType>(environment, type, { cudaDevice });
     const dispose = (): void => {
       copier.dispose();
       memory.dispose();

@@ -16,13 +16,15 @@ export interface WindowParts {
 
 /**
  * Neighbouring rows of the cache as one batch: a binding in which past and present are the same memory, so that
- * GroupQueryAttention updates it in place. Bound once for the cache; only the shape of what is fed may change.
+ * GroupQueryAttention updates it in place. The cache is bound once; what is fed is bound for every run.
  */
 export class RowWindow {
   readonly #parts: WindowParts;
   readonly #first: number;
   readonly #count: number;
   readonly #binding: OrtBinding;
+  /** Views of what this process writes. */
+  readonly #fedInputs = new Map<string, OrtTensor>();
   /** New tokens a row, and logits of so many of them, as bound. */
   #fed = 0;
   #kept = 0;
@@ -41,12 +43,12 @@ export class RowWindow {
     const { signature, step } = this.#parts;
     step.keepLogits(kept);
     if (fed === this.#fed && kept === this.#kept) return;
-    this.#bindView(signature.inputIds.name, step.ids, 0, [this.#count, fed]);
+    this.#feed(signature.inputIds.name, step.ids, 0, [this.#count, fed]);
     if (signature.positionIds && step.positions) {
-      this.#bindView(signature.positionIds.name, step.positions, 0, [this.#count, fed]);
+      this.#feed(signature.positionIds.name, step.positions, 0, [this.#count, fed]);
     }
     if (signature.rotaryPositions && step.rotaryPositions) {
-      this.#bindView(signature.rotaryPositions.name, step.rotaryPositions, 0, [this.#count, fed]);
+      this.#feed(signature.rotaryPositions.name, step.rotaryPositions, 0, [this.#count, fed]);
     }
     this.#bindLogits(step.lastLogits ? kept : fed);
     this.#fed = fed;
@@ -54,10 +56,12 @@ export class RowWindow {
   }
 
   run(): void {
+    this.#bindFed();
     this.#binding.run(this.#parts.runOptions);
   }
 
   runAsync(): Promise<void> {
+    this.#bindFed();
     return this.#binding.runAsync(this.#parts.runOptions);
   }
 
@@ -78,7 +82,14 @@ export class RowWindow {
 
   dispose(): void {
     this.#binding.dispose();
+    for (const view of this.#fedInputs.values()) view.dispose();
+    this.#fedInputs.clear();
     this.#logits?.dispose();
+  }
+
+  /** ONNX Runtime takes inputs to a device when they are bound, not when they are read: a run would see what was there before. */
+  #bindFed(): void {
+    for (const [name, view] of this.#fedInputs) this.#binding.bindInput(name, view);
   }
 
   #bindCache(): void {
@@ -93,19 +104,18 @@ export class RowWindow {
     }
     const { attentionMask, lengths, logitsToKeep } = signature;
     if (lengths && step.lengths && step.totalLength) {
-      this.#bindView(lengths.rows, step.lengths, this.#first, [this.#count]);
-      this.#binding.bindInput(lengths.total, step.totalLength);
+      this.#feed(lengths.rows, step.lengths, this.#first, [this.#count]);
+      this.#feed(lengths.total, step.totalLength, 0, step.totalLength.shape);
     }
     if (attentionMask && step.mask) {
-      this.#bindView(attentionMask.name, step.mask, this.#first * cache.tokens, [this.#count, cache.tokens]);
+      this.#feed(attentionMask.name, step.mask, this.#first * cache.tokens, [this.#count, cache.tokens]);
     }
-    if (logitsToKeep && step.logitsToKeep) this.#binding.bindInput(logitsToKeep.name, step.logitsToKeep);
+    if (logitsToKeep && step.logitsToKeep) this.#feed(logitsToKeep.name, step.logitsToKeep, 0, step.logitsToKeep.shape);
   }
 
-  #bindView(name: string, tensor: OrtTensor, offset: number, shape: readonly number[]): void {
-    const view = tensor.view(offset, shape);
-    this.#binding.bindInput(name, view);
-    view.dispose();
+  #feed(name: string, tensor: OrtTensor, offset: number, shape: readonly number[]): void {
+    this.#fedInputs.get(name)?.dispose();
+    this.#fedInputs.set(name, tensor.view(offset, shape));
   }
 
   #bindLogits(positions: number): void {

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, stat
 import { join } from "node:path";
 import { type DecoderShape, HALF_BILLION, readShape, weightsPerToken } from "./decoder-shape.js";
 import { writeGgufDecoder } from "./gguf-decoder.js";
-import { writeOnnxDecoder } from "./onnx-decoder.js";
+import { writeOnnxDecoder, writeQ4Decoder } from "./onnx-decoder.js";
 
 /** The same model for every peer. */
 export interface BenchModel {
@@ -19,7 +19,7 @@ export interface BenchModel {
 }
 
 /** Goes up with every change of what is written. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Weights of 4 bits and their fp32 scales. */
 const BYTES_PER_WEIGHT = 0.5 + 4 / 32;
@@ -47,10 +47,31 @@ async function writeHalfBillion(root: string): Promise<void> {
     writeJson(join(root, name, "config.json"), configOf(HALF_BILLION));
     writeJson(join(root, name, "genai_config.json"), genaiConfigOf(HALF_BILLION, "onnx/model_q4.onnx"));
   }
-  await writeOnnxDecoder(HALF_BILLION, graph("plain"), graph("level4"));
+  await writeQ4Decoder(HALF_BILLION, graph("plain"), graph("level4"));
   linkSync(`${graph("plain")}_data`, `${graph("level4")}_data`);
   await writeGgufDecoder(HALF_BILLION, join(root, "model.gguf"));
 }
+
+export type HalfDtype = "fp16" | "q4f16";
+
+/** A directory with a shape's fp16 and q4f16 graphs, and a tokenizer whose tokens are all text. */
+export async function halfPrecision(cache: string, shape: DecoderShape): Promise<string> {
+  const root = join(cache, `half-precision-${VERSION}-${shape.layers}x${shape.hidden}`);
+  await once(root, async (folder) => {
+    mkdirSync(join(folder, "onnx"));
+    writeJson(join(folder, "config.json"), configOf(shape));
+    writeJson(join(folder, "tokenizer.json"), plainTokenizer(shape.vocab));
+    writeJson(join(folder, "tokenizer_config.json"), { tokenizer_class: "PreTrainedTokenizerFast" });
+    const half = { type: "float16" } as const;
+    await writeOnnxDecoder(shape, { ...half, matrices: "float" }, join(folder, "onnx", "model_fp16.onnx"));
+    await writeOnnxDecoder(shape, { ...half, matrices: "int4" }, join(folder, "onnx", "model_q4f16.onnx"));
+  });
+  return root;
+}
+
+/** Bytes of weights that a decode step reads: of q4f16 4 bits, and a scale of 2 bytes for each 32. */
+export const halfWeightBytes = (shape: DecoderShape, dtype: HalfDtype): number =>
+  weightsPerToken(shape) * (dtype === "fp16" ? 2 : 0.5 + 2 / 32);
 
 /**
  * The shipped model; llama.cpp gets its shape with random weights. It is small: what the peers need is written each time,
@@ -131,5 +152,21 @@ function genaiConfigOf(shape: DecoderShape, graph: string): Record<string, unkno
       decoder,
     },
     search: { do_sample: false, max_length: shape.context, past_present_share_buffer: true },
+  };
+}
+
+/** Byte-level BPE without merges: each printable character is a token, and the rest of the vocabulary never comes of text. */
+function plainTokenizer(vocab: number): Record<string, unknown> {
+  const characters = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
+  const pieces = ["\u0120", ...characters];
+  const all = [...pieces, ...Array.from({ length: vocab - pieces.length }, (_, index) => `\u0120${index}`)];
+  return {
+    version: "1.0",
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+    model: { type: "BPE", vocab: Object.fromEntries(all.map((piece, id) => [piece, id])), merges: [] },
   };
 }

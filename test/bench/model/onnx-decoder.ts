@@ -1,31 +1,50 @@
 /**
- * A 4-bit decoder with random weights, as onnxruntime-genai's builder and the hub's q4 files have it: MatMulNBits in
- * blocks of 32 with fp32 scales, GroupQueryAttention with rotary embedding, an fp32 embedding beside the 4-bit output
- * head, logits for every position, external data.
+ * A decoder with random weights, as onnxruntime-genai's builder and the hub's files have it: MatMulNBits in blocks of 32
+ * with scales of the activations' precision or plain MatMul, GroupQueryAttention with rotary embedding, an unquantized
+ * embedding beside the output head, logits for every position, external data.
  */
 import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { ELEMENT, message } from "../../support/onnx-builder.js";
 import { type DecoderShape, type Projection, projectionsOf } from "./decoder-shape.js";
-import { scaleOf, WeightFile } from "./random-weights.js";
+import { halfBits } from "./half-precision.js";
+import { scaleOf, uniformScaleOf, WeightFile } from "./random-weights.js";
 
 const BLOCK = 32;
 const DOMAIN = "com.microsoft";
 const EPSILON = 1e-6;
 
-type Element = "float32" | "uint8" | "int64";
+/** `int4` with single precision is the hub's q4, with half precision its q4f16; `float` with half precision its fp16. */
+export interface DecoderFormat {
+  readonly matrices: "int4" | "float";
+  /** Of activations, norms, scales, embedding and KV cache. */
+  readonly type: "float32" | "float16";
+}
+
+const Q4: DecoderFormat = { matrices: "int4", type: "float32" };
+
+type Element = "float32" | "float16" | "uint8" | "int64";
 type Dimension = number | string;
 const elementOf = (type: Element): number => (type === "uint8" ? 2 : ELEMENT[type]);
 
-/** Writes `path`, and the same graph with accuracy level 4 on every MatMulNBits to `level4Path`, over one data file. */
-export async function writeOnnxDecoder(shape: DecoderShape, path: string, level4Path: string): Promise<void> {
+/** Writes `path` as q4, and the same graph with accuracy level 4 on every MatMulNBits to `level4Path`, over one data file. */
+export async function writeQ4Decoder(shape: DecoderShape, path: string, level4Path: string): Promise<void> {
+  const builder = await writeOnnxDecoder(shape, Q4, path);
+  writeFileSync(level4Path, builder.model(4));
+}
+
+/** Writes `path` and its data file. */
+export async function writeOnnxDecoder(
+  shape: DecoderShape,
+  format: DecoderFormat,
+  path: string,
+): Promise<GraphBuilder> {
   const weights = new WeightFile(`${path}_data`);
-  const location = `${basename(path)}_data`;
-  const builder = new GraphBuilder(shape, weights, location);
+  const builder = new GraphBuilder(shape, format, weights, `${basename(path)}_data`);
   await builder.build();
   await weights.close();
   writeFileSync(path, builder.model(undefined));
-  writeFileSync(level4Path, builder.model(4));
+  return builder;
 }
 
 interface Node {
@@ -45,6 +64,7 @@ class GraphBuilder {
 
   constructor(
     private readonly shape: DecoderShape,
+    private readonly format: DecoderFormat,
     private readonly weights: WeightFile,
     private readonly location: string,
   ) {}
@@ -77,16 +97,16 @@ class GraphBuilder {
     return message([1, 8], [2, "vitrine-bench"], [7, graph], [8, opset("", 17)], [8, opset(DOMAIN, 1)]);
   }
 
-  /** `seqlens_k` (a row's length less one) and `total_sequence_length`, as GroupQueryAttention takes them. */
+  /** What GroupQueryAttention takes as `seqlens_k` (a row's length less one) and `total_sequence_length`. */
   private lengths(): void {
     this.integers("one", [1], [1]);
     this.integers("second", [1], []);
     this.node("ReduceSum", ["attention_mask", "one"], ["mask_sums"], { keepdims: 0 });
     this.node("Sub", ["mask_sums", "one"], ["mask_sums_less"]);
-    this.node("Cast", ["mask_sums_less"], ["seqlens_k"], { to: ELEMENT.int32 });
+    this.node("Cast", ["mask_sums_less"], ["row_lengths"], { to: ELEMENT.int32 });
     this.node("Shape", ["attention_mask"], ["mask_shape"]);
     this.node("Gather", ["mask_shape", "second"], ["mask_width"], { axis: 0 });
-    this.node("Cast", ["mask_width"], ["total_sequence_length"], { to: ELEMENT.int32 });
+    this.node("Cast", ["mask_width"], ["longest_length"], { to: ELEMENT.int32 });
   }
 
   private async rotary(): Promise<void> {
@@ -98,7 +118,9 @@ class GraphBuilder {
       ["sin_cache", Math.sin],
     ] as const) {
       const values = Float32Array.from({ length: context * half }, (_, at) => wave(angle(at)));
-      await this.external(name, "float32", [context, half], () => this.weights.write(new Uint8Array(values.buffer)));
+      const { type } = this.format;
+      const stored = type === "float16" ? Uint16Array.from(values, halfBits) : values;
+      await this.external(name, type, [context, half], () => this.weights.write(new Uint8Array(stored.buffer)));
     }
   }
 
@@ -115,7 +137,7 @@ class GraphBuilder {
     const past = [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`];
     this.node(
       "GroupQueryAttention",
-      [query, key, value, ...past, "seqlens_k", "total_sequence_length", "cos_cache", "sin_cache"],
+      [query, key, value, ...past, "row_lengths", "longest_length", "cos_cache", "sin_cache"],
       [at("attention"), `present.${layer}.key`, `present.${layer}.value`],
       {
         num_heads: this.shape.heads,
@@ -150,6 +172,11 @@ class GraphBuilder {
   }
 
   private async product(name: string, from: string, to: string, inputs: number, outputs: number): Promise<void> {
+    if (this.format.matrices === "float") {
+      await this.floats(`${name}.weight`, [inputs, outputs], 0, uniformScaleOf(inputs));
+      this.node("MatMul", [from, `${name}.weight`], [to]);
+      return;
+    }
     const blocks = Math.ceil(inputs / BLOCK);
     const dims = [outputs, blocks, BLOCK / 2];
     await this.external(`${name}.weight`, "uint8", dims, () => this.weights.nibbles((outputs * blocks * BLOCK) / 2));
@@ -169,7 +196,8 @@ class GraphBuilder {
 
   private floats(name: string, dims: number[], center: number, scale: number): Promise<void> {
     const count = dims.reduce((product, size) => product * size, 1);
-    return this.external(name, "float32", dims, () => this.weights.floats(count, center, scale));
+    const { type } = this.format;
+    return this.external(name, type, dims, () => this.weights.floats(count, center, scale, type));
   }
 
   private integers(name: string, values: number[], dims: number[]): void {
@@ -203,14 +231,14 @@ class GraphBuilder {
   }
 
   private outputs(): Uint8Array[] {
-    const logits = valueInfo("logits", "float32", ["batch_size", "sequence_length", this.shape.vocab]);
+    const logits = valueInfo("logits", this.format.type, ["batch_size", "sequence_length", this.shape.vocab]);
     return [logits, ...this.cache("present", "total_sequence_length")];
   }
 
   private cache(prefix: string, length: string): Uint8Array[] {
     const { layers, kvHeads, headDim } = this.shape;
     const of = (layer: number, kind: string) =>
-      valueInfo(`${prefix}.${layer}.${kind}`, "float32", ["batch_size", kvHeads, length, headDim]);
+      valueInfo(`${prefix}.${layer}.${kind}`, this.format.type, ["batch_size", kvHeads, length, headDim]);
     return Array.from({ length: layers }, (_, layer) => [of(layer, "key"), of(layer, "value")]).flat();
   }
 }

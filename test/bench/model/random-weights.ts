@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
+import { halfBits } from "./half-precision.js";
 
 const POOL_BYTES = 1 << 22;
 
@@ -20,13 +21,18 @@ const BITS = randomPool();
 const BYTES = new Uint8Array(BITS.buffer);
 
 /** Values in [-1, 1) times `scale`, plus `center`. */
-function uniformPool(center: number, scale: number): Uint8Array {
+function uniformPool(center: number, scale: number, type: FloatPrecision): Uint8Array {
   const values = Float32Array.from(BITS, (bits) => center + scale * (bits / 2 ** 31 - 1));
-  return new Uint8Array(values.buffer);
+  return new Uint8Array((type === "float16" ? Uint16Array.from(values, halfBits) : values).buffer);
 }
+
+type FloatPrecision = "float32" | "float16";
 
 /** Standard deviation of a weight that keeps the size of activations, in units of the 16 levels of a 4-bit one. */
 export const scaleOf = (inputs: number): number => 1 / (4.6 * Math.sqrt(inputs));
+
+/** The same in units of a uniform distribution's half width. */
+export const uniformScaleOf = (inputs: number): number => Math.sqrt(3 / inputs);
 
 /** A file of weights, written front to back: hundreds of MB never lie in memory. */
 export class WeightFile {
@@ -59,13 +65,11 @@ export class WeightFile {
     return this.#repeat(BYTES, bytes, 1);
   }
 
-  /** fp32 values around `center`. */
-  floats(count: number, center: number, scale: number): Promise<void> {
-    return this.#repeat(
-      this.#pool(`f ${center} ${scale}`, () => uniformPool(center, scale)),
-      count * 4,
-      4,
-    );
+  /** Values around `center`. */
+  floats(count: number, center: number, scale: number, type: FloatPrecision = "float32"): Promise<void> {
+    const item = type === "float16" ? 2 : 4;
+    const pool = this.#pool(`${type} ${center} ${scale}`, () => uniformPool(center, scale, type));
+    return this.#repeat(pool, count * item, item);
   }
 
   /** GGUF's Q4_0: blocks of a half-precision scale and 32 weights of 4 bits. */
