@@ -8,6 +8,7 @@ import { ExportPipeline } from "../../../src/tracing/export/export-pipeline.js";
 import { createRing } from "../../../src/tracing/export/ring.js";
 import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js";
 import { TAIL_LIMITS, TailSampler } from "../../../src/tracing/export/tail-sampler.js";
+import { ZipkinEncoder } from "../../../src/tracing/export/zipkin-json.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
 import { type StepLimits, StepTraces } from "../../../src/tracing/spans/step-traces.js";
@@ -34,7 +35,8 @@ export class Harness {
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
     const limits = { ...TAIL_LIMITS, ageMs: 1_000 };
-    this.#pipeline = new ExportPipeline(ring, () => ({ serviceName: "vitrine" }), {
+    const encoder = new ZipkinEncoder({ serviceName: "vitrine" });
+    this.#pipeline = new ExportPipeline(ring, () => encoder, {
       collectors: [],
       counters: this.counters,
       store: this.store,
