@@ -28,6 +28,12 @@ export function readUndecided(
   return { traceId, last: (flags & FLAG.last) !== 0 };
 }
 
+/** What is encoded of a span. */
+export type EndedSpan = Pick<
+  ReadableSpan,
+  "name" | "kind" | "spanContext" | "parentSpanContext" | "startTime" | "endTime" | "status" | "attributes" | "events"
+>;
+
 /** Larger spans are refused. */
 export const MAX_SPAN_BYTES = 64 * 1024;
 const MAX_ITEMS = 255;
@@ -61,7 +67,7 @@ export class SpanEncoder {
   }
 
   /** Writes from `start` on. The span's length, or 0 when it does not fit. */
-  encode(span: ReadableSpan, debug: boolean, start: number): number {
+  encode(span: EndedSpan, debug: boolean, start: number): number {
     try {
       this.#at = start;
       this.#end = start + this.mostBytes;
@@ -81,7 +87,7 @@ export class SpanEncoder {
     }
   }
 
-  #head(span: ReadableSpan, debug: boolean): void {
+  #head(span: EndedSpan, debug: boolean): void {
     const { traceId, spanId, traceFlags } = span.spanContext();
     const parentId = span.parentSpanContext?.spanId;
     const failed = span.status.code === SpanStatusCode.ERROR;

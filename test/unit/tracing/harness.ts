@@ -10,6 +10,7 @@ import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js
 import { TAIL_LIMITS, TailSampler } from "../../../src/tracing/export/tail-sampler.js";
 import { ZipkinEncoder } from "../../../src/tracing/export/zipkin-json.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { LeafSpans } from "../../../src/tracing/spans/leaf-spans.js";
 import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
 import { type StepLimits, StepTraces } from "../../../src/tracing/spans/step-traces.js";
 import { TraceIds } from "../../../src/tracing/spans/trace-ids.js";
@@ -54,7 +55,7 @@ export class Harness {
     const tracer = provider.getTracer("test");
     const clock = { wall: () => EPOCH, monotonic: () => 0 };
     this.steps = new StepTraces(tracer, clock, ids, steps);
-    this.requests = new RequestTracing(tracer, clock, sampler, this.steps, {
+    this.requests = new RequestTracing(tracer, new LeafSpans(ids, this.processor), clock, sampler, this.steps, {
       propagation,
       ...(tail === undefined ? {} : { tail }),
       log: (_, line) => void this.log.push(line),
