@@ -198,16 +198,22 @@ export class SpanDecoder {
       kind: this.#byte(),
       traceId: this.#hex(16),
       spanId: this.#hex(8),
-      ...((flags & FLAG.parent) === 0 ? {} : { parentId: this.#hex(8) }),
+      parentId: (flags & FLAG.parent) === 0 ? undefined : this.#hex(8),
       start: this.#double(),
       end: this.#double(),
       name: this.#text(),
       statusMessage: failed ? this.#text() : "",
       attributes: this.#attributes(),
-      events: Array.from({ length: this.#byte() }, () => ({ at: this.#double(), name: this.#text() })),
+      events: this.#events(),
     };
     if (this.#at !== start + length) throw new RangeError(`span record of ${length} bytes read as ${this.#at - start}`);
     return record;
+  }
+
+  #events(): SpanRecord["events"] {
+    const events = [];
+    for (let left = this.#byte(); left > 0; left--) events.push({ at: this.#double(), name: this.#text() });
+    return events;
   }
 
   #attributes(): Record<string, AttributeValue> {

@@ -88,12 +88,11 @@ function annotationsOf({ events }: SpanRecord): string {
   return `,"annotations":[${items.join(",")}]`;
 }
 
-/** Names are those of the allow-list, and need no escapes. */
 function tagsOf({ attributes, failed, statusMessage }: SpanRecord): string {
   let tags = "";
   for (const name in attributes) {
     if (name === REMOTE.service || name === REMOTE.address || name === REMOTE.port) continue;
-    tags += `${tags === "" ? "" : ","}"${name}":${tagText(attributes[name] ?? "")}`;
+    tags += `${tags === "" ? "" : ","}${quoted(name)}:${tagText(attributes[name] ?? "")}`;
   }
   if (failed && attributes.error === undefined) {
     // A failure without words is still a failure: Zipkin only looks whether the tag is there.

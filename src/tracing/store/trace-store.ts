@@ -27,13 +27,19 @@ class Shelf {
   spans = 0;
   bytes = 0;
 
-  add(span: EncodedSpan, now: number): void {
-    const entry = this.traces.get(span.traceId) ?? { trace: new StoredTrace(span.traceId), bytes: 0, since: now };
-    this.traces.set(span.traceId, entry);
+  /** Whether a trace began with it. */
+  add(span: EncodedSpan, now: () => number): boolean {
+    let entry = this.traces.get(span.traceId);
+    const begins = entry === undefined;
+    if (entry === undefined) {
+      entry = { trace: new StoredTrace(span.traceId), bytes: 0, since: now() };
+      this.traces.set(span.traceId, entry);
+    }
     entry.trace.summaries.push(span);
     entry.bytes += span.bytes;
     this.spans++;
     this.bytes += span.bytes;
+    return begins;
   }
 
   evictOldest(): void {
@@ -68,13 +74,25 @@ export class TraceStore {
 
   add(span: EncodedSpan): void {
     const shelf = span.name === "engine.step" ? this.#steps : this.#others;
-    shelf.add(span, this.now());
-    while (this.#exceeds(this.size, 1)) (this.#exceeds(this.#steps, 0.5) ? this.#steps : this.#others).evictOldest();
-    this.#forget();
+    const begins = shelf.add(span, this.now);
+    while (this.#exceeds(this.#spans, this.#bytes, 1)) {
+      const { spans, bytes } = this.#steps;
+      (this.#exceeds(spans, bytes, 0.5) ? this.#steps : this.#others).evictOldest();
+    }
+    // Queries look for themselves.
+    if (begins) this.#forget();
   }
 
-  #exceeds({ spans, bytes }: Pick<StoreLimits, "spans" | "bytes">, share: number): boolean {
+  #exceeds(spans: number, bytes: number, share: number): boolean {
     return spans > this.limits.spans * share || bytes > this.limits.bytes * share;
+  }
+
+  get #spans(): number {
+    return this.#steps.spans + this.#others.spans;
+  }
+
+  get #bytes(): number {
+    return this.#steps.bytes + this.#others.bytes;
   }
 
   #forget(): void {
@@ -97,12 +115,7 @@ export class TraceStore {
   }
 
   get size(): { readonly traces: number; readonly spans: number; readonly bytes: number } {
-    const [steps, others] = [this.#steps, this.#others];
-    return {
-      traces: steps.traces.size + others.traces.size,
-      spans: steps.spans + others.spans,
-      bytes: steps.bytes + others.bytes,
-    };
+    return { traces: this.#steps.traces.size + this.#others.traces.size, spans: this.#spans, bytes: this.#bytes };
   }
 }
 
