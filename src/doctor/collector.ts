@@ -3,7 +3,7 @@ import { SpanKind } from "@opentelemetry/api";
 import type { Destination } from "../tracing/export/destination.js";
 import type { Sender, SendResult } from "../tracing/export/sender.js";
 import type { SpanRecord } from "../tracing/export/span-record.js";
-import { toZipkinSpan } from "../tracing/export/zipkin-span.js";
+import { ZipkinEncoder } from "../tracing/export/zipkin-json.js";
 import { type Finding, ok, problem, warning } from "./finding.js";
 
 export interface CollectorWorld {
@@ -30,8 +30,9 @@ export async function checkCollector(
   const sender = await world.open(destination);
   const named = `${destination.kind === "zipkin" ? "Zipkin" : "the OTLP collector"} at ${sender.target}`;
   try {
-    const text = destination.kind === "zipkin" ? toZipkinSpan(span, { serviceName }) : span;
-    const sent = await sender.send([JSON.stringify(text)], SEND_MS);
+    const zipkin = destination.kind === "zipkin";
+    const json = zipkin ? new ZipkinEncoder({ serviceName }).encode(span).json : JSON.stringify(span);
+    const sent = await sender.send([json], SEND_MS);
     if (!sent.ok) return [problem(`${named} did not take a span: ${sent.reason}`, cureFor(sent, destination))];
   } finally {
     sender.close();

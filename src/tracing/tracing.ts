@@ -16,6 +16,7 @@ import type { ThreadData } from "./export/thread-messages.js";
 import { HEARTBEAT_MS } from "./export/thread-watch.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
+import { LeafSpans } from "./spans/leaf-spans.js";
 import { RequestTracing } from "./spans/request-tracing.js";
 import { StepTraces } from "./spans/step-traces.js";
 import { TraceIds } from "./spans/trace-ids.js";
@@ -59,7 +60,7 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
   const tracer = provider.getTracer("vitrine");
   const clock = internals.clock ?? systemClock;
   const steps = new StepTraces(tracer, clock, ids);
-  const requests = new RequestTracing(tracer, clock, sampler, steps, options);
+  const requests = new RequestTracing(tracer, new LeafSpans(ids, processor), clock, sampler, steps, options);
   return {
     get sampling() {
       return sampler.policy;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ReadApi } from "../../src/tracing/store/read-api.js";
 import { TraceStore } from "../../src/tracing/store/trace-store.js";
+import { encoded } from "../support/encoded-span.js";
 import { API, BEGIN, hex, MODEL, makeTrace, NOW, RANDOM_FROM, RUN, randomTrace, WEB } from "../support/query-traces.js";
 import { requirePart } from "../support/requirements.js";
 import { sharedZipkin } from "../support/zipkin-server.js";
@@ -139,7 +140,7 @@ describe("the embedded store beside a real Zipkin", function () {
   let zipkin: string;
   const api = (() => {
     const store = new TraceStore();
-    for (const one of ALL) store.add(one, JSON.stringify(one).length);
+    for (const one of ALL) store.add(encoded(one));
     return new ReadApi(store, () => NOW);
   })();
 

@@ -131,6 +131,8 @@ describe("several destinations", function () {
     );
     for (const { counters } of tracing.destinations()) assertBalanced(counters);
 
+    // The collector is a thread: it is heard of after the counters tell.
+    await until(() => zipkin.received.flatMap(({ spans }) => spans).length === 2);
     const same = zipkin.received.flatMap(({ spans }) => spans).find(({ kind }) => kind === "SERVER");
     assert.equal(same?.tags?.["http.status_code"], "200");
     const server = collector.spans.find(({ kind }) => kind === 2);

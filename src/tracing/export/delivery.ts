@@ -76,9 +76,8 @@ export class Delivery {
     this.#outage = new Outage(sender.target, counters, log);
   }
 
-  /** Queues one span, as JSON, or counts why not. */
-  offer(json: string): void {
-    const bytes = Buffer.byteLength(json);
+  /** Queues one span, as JSON of so many bytes, or counts why not. */
+  offer(json: string, bytes = Buffer.byteLength(json)): void {
     this.counters.add("spanBytes", bytes);
     if (bytes + 2 > this.limits.batchBytes) {
       this.counters.add("oversize");

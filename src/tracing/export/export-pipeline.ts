@@ -6,7 +6,7 @@ import { addGpuTags, type GpuHistories } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
 import { SpanDecoder } from "./span-codec.js";
 import type { TailSampler } from "./tail-sampler.js";
-import { toZipkinSpan, type ZipkinEndpoint } from "./zipkin-span.js";
+import type { ZipkinEncoder } from "./zipkin-json.js";
 
 export interface Outlet {
   readonly delivery: Pick<Delivery, "offer">;
@@ -36,7 +36,7 @@ export class ExportPipeline {
 
   constructor(
     ring: SharedArrayBuffer,
-    private readonly localEndpoint: () => ZipkinEndpoint,
+    private readonly encoder: () => ZipkinEncoder,
     private readonly outlets: Outlets,
     private readonly pricePerDeviceHour?: number,
   ) {
@@ -69,10 +69,12 @@ export class ExportPipeline {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
       addCostTags(record, this.gpu, this.pricePerDeviceHour);
-      const span = toZipkinSpan(record, this.localEndpoint());
-      const json = JSON.stringify(span);
-      store?.add(span, json.length);
-      for (const { delivery, form } of collectors) delivery.offer(form === "zipkin" ? json : JSON.stringify(record));
+      const span = this.encoder().encode(record);
+      store?.add(span);
+      for (const { delivery, form } of collectors) {
+        if (form === "zipkin") delivery.offer(span.json, span.bytes);
+        else delivery.offer(JSON.stringify(record));
+      }
       if (collectors.length === 0) counters.add("delivered");
     } catch {
       counters.add("undecodable");

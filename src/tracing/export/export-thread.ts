@@ -18,7 +18,7 @@ import { SpoolingSender } from "./spooling-sender.js";
 import { TailSampler } from "./tail-sampler.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 import { beat } from "./thread-watch.js";
-import type { ZipkinEndpoint } from "./zipkin-span.js";
+import { ZipkinEncoder } from "./zipkin-json.js";
 
 const data = workerData as ThreadData;
 beat(data.heartbeat, data.heartbeatMs);
@@ -47,10 +47,16 @@ const collectors = await Promise.all(data.destinations.map(open));
 const store = data.storeLimits === undefined ? undefined : new TraceStore(data.storeLimits);
 const readApi = store === undefined ? undefined : new ReadApi(store);
 const listening = new Int32Array(data.port);
+let encoder = new ZipkinEncoder(data.localEndpoint);
+let port = 0;
 
-function localEndpoint(): ZipkinEndpoint {
-  const port = Atomics.load(listening, 0);
-  return port === 0 ? data.localEndpoint : { ...data.localEndpoint, port };
+/** Another one once the port is known. */
+function currentEncoder(): ZipkinEncoder {
+  const now = Atomics.load(listening, 0);
+  if (now === port) return encoder;
+  port = now;
+  encoder = new ZipkinEncoder({ ...data.localEndpoint, port });
+  return encoder;
 }
 
 const counting = countingAll(counters);
@@ -62,7 +68,7 @@ const outlets = {
   ...(store === undefined ? {} : { store }),
   ...(tail === undefined ? {} : { tail }),
 };
-const pipeline = new ExportPipeline(data.ring, localEndpoint, outlets, data.pricePerDeviceHour);
+const pipeline = new ExportPipeline(data.ring, currentEncoder, outlets, data.pricePerDeviceHour);
 
 async function shutdown(timeoutMs: number): Promise<void> {
   const deadline = systemTimers.now() + timeoutMs;

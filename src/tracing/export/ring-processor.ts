@@ -3,7 +3,7 @@ import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace
 import { samplingState } from "../context/trace-context.js";
 import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";
-import { MAX_SPAN_BYTES, SpanEncoder } from "./span-codec.js";
+import { type EndedSpan, MAX_SPAN_BYTES, SpanEncoder } from "./span-codec.js";
 
 /** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
 export class RingSpanProcessor implements SpanProcessor {
@@ -23,6 +23,11 @@ export class RingSpanProcessor implements SpanProcessor {
   }
 
   onEnd(span: ReadableSpan): void {
+    this.write(span, this.#debug.has(span));
+  }
+
+  /** For a span that was never open. */
+  write(span: EndedSpan, debug: boolean): void {
     const { counts } = this;
     counts.ended++;
     const start = this.#ring.begin();
@@ -30,7 +35,7 @@ export class RingSpanProcessor implements SpanProcessor {
       counts.ring_full++;
       return;
     }
-    const length = this.#encoder.encode(span, this.#debug.has(span), start);
+    const length = this.#encoder.encode(span, debug, start);
     counts.attributesDropped = this.#encoder.droppedAttributes;
     if (length === 0) {
       counts.oversize++;

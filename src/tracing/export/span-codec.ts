@@ -28,6 +28,12 @@ export function readUndecided(
   return { traceId, last: (flags & FLAG.last) !== 0 };
 }
 
+/** What is encoded of a span. */
+export type EndedSpan = Pick<
+  ReadableSpan,
+  "name" | "kind" | "spanContext" | "parentSpanContext" | "startTime" | "endTime" | "status" | "attributes" | "events"
+>;
+
 /** Larger spans are refused. */
 export const MAX_SPAN_BYTES = 64 * 1024;
 const MAX_ITEMS = 255;
@@ -61,7 +67,7 @@ export class SpanEncoder {
   }
 
   /** Writes from `start` on. The span's length, or 0 when it does not fit. */
-  encode(span: ReadableSpan, debug: boolean, start: number): number {
+  encode(span: EndedSpan, debug: boolean, start: number): number {
     try {
       this.#at = start;
       this.#end = start + this.mostBytes;
@@ -81,7 +87,7 @@ export class SpanEncoder {
     }
   }
 
-  #head(span: ReadableSpan, debug: boolean): void {
+  #head(span: EndedSpan, debug: boolean): void {
     const { traceId, spanId, traceFlags } = span.spanContext();
     const parentId = span.parentSpanContext?.spanId;
     const failed = span.status.code === SpanStatusCode.ERROR;
@@ -192,16 +198,22 @@ export class SpanDecoder {
       kind: this.#byte(),
       traceId: this.#hex(16),
       spanId: this.#hex(8),
-      ...((flags & FLAG.parent) === 0 ? {} : { parentId: this.#hex(8) }),
+      parentId: (flags & FLAG.parent) === 0 ? undefined : this.#hex(8),
       start: this.#double(),
       end: this.#double(),
       name: this.#text(),
       statusMessage: failed ? this.#text() : "",
       attributes: this.#attributes(),
-      events: Array.from({ length: this.#byte() }, () => ({ at: this.#double(), name: this.#text() })),
+      events: this.#events(),
     };
     if (this.#at !== start + length) throw new RangeError(`span record of ${length} bytes read as ${this.#at - start}`);
     return record;
+  }
+
+  #events(): SpanRecord["events"] {
+    const events = [];
+    for (let left = this.#byte(); left > 0; left--) events.push({ at: this.#double(), name: this.#text() });
+    return events;
   }
 
   #attributes(): Record<string, AttributeValue> {

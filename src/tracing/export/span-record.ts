@@ -3,7 +3,7 @@ export interface SpanRecord {
   /** 32, 16 and 16 lower-case hex digits. */
   readonly traceId: string;
   readonly spanId: string;
-  readonly parentId?: string;
+  readonly parentId?: string | undefined;
   /** OpenTelemetry's `SpanKind`. */
   readonly kind: number;
   readonly name: string;

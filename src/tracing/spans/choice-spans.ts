@@ -1,7 +1,7 @@
 import type { WireError } from "../../errors.js";
 import type { Micros, Outcome, RequestEvent, RequestId } from "../../protocol.js";
-import { deviceAttributes, deviceName } from "./device-attributes.js";
-import { EnginePhases, type EngineSpans, failureOf, type PhaseTotals } from "./engine-phases.js";
+import { deviceName } from "./device-attributes.js";
+import { EnginePhases, type EngineSpans, failureOf, type PhaseTotals, setTotals } from "./engine-phases.js";
 import { type OpenSpan, rounded, type SpanMaker, setAttributes } from "./span-maker.js";
 
 interface Choice {
@@ -63,7 +63,8 @@ export class ChoiceSpans implements EngineSpans {
     choice.open = false;
     if (choice.span === undefined || choice.phases === undefined) return;
     const { outcome } = choice.phases;
-    setAttributes(choice.span, { ...choice.phases.totals().attributes, "ai.outcome": outcome?.kind });
+    setTotals(choice.span, choice.phases.totals());
+    setAttributes(choice.span, { "ai.outcome": outcome?.kind });
     this.maker.end(choice.span, at, error);
   }
 
@@ -91,8 +92,8 @@ export class ChoiceSpans implements EngineSpans {
     return {
       tokens,
       ...(first === undefined ? {} : { firstTokenAt: first }),
+      ...(together && device !== undefined ? { device } : {}),
       attributes: {
-        ...(together ? deviceAttributes(device) : {}),
         "ai.response.length": tokens,
         "gen_ai.usage.output_tokens": tokens,
         "ai.tokens_per_second": generating > 0 ? rounded((tokens - 1) / (generating / 1e6), 3) : undefined,

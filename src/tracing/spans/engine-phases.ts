@@ -9,7 +9,7 @@ import type {
   StepNumbers,
 } from "../../protocol.js";
 import { deviceAttributes, deviceName } from "./device-attributes.js";
-import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "./span-maker.js";
+import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
 import { stepTraceId } from "./step-traces.js";
 
 /** What the phases add up to, for `model.generate`. */
@@ -17,9 +17,15 @@ export interface PhaseTotals {
   readonly tokens: number;
   readonly firstTokenAt?: Micros;
   readonly deviceSeconds?: number;
-  /** Where it ran; absent when it never did. */
+  /** Where it ran; absent when it never did, or in several places. */
   readonly device?: DeviceChoice;
   readonly attributes: SpanAttributes;
+}
+
+/** In two steps, as to join objects costs more than all else that is done with them. */
+export function setTotals(span: OpenSpan, { attributes, device }: PhaseTotals): void {
+  setAttributes(span, deviceAttributes(device));
+  setAttributes(span, attributes);
 }
 
 /** The engine's part in one request, as spans. */
@@ -190,7 +196,6 @@ export class EnginePhases implements EngineSpans {
       ...(this.#deviceSeconds === undefined ? {} : { deviceSeconds: this.#deviceSeconds }),
       ...(this.#device === undefined ? {} : { device: this.#device }),
       attributes: {
-        ...deviceAttributes(this.#device),
         "ai.response.length": this.#tokens,
         "gen_ai.usage.output_tokens": this.#tokens,
         // Speed between tokens: the wait for the first one is ai.ttft_ms.

@@ -5,7 +5,7 @@ import { type KeepReason, reasonToKeep, type TailPolicy } from "../context/tail-
 import { isSampled } from "../context/trace-context.js";
 import type { GenerateAttributes, IncomingRequest, RequestTrace } from "../contract.js";
 import { ChoiceSpans } from "./choice-spans.js";
-import { EnginePhases, type EngineSpans, failureOf } from "./engine-phases.js";
+import { EnginePhases, type EngineSpans, failureOf, setTotals } from "./engine-phases.js";
 import { generateAttributes } from "./generate-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
 import { SteppedRequest, type StepTraces } from "./step-traces.js";
@@ -57,7 +57,9 @@ export class RecordedRequest implements RequestTrace {
 
   generating(start: Micros, attributes: GenerateAttributes): void {
     if (this.#finished || this.#generate !== undefined) return;
-    this.#generate = this.maker.open("model.generate", start, this.server, generateAttributes(attributes));
+    this.#generate = this.maker.open("model.generate", start, this.server, {});
+    // Not as it begins: OpenTelemetry would check each of them three times.
+    setAttributes(this.#generate, generateAttributes(attributes));
     this.#phases =
       attributes.choices === undefined
         ? new EnginePhases(this.maker, this.#generate)
@@ -121,8 +123,8 @@ export class RecordedRequest implements RequestTrace {
     const totals = this.#phases?.totals();
     const first = totals?.firstTokenAt;
     const ttft = first === undefined ? undefined : first - this.server.start;
-    const attributes: SpanAttributes = {
-      ...totals?.attributes,
+    if (totals !== undefined) setTotals(generate, totals);
+    setAttributes(generate, {
       "ai.outcome": ending.outcome,
       "ai.cancel.cause": ending.cause,
       "ai.ttft_ms": ttft === undefined ? undefined : rounded(ttft / 1e3, 3),
@@ -130,8 +132,7 @@ export class RecordedRequest implements RequestTrace {
       "gen_ai.response.time_to_first_chunk": ttft === undefined ? undefined : seconds(ttft),
       "gen_ai.latency.e2e": seconds(at - this.server.start),
       "ai.steps.lost": this.#inSteps.lost > 0 ? this.#inSteps.lost : undefined,
-    };
-    setAttributes(generate, attributes);
+    });
     this.maker.end(generate, at, ending.error);
   }
 

@@ -6,6 +6,7 @@ import { RefusedHeaders } from "../context/refused-headers.js";
 import { type HeadSampler, withSampledRequest } from "../context/sampler.js";
 import { withSamplingState, zipkinTraceId } from "../context/trace-context.js";
 import type { IncomingRequest, LoadRecord, RequestTrace, TracingOptions } from "../contract.js";
+import type { LeafSpans } from "./leaf-spans.js";
 import { recordLoadSpans } from "./load-trace.js";
 import { RecordedRequest, SERVER_KIND, serverAttributes, serverSpanName, UnrecordedRequest } from "./request-trace.js";
 import { SpanMaker } from "./span-maker.js";
@@ -22,6 +23,7 @@ export class RequestTracing {
 
   constructor(
     private readonly tracer: Tracer,
+    private readonly leaves: LeafSpans,
     private readonly clock: Clock,
     private readonly sampler: HeadSampler,
     private readonly steps: StepTraces,
@@ -32,7 +34,7 @@ export class RequestTracing {
 
   /** For one trace: its spans share one relation of the two clocks. */
   #maker(): SpanMaker {
-    return new SpanMaker(this.tracer, new WallAnchor(this.clock));
+    return new SpanMaker(this.tracer, new WallAnchor(this.clock), this.leaves);
   }
 
   load(record: LoadRecord): void {

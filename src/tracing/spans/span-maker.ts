@@ -11,6 +11,7 @@ import { ERRORS, type WireError } from "../../errors.js";
 import type { Micros } from "../../protocol.js";
 import type { WallAnchor } from "../clock.js";
 import type { AttributeName } from "../privacy.js";
+import type { LeafSpans } from "./leaf-spans.js";
 
 /** Attributes that vitrine sets: names of the allow-list, undefined ones left out. */
 export type SpanAttributes = { readonly [name in AttributeName]?: Attributes[string] | undefined };
@@ -27,9 +28,11 @@ export class SpanMaker {
   /** The latest end of any span made so far: no parent may end before it. */
   latest: Micros = Number.NEGATIVE_INFINITY;
 
+  /** @param leaves where `add` has its spans from; OpenTelemetry's `tracer` when absent */
   constructor(
     private readonly tracer: Tracer,
     private readonly anchor: WallAnchor,
+    private readonly leaves?: LeafSpans,
   ) {}
 
   open(name: string, start: Micros, parent: OpenSpan | Context, attributes: SpanAttributes, kind?: SpanKind): OpenSpan {
@@ -46,26 +49,26 @@ export class SpanMaker {
     const end = Math.max(open.start, at);
     this.latest = Math.max(this.latest, end);
     if (error !== undefined) {
-      const bare = "status" in error;
-      setAttributes(open, { "error.type": bare ? String(error.status) : error.code });
-      const message = bare ? `HTTP status ${error.status}` : errorText(error);
+      const { type, message } = failureOf(error);
+      setAttributes(open, { "error.type": type });
       open.span.setStatus({ code: SpanStatusCode.ERROR, message });
     }
     open.span.end(this.anchor.hrTime(end));
   }
 
-  /** A span whose both ends are known. */
-  add(
-    name: string,
-    start: Micros,
-    end: Micros,
-    parent: OpenSpan,
-    attributes: SpanAttributes,
-    error?: WireError,
-  ): OpenSpan {
-    const span = this.open(name, start, parent, attributes);
-    this.end(span, end, error);
-    return span;
+  /** A span whose both ends are known, with none below it. */
+  add(name: string, start: Micros, end: Micros, parent: OpenSpan, attributes: SpanAttributes, error?: WireError): void {
+    if (this.leaves === undefined || !parent.span.isRecording()) {
+      this.end(this.open(name, start, parent, attributes), end, error);
+      return;
+    }
+    const begin = Math.max(start, parent.start);
+    const finish = Math.max(begin, end);
+    this.latest = Math.max(this.latest, finish);
+    const failure = error === undefined ? undefined : failureOf(error);
+    const told = defined(attributes);
+    if (failure !== undefined) told["error.type"] = failure.type;
+    this.leaves.add(name, this.anchor.hrTime(begin), this.anchor.hrTime(finish), parent, told, failure?.message);
   }
 
   annotate(open: OpenSpan, value: string, at: Micros): void {
@@ -85,6 +88,14 @@ function defined(attributes: SpanAttributes): Attributes {
     if (value !== undefined) out[name] = value;
   }
   return out;
+}
+
+function failureOf(error: WireError | { readonly status: number }): {
+  readonly type: string;
+  readonly message: string;
+} {
+  if ("status" in error) return { type: String(error.status), message: `HTTP status ${error.status}` };
+  return { type: error.code, message: errorText(error) };
 }
 
 /**

@@ -1,7 +1,8 @@
+import type { EncodedSpan } from "../export/zipkin-json.js";
 import type { ZipkinSpan } from "../export/zipkin-span.js";
 import { linkTraces } from "./dependencies.js";
 import { inWindow, matches, parseTraceQuery, parseWindow, QueryError } from "./trace-query.js";
-import { normalizeTraceId, type TraceStore, traceTimestamp } from "./trace-store.js";
+import { normalizeTraceId, type TraceStore } from "./trace-store.js";
 
 export interface Answer {
   readonly status: number;
@@ -36,12 +37,12 @@ export class ReadApi {
     if (byId !== null) return this.#trace(decodeURIComponent(byId[1] ?? ""));
     switch (path) {
       case "/services":
-        return { json: this.#names(({ localEndpoint }) => localEndpoint.serviceName) };
+        return { json: this.#names(({ serviceName }) => serviceName) };
       case "/spans":
         return { json: this.#names(({ name }) => name, required(parameters, "serviceName")) };
       case "/remoteServices":
         return {
-          json: this.#names(({ remoteEndpoint }) => remoteEndpoint?.serviceName, required(parameters, "serviceName")),
+          json: this.#names(({ remoteServiceName }) => remoteServiceName, required(parameters, "serviceName")),
         };
       case "/traces":
         return { json: this.#search(parameters) };
@@ -61,7 +62,7 @@ export class ReadApi {
   }
 
   #trace(text: string): Answer | { readonly json: unknown } {
-    const spans = this.store.trace(traceIdOf(text));
+    const { spans } = this.store.trace(traceIdOf(text)) ?? {};
     return spans === undefined ? { status: 404, body: `${text} not found` } : { json: spans };
   }
 
@@ -69,14 +70,13 @@ export class ReadApi {
     const ids = list.split(",").map(traceIdOf);
     if (new Set(ids).size < ids.length) throw new QueryError("redundant traceId");
     if (ids.length === 1) throw new QueryError("Use /api/v2/trace/{traceId} endpoint to retrieve a single trace");
-    return ids.map((id) => this.store.trace(id)).filter((spans) => spans !== undefined);
+    return ids.map((id) => this.store.trace(id)?.spans).filter((spans) => spans !== undefined);
   }
 
   #search(parameters: URLSearchParams): (readonly ZipkinSpan[])[] {
     const query = parseTraceQuery(parameters, this.now());
     return [...this.store.traces()]
       .filter((trace) => matches(trace, query))
-      .map(({ spans }) => ({ spans, began: traceTimestamp(spans) }))
       .sort((one, other) => other.began - one.began)
       .slice(0, query.limit)
       .map(({ spans }) => spans);
@@ -87,13 +87,13 @@ export class ReadApi {
     return linkTraces([...this.store.traces()].filter((trace) => inWindow(trace, window)).map(({ spans }) => spans));
   }
 
-  #names(read: (span: ZipkinSpan) => string | undefined, serviceName?: string): string[] {
+  #names(read: (span: EncodedSpan) => string | undefined, serviceName?: string): string[] {
     const wanted = serviceName?.toLowerCase();
     const names = new Set<string>();
-    for (const { spans } of this.store.traces()) {
-      for (const span of spans) {
+    for (const { summaries } of this.store.traces()) {
+      for (const span of summaries) {
         const name = read(span);
-        if (name !== undefined && (wanted === undefined || span.localEndpoint.serviceName === wanted)) names.add(name);
+        if (name !== undefined && (wanted === undefined || span.serviceName === wanted)) names.add(name);
       }
     }
     return [...names].sort();

@@ -1,5 +1,5 @@
-import type { ZipkinSpan } from "../export/zipkin-span.js";
-import { type StoredTrace, traceTimestamp } from "./trace-store.js";
+import type { EncodedSpan } from "../export/zipkin-json.js";
+import { readSpan, type StoredTrace } from "./stored-trace.js";
 
 /** The parameters of Zipkin's `/traces`, checked (https://zipkin.io/zipkin-api/zipkin2-api.yaml). */
 export interface TraceQuery {
@@ -80,8 +80,7 @@ function parseAnnotationQuery(text: string): Map<string, string> {
   return wanted;
 }
 
-export function inWindow(trace: StoredTrace, { endTs, lookback }: { endTs: number; lookback: number }): boolean {
-  const began = traceTimestamp(trace.spans);
+export function inWindow({ began }: StoredTrace, { endTs, lookback }: { endTs: number; lookback: number }): boolean {
   return began >= (endTs - lookback) * 1e3 && began <= endTs * 1e3;
 }
 
@@ -91,27 +90,29 @@ export function inWindow(trace: StoredTrace, { endTs, lookback }: { endTs: numbe
  */
 export function matches(trace: StoredTrace, query: TraceQuery): boolean {
   if (!inWindow(trace, query)) return false;
-  const { serviceName, remoteServiceName, spanName } = query;
+  const { remoteServiceName, spanName } = query;
+  const wanted = query.serviceName;
   const spans =
-    serviceName === undefined
-      ? trace.spans
-      : trace.spans.filter(({ localEndpoint }) => localEndpoint.serviceName === serviceName);
+    wanted === undefined ? trace.summaries : trace.summaries.filter(({ serviceName }) => serviceName === wanted);
   return (
     spans.length > 0 &&
     (spanName === undefined || spans.some(({ name }) => name === spanName)) &&
-    (remoteServiceName === undefined ||
-      spans.some(({ remoteEndpoint }) => remoteEndpoint?.serviceName === remoteServiceName)) &&
+    (remoteServiceName === undefined || spans.some((span) => span.remoteServiceName === remoteServiceName)) &&
     spans.some((span) => hasDuration(span, query)) &&
     [...query.annotations].every(([name, value]) => spans.some((span) => hasAnnotation(span, name, value)))
   );
 }
 
-function hasDuration({ duration }: ZipkinSpan, { minDuration = 0, maxDuration = Infinity }: TraceQuery): boolean {
+function hasDuration({ duration }: EncodedSpan, { minDuration = 0, maxDuration = Infinity }: TraceQuery): boolean {
   return duration >= minDuration && duration <= maxDuration;
 }
 
-function hasAnnotation(span: ZipkinSpan, name: string, value: string): boolean {
-  const tag = span.tags?.[name];
+function hasAnnotation(encoded: EncodedSpan, name: string, value: string): boolean {
+  // The JSON of a span that has it contains it, so most are not read.
+  if (!encoded.json.includes(JSON.stringify(name))) return false;
+  if (value !== "" && !encoded.json.includes(JSON.stringify(value))) return false;
+  const { tags, annotations = [] } = readSpan(encoded);
+  const tag = tags?.[name];
   if (value !== "") return tag === value;
-  return tag !== undefined || (span.annotations ?? []).some((annotation) => annotation.value === name);
+  return tag !== undefined || annotations.some((annotation) => annotation.value === name);
 }

@@ -1,5 +1,6 @@
 import { zipkinTraceId } from "../context/trace-context.js";
-import type { ZipkinEndpoint, ZipkinSpan } from "../export/zipkin-span.js";
+import type { EncodedSpan } from "../export/zipkin-json.js";
+import { StoredTrace } from "./stored-trace.js";
 
 export interface StoreLimits {
   readonly spans: number;
@@ -12,13 +13,8 @@ export interface StoreLimits {
 /** The age is what searches look back when they do not say how far. */
 export const STORE_LIMITS: StoreLimits = { spans: 10_000, bytes: 8 * 2 ** 20, ageMs: 86_400_000 };
 
-export interface StoredTrace {
-  readonly id: string;
-  readonly spans: readonly ZipkinSpan[];
-}
-
 interface Entry {
-  readonly spans: ZipkinSpan[];
+  readonly trace: StoredTrace;
   bytes: number;
   /** Milliseconds. */
   readonly since: number;
@@ -31,19 +27,25 @@ class Shelf {
   spans = 0;
   bytes = 0;
 
-  add(span: ZipkinSpan, bytes: number, now: number): void {
-    const entry = this.traces.get(span.traceId) ?? { spans: [], bytes: 0, since: now };
-    this.traces.set(span.traceId, entry);
-    entry.spans.push(asZipkinStores(span));
-    entry.bytes += bytes;
+  /** Whether a trace began with it. */
+  add(span: EncodedSpan, now: () => number): boolean {
+    let entry = this.traces.get(span.traceId);
+    const begins = entry === undefined;
+    if (entry === undefined) {
+      entry = { trace: new StoredTrace(span.traceId), bytes: 0, since: now() };
+      this.traces.set(span.traceId, entry);
+    }
+    entry.trace.summaries.push(span);
+    entry.bytes += span.bytes;
     this.spans++;
-    this.bytes += bytes;
+    this.bytes += span.bytes;
+    return begins;
   }
 
   evictOldest(): void {
-    for (const [id, { spans, bytes }] of this.traces) {
+    for (const [id, { trace, bytes }] of this.traces) {
       this.traces.delete(id);
-      this.spans -= spans.length;
+      this.spans -= trace.summaries.length;
       this.bytes -= bytes;
       return;
     }
@@ -70,16 +72,27 @@ export class TraceStore {
     private readonly now: () => number = Date.now,
   ) {}
 
-  /** `bytes` is the length of the span's JSON. */
-  add(span: ZipkinSpan, bytes: number): void {
+  add(span: EncodedSpan): void {
     const shelf = span.name === "engine.step" ? this.#steps : this.#others;
-    shelf.add(span, bytes, this.now());
-    while (this.#exceeds(this.size, 1)) (this.#exceeds(this.#steps, 0.5) ? this.#steps : this.#others).evictOldest();
-    this.#forget();
+    const begins = shelf.add(span, this.now);
+    while (this.#exceeds(this.#spans, this.#bytes, 1)) {
+      const { spans, bytes } = this.#steps;
+      (this.#exceeds(spans, bytes, 0.5) ? this.#steps : this.#others).evictOldest();
+    }
+    // Queries look for themselves.
+    if (begins) this.#forget();
   }
 
-  #exceeds({ spans, bytes }: Pick<StoreLimits, "spans" | "bytes">, share: number): boolean {
+  #exceeds(spans: number, bytes: number, share: number): boolean {
     return spans > this.limits.spans * share || bytes > this.limits.bytes * share;
+  }
+
+  get #spans(): number {
+    return this.#steps.spans + this.#others.spans;
+  }
+
+  get #bytes(): number {
+    return this.#steps.bytes + this.#others.bytes;
   }
 
   #forget(): void {
@@ -89,41 +102,21 @@ export class TraceStore {
   }
 
   /** `id` in the form `normalizeTraceId` gives. */
-  trace(id: string): readonly ZipkinSpan[] | undefined {
+  trace(id: string): StoredTrace | undefined {
     this.#forget();
-    return (this.#others.traces.get(id) ?? this.#steps.traces.get(id))?.spans;
+    return (this.#others.traces.get(id) ?? this.#steps.traces.get(id))?.trace;
   }
 
   *traces(): IterableIterator<StoredTrace> {
     this.#forget();
     for (const { traces } of [this.#others, this.#steps]) {
-      for (const [id, { spans }] of traces) yield { id, spans };
+      for (const { trace } of traces.values()) yield trace;
     }
   }
 
   get size(): { readonly traces: number; readonly spans: number; readonly bytes: number } {
-    const [steps, others] = [this.#steps, this.#others];
-    return {
-      traces: steps.traces.size + others.traces.size,
-      spans: steps.spans + others.spans,
-      bytes: steps.bytes + others.bytes,
-    };
+    return { traces: this.#steps.traces.size + this.#others.traces.size, spans: this.#spans, bytes: this.#bytes };
   }
-}
-
-/** Zipkin lower-cases the names it indexes, and answers them so. */
-function asZipkinStores(span: ZipkinSpan): ZipkinSpan {
-  return {
-    ...span,
-    name: span.name.toLowerCase(),
-    localEndpoint: lowerCased(span.localEndpoint),
-    ...(span.remoteEndpoint === undefined ? {} : { remoteEndpoint: lowerCased(span.remoteEndpoint) }),
-  };
-}
-
-function lowerCased(endpoint: ZipkinEndpoint): ZipkinEndpoint {
-  const { serviceName } = endpoint;
-  return serviceName === undefined ? endpoint : { ...endpoint, serviceName: serviceName.toLowerCase() };
 }
 
 /** A trace id as a client may write it, in the form traces are filed under; undefined when it is none. */
@@ -131,10 +124,4 @@ export function normalizeTraceId(text: string): string | undefined {
   const id = text.trim();
   if (!/^[0-9a-f]{1,32}$/.test(id) || /^0+$/.test(id)) return undefined;
   return zipkinTraceId(id.padStart(32, "0"));
-}
-
-/** When the trace began, in microseconds: its root's time, else its earliest span's. */
-export function traceTimestamp(spans: readonly ZipkinSpan[]): number {
-  const root = spans.find(({ parentId }) => parentId === undefined);
-  return root?.timestamp ?? spans.reduce((earliest, { timestamp }) => Math.min(earliest, timestamp), Infinity);
 }

@@ -8,7 +8,9 @@ import { ExportPipeline } from "../../../src/tracing/export/export-pipeline.js";
 import { createRing } from "../../../src/tracing/export/ring.js";
 import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js";
 import { TAIL_LIMITS, TailSampler } from "../../../src/tracing/export/tail-sampler.js";
+import { ZipkinEncoder } from "../../../src/tracing/export/zipkin-json.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { LeafSpans } from "../../../src/tracing/spans/leaf-spans.js";
 import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
 import { type StepLimits, StepTraces } from "../../../src/tracing/spans/step-traces.js";
 import { TraceIds } from "../../../src/tracing/spans/trace-ids.js";
@@ -34,7 +36,8 @@ export class Harness {
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
     const limits = { ...TAIL_LIMITS, ageMs: 1_000 };
-    this.#pipeline = new ExportPipeline(ring, () => ({ serviceName: "vitrine" }), {
+    const encoder = new ZipkinEncoder({ serviceName: "vitrine" });
+    this.#pipeline = new ExportPipeline(ring, () => encoder, {
       collectors: [],
       counters: this.counters,
       store: this.store,
@@ -52,7 +55,7 @@ export class Harness {
     const tracer = provider.getTracer("test");
     const clock = { wall: () => EPOCH, monotonic: () => 0 };
     this.steps = new StepTraces(tracer, clock, ids, steps);
-    this.requests = new RequestTracing(tracer, clock, sampler, this.steps, {
+    this.requests = new RequestTracing(tracer, new LeafSpans(ids, this.processor), clock, sampler, this.steps, {
       propagation,
       ...(tail === undefined ? {} : { tail }),
       log: (_, line) => void this.log.push(line),

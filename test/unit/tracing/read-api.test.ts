@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { ReadApi } from "../../../src/tracing/store/read-api.js";
 import { TraceStore } from "../../../src/tracing/store/trace-store.js";
+import { encoded } from "../../support/encoded-span.js";
 import { span, T, T_MS } from "./store-fixtures.js";
 
 const A = "000000000000000a";
@@ -38,7 +39,7 @@ const SPANS: readonly ZipkinSpan[] = [
 
 function api(): ReadApi {
   const store = new TraceStore();
-  for (const one of SPANS) store.add(one, 10);
+  for (const one of SPANS) store.add(encoded(one, 10));
   return new ReadApi(store, () => T_MS + 60_000);
 }
 
@@ -77,7 +78,7 @@ describe("ReadApi", () => {
     assert.deepEqual(found(""), [B, C, A]);
     assert.deepEqual(found("limit=2"), [B, C]);
     const store = new TraceStore();
-    for (let id = 1; id <= 12; id++) store.add(span({ traceId: id.toString(16).padStart(16, "0") }), 10);
+    for (let id = 1; id <= 12; id++) store.add(encoded(span({ traceId: id.toString(16).padStart(16, "0") }), 10));
     assert.equal(JSON.parse(new ReadApi(store, () => T_MS).get("/traces").body).length, 10);
   });
 

@@ -159,7 +159,7 @@ describe("StepTraces", () => {
     assert.deepEqual(named(harness), [`2: ${sampled.traceId}`]);
     end(bad, ["1"], FAILED);
     assert.deepEqual(named(harness), [`2: ${sampled.traceId}`, `4: ${bad.traceId}`, `5: ${bad.traceId}`]);
-    const generate = harness.store.trace(bad.traceId)?.find(({ name }) => name === "model.generate");
+    const generate = harness.store.trace(bad.traceId)?.spans.find(({ name }) => name === "model.generate");
     assert.equal(generate?.tags?.["ai.steps.lost"], "3");
   });
 });

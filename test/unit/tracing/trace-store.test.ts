@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { normalizeTraceId, STORE_LIMITS, TraceStore, traceTimestamp } from "../../../src/tracing/store/trace-store.js";
+import { normalizeTraceId, STORE_LIMITS, TraceStore } from "../../../src/tracing/store/trace-store.js";
+import { encoded } from "../../support/encoded-span.js";
 import { span, T } from "./store-fixtures.js";
 
 const A = "000000000000000a";
@@ -14,9 +15,9 @@ describe("TraceStore", () => {
       [B, "other"],
       [A, "two"],
     ] as const)
-      store.add(span({ traceId, name }), 10);
+      store.add(encoded(span({ traceId, name }), 10));
     assert.deepEqual(
-      store.trace(A)?.map(({ name }) => name),
+      store.trace(A)?.spans.map(({ name }) => name),
       ["one", "two"],
     );
     assert.equal(store.trace(C), undefined);
@@ -24,23 +25,23 @@ describe("TraceStore", () => {
 
   it("drops whole traces, the longest known first, when there are too many spans", () => {
     const store = new TraceStore({ ...STORE_LIMITS, spans: 4 });
-    for (const traceId of [A, A, B, B]) store.add(span({ traceId }), 10);
-    store.add(span({ traceId: C }), 10);
+    for (const traceId of [A, A, B, B]) store.add(encoded(span({ traceId }), 10));
+    store.add(encoded(span({ traceId: C }), 10));
     assert.equal(store.trace(A), undefined);
-    assert.deepEqual([store.trace(B)?.length, store.trace(C)?.length], [2, 1]);
+    assert.deepEqual([store.trace(B)?.spans.length, store.trace(C)?.spans.length], [2, 1]);
     assert.deepEqual(store.size, { traces: 2, spans: 3, bytes: 30 });
   });
 
   it("drops by bytes too, and stays bounded when one trace outgrows it all", () => {
     const store = new TraceStore({ ...STORE_LIMITS, bytes: 50 });
-    store.add(span({ traceId: A }), 30);
-    store.add(span({ traceId: B }), 30);
+    store.add(encoded(span({ traceId: A }), 30));
+    store.add(encoded(span({ traceId: B }), 30));
     assert.deepEqual(
       [...store.traces()].map(({ id }) => id),
       [B],
     );
     for (let count = 0; count < 10; count++) {
-      store.add(span({ traceId: C }), 20);
+      store.add(encoded(span({ traceId: C }), 20));
       assert.ok(store.size.bytes <= 50);
     }
   });
@@ -49,26 +50,27 @@ describe("TraceStore", () => {
     const store = new TraceStore({ ...STORE_LIMITS, spans: 4 });
     const ids = (): string[] => [...store.traces()].map(({ id }) => id).sort();
     const step = (number: number): string => `f${String(number).padStart(15, "0")}`;
-    store.add(span({ traceId: A }), 10);
-    for (let number = 1; number <= 9; number++) store.add(span({ traceId: step(number), name: "engine.step" }), 10);
+    store.add(encoded(span({ traceId: A }), 10));
+    for (let number = 1; number <= 9; number++)
+      store.add(encoded(span({ traceId: step(number), name: "engine.step" }), 10));
     assert.deepEqual(ids(), [A, step(7), step(8), step(9)]);
-    store.add(span({ traceId: B }), 10);
+    store.add(encoded(span({ traceId: B }), 10));
     assert.deepEqual(ids(), [A, B, step(8), step(9)]);
-    store.add(span({ traceId: C }), 10);
+    store.add(encoded(span({ traceId: C }), 10));
     assert.deepEqual(ids(), [B, C, step(8), step(9)], "requests do not take theirs either");
     assert.deepEqual(store.size, { traces: 4, spans: 4, bytes: 40 });
-    assert.equal(store.trace(step(9))?.length, 1);
+    assert.equal(store.trace(step(9))?.spans.length, 1);
   });
 
   it("forgets whole traces when they are too old, also when nothing new comes", () => {
     let now = 0;
     const store = new TraceStore({ ...STORE_LIMITS, ageMs: 1_000 }, () => now);
-    store.add(span({ traceId: A }), 10);
+    store.add(encoded(span({ traceId: A }), 10));
     now = 600;
-    store.add(span({ traceId: A }), 10);
-    store.add(span({ traceId: B }), 10);
+    store.add(encoded(span({ traceId: A }), 10));
+    store.add(encoded(span({ traceId: B }), 10));
     now = 1_000;
-    assert.equal(store.trace(A)?.length, 2);
+    assert.equal(store.trace(A)?.spans.length, 2);
     now = 1_001;
     assert.equal(store.trace(A), undefined);
     assert.deepEqual(store.size, { traces: 1, spans: 1, bytes: 10 });
@@ -79,8 +81,8 @@ describe("TraceStore", () => {
   it("lower-cases names as Zipkin does", () => {
     const store = new TraceStore();
     const remoteEndpoint = { serviceName: "GateWay", port: 1 };
-    store.add(span({ name: "POST /v1", localEndpoint: { serviceName: "Vitrine" }, remoteEndpoint }), 10);
-    const [stored] = store.trace(A) ?? [];
+    store.add(encoded(span({ name: "POST /v1", localEndpoint: { serviceName: "Vitrine" }, remoteEndpoint }), 10));
+    const [stored] = store.trace(A)?.spans ?? [];
     assert.deepEqual(
       [stored?.name, stored?.localEndpoint.serviceName, stored?.remoteEndpoint],
       ["post /v1", "vitrine", { serviceName: "gateway", port: 1 }],
@@ -88,9 +90,17 @@ describe("TraceStore", () => {
   });
 
   it("takes a trace's time from its root, else from its first span", () => {
-    const child = span({ parentId: B, timestamp: T - 5 });
-    assert.equal(traceTimestamp([child, span({ timestamp: T })]), T);
-    assert.equal(traceTimestamp([child, span({ parentId: B, timestamp: T })]), T - 5);
+    const began = (...timestamps: readonly number[]): number | undefined => {
+      const store = new TraceStore();
+      for (const [index, timestamp] of timestamps.entries()) {
+        store.add(encoded(span({ timestamp, ...(index === 0 ? {} : { parentId: B }) })));
+      }
+      return store.trace(A)?.began;
+    };
+    assert.equal(began(T, T - 5), T);
+    const orphans = new TraceStore();
+    for (const timestamp of [T, T - 5]) orphans.add(encoded(span({ parentId: B, timestamp })));
+    assert.equal(orphans.trace(A)?.began, T - 5);
   });
 
   it("reads trace ids as clients write them", () => {

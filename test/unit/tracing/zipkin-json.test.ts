@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { SpanKind } from "@opentelemetry/api";
 import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
-import { toZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { ZipkinEncoder } from "../../../src/tracing/export/zipkin-json.js";
+import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 
 const ENDPOINT = { serviceName: "vitrine", ipv4: "127.0.0.1", port: 8080 };
 
@@ -22,9 +23,10 @@ function record(change: Partial<SpanRecord> = {}): SpanRecord {
   };
 }
 
-const zipkin = (change: Partial<SpanRecord> = {}) => toZipkinSpan(record(change), ENDPOINT);
+const encode = (change: Partial<SpanRecord> = {}) => new ZipkinEncoder(ENDPOINT).encode(record(change));
+const zipkin = (change: Partial<SpanRecord> = {}) => JSON.parse(encode(change).json) as ZipkinSpan;
 
-describe("toZipkinSpan", () => {
+describe("ZipkinEncoder", () => {
   it("says nothing that is not there: no kind for internal spans, no empty lists", () => {
     assert.deepEqual(zipkin(), {
       traceId: "463ac35c9f6413ad48485a3953bb6124",
@@ -91,5 +93,34 @@ describe("toZipkinSpan", () => {
     assert.equal(remote("not an address", 70_000).remoteEndpoint, undefined);
     assert.equal(remote("10.0.0.9").tags, undefined);
     assert.deepEqual(zipkin({ attributes: { "peer.service": "gateway" } }).remoteEndpoint, { serviceName: "gateway" });
+  });
+
+  it("escapes what JSON has to have escaped, wherever text comes from outside", () => {
+    const odd = 'say "aé漢🙂"\\ \n\u0000\u007f\ud800';
+    const attributes = { "ai.device.reason": odd, "gen_ai.response.finish_reasons": [odd], "peer.service": odd };
+    const span = zipkin({ name: odd, attributes, events: [{ at: 1, name: odd }], failed: true, statusMessage: odd });
+    assert.deepEqual(span.tags, {
+      "ai.device.reason": odd,
+      "gen_ai.response.finish_reasons": JSON.stringify([odd]),
+      error: odd,
+    });
+    assert.deepEqual([span.name, span.annotations?.[0]?.value, span.remoteEndpoint?.serviceName], [odd, odd, odd]);
+  });
+
+  it("sums up what it encoded: names as Zipkin indexes them, bytes as they are sent", () => {
+    const attributes = { "peer.service": "GateWay" };
+    const { json, ...summary } = encode({ name: "POST é", parentId: "05e3ac9a4f6e3b90", attributes });
+    assert.deepEqual(summary, {
+      bytes: Buffer.byteLength(json),
+      traceId: "463ac35c9f6413ad48485a3953bb6124",
+      isRoot: false,
+      name: "post é",
+      serviceName: "vitrine",
+      remoteServiceName: "gateway",
+      timestamp: 1_700_000_000_000_000,
+      duration: 250,
+    });
+    assert.ok(summary.bytes > json.length);
+    assert.equal(encode().isRoot, true);
   });
 });
