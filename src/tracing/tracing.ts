@@ -3,54 +3,28 @@ import { type Clock, systemClock } from "./clock.js";
 import { HeadSampler } from "./context/sampler.js";
 import { keepsAnyEnding } from "./context/tail-policy.js";
 import type { Tracing, TracingOptions } from "./contract.js";
-import { readCounters, ThreadCounters } from "./counters.js";
-import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
-import type { Destination } from "./export/destination.js";
-import { Exporter } from "./export/exporter.js";
-import { createRing } from "./export/ring.js";
-import { RingSpanProcessor } from "./export/ring-processor.js";
-import { checkSpool } from "./export/spool.js";
-import { TAIL_LIMITS } from "./export/tail-sampler.js";
-import type { ThreadData } from "./export/thread-messages.js";
-import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
+import { createSpanExport, type SpanExportInternals } from "./span-export.js";
 import { RequestTracing } from "./spans/request-tracing.js";
-import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
 export type * from "./contract.js";
 
 /** What tests and experiments replace; the defaults serve. */
-export interface TracingInternals {
+export interface TracingInternals extends SpanExportInternals {
   readonly clock: Clock;
   readonly idGenerator: IdGenerator;
-  /** A power of two. */
-  readonly ringBytes: number;
-  readonly drainMs: number;
-  readonly storeLimits: StoreLimits;
-  readonly deliveryLimits: DeliveryLimits;
-  readonly gpuModule: string;
 }
-
-/** Room for some ten thousand spans between two looks of the export thread. */
-const RING_BYTES = 4 * 2 ** 20;
-const DRAIN_MS = 50;
 
 /** Decides once whether anything is traced; when not, every method of the result does nothing. */
 export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
   const { destinations = [] } = options;
   if (destinations.length === 0 && !options.storeTraces) return NO_TRACING;
-  for (const each of destinations) checkFiles(each);
-  const ring = createRing(internals.ringBytes ?? RING_BYTES);
-  const primary = new ThreadCounters();
-  const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
-  const data = threadData(options, internals, ring, counters);
-  const processor = new RingSpanProcessor(ring);
-  const exporter = new Exporter(data, counters, processor.counts, options.log);
+  const exported = createSpanExport(options, internals);
   const sampler = headSampler(options);
   const provider = new BasicTracerProvider({
     sampler,
     idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
-    spanProcessors: [processor],
+    spanProcessors: [exported.processor],
   });
   const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
   return {
@@ -62,20 +36,13 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
-    store: options.storeTraces ? exporter : undefined,
-    counters: () => readCounters(processor.counts, primary),
-    destinations: () =>
-      destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
+    store: exported.store,
+    counters: () => exported.counters(),
+    destinations: () => exported.destinations(),
     refusedHeaders: () => requests.refused.counts,
-    listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
-    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
+    listening: (port) => exported.listening(port),
+    shutdown: (timeoutMs) => exported.shutdown(timeoutMs),
   };
-}
-
-/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
-function checkFiles(destination: Destination): void {
-  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
-  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
 }
 
 /** Without an ending that would keep them, traces that are not sampled are not recorded, and cost nothing. */
@@ -88,31 +55,4 @@ function headSampler({ tail, model, ...options }: TracingOptions): HeadSampler {
       ...(model === undefined ? {} : { model }),
     },
   );
-}
-
-/** A request may take some time to end after its time is up. */
-const TAIL_GRACE_MS = 60_000;
-
-function threadData(
-  options: TracingOptions,
-  internals: Partial<TracingInternals>,
-  ring: SharedArrayBuffer,
-  counters: readonly ThreadCounters[],
-): ThreadData {
-  return {
-    ring,
-    counters: counters.map(({ memory }) => memory),
-    destinations: options.destinations ?? [],
-    port: new SharedArrayBuffer(4),
-    localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
-    ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
-    ...(options.tail === undefined
-      ? {}
-      : { tailLimits: { ...TAIL_LIMITS, ageMs: options.tail.longestMs + TAIL_GRACE_MS } }),
-    ...(options.pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour: options.pricePerDeviceHour }),
-    deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
-    drainMs: internals.drainMs ?? DRAIN_MS,
-    gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
-    gpuDeviceIds: options.gpuDeviceIds ?? [0],
-  };
 }

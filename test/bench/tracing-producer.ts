@@ -40,6 +40,7 @@ function vitrine(endpoint: string): Producer {
     ring,
     counters: [counters.memory],
     port: new SharedArrayBuffer(4),
+    flushed: new SharedArrayBuffer(4),
     localEndpoint: { serviceName: "bench" },
     destinations: [{ kind: "zipkin", endpoint }],
     deliveryLimits: DELIVERY_LIMITS,

@@ -55,18 +55,39 @@ export class Exporter implements TraceStoreReader {
   /** Sends what it can within `timeoutMs`; what is left then is counted as dropped. Logs what became of all spans. */
   async shutdown(timeoutMs: number): Promise<void> {
     if (this.#stopping) return;
-    this.#stopping = true;
-    clearTimeout(this.#restartTimer);
-    clearInterval(this.#dropTimer);
+    this.#stop();
     const worker = this.#worker;
     if (worker !== undefined) {
       await this.#flush(worker, timeoutMs);
       await worker.terminate();
     }
+    this.#tellOfAll();
+  }
+
+  /** As `shutdown`, for a process that ends when this returns: blocks the calling thread meanwhile. */
+  shutdownNow(timeoutMs: number): void {
+    if (this.#stopping) return;
+    this.#stop();
+    if (this.#worker !== undefined) {
+      this.#post(this.#worker, { type: "shutdown", timeoutMs });
+      Atomics.wait(new Int32Array(this.data.flushed), 0, 0, timeoutMs);
+    }
+    this.#tellOfAll();
+  }
+
+  #stop(): void {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    clearInterval(this.#dropTimer);
+  }
+
+  #tellOfAll(): void {
     this.#settle(this.produced.written, "shutdown");
     this.#tellOfDrops();
     for (const { counters, name } of this.#accounts) {
-      this.log("info", `Spans since start${name}: ${totals(readCounters(this.produced, counters))}.`);
+      const all = readCounters(this.produced, counters);
+      const lost = Object.values(all.dropped).some((count) => count > 0);
+      this.log(lost ? "warn" : "info", `Spans since start${name}: ${totals(all)}.`);
     }
   }
 
@@ -91,6 +112,7 @@ export class Exporter implements TraceStoreReader {
       workerData: this.data,
       // Flags of this process (an inspector, a preloaded module, `-e`) are not meant for the thread.
       execArgv: [],
+      env: { ...process.env, NODE_OPTIONS: "" },
       name: "vitrine-export",
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });

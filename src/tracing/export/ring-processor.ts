@@ -13,7 +13,11 @@ export class RingSpanProcessor implements SpanProcessor {
   /** The debug flag is in the context, which `onEnd` does not get. */
   readonly #debug = new WeakSet<ReadableSpan>();
 
-  constructor(ring: SharedArrayBuffer) {
+  /** @param isFree spans whose attributes pass whatever their names, but for those that hold content; none when absent */
+  constructor(
+    ring: SharedArrayBuffer,
+    private readonly isFree: (span: ReadableSpan) => boolean = () => false,
+  ) {
     this.#ring = new RingWriter(ring);
   }
 
@@ -23,7 +27,7 @@ export class RingSpanProcessor implements SpanProcessor {
 
   onEnd(span: ReadableSpan): void {
     this.counts.ended++;
-    const length = this.#encoder.encode(span, this.#debug.has(span));
+    const length = this.#encoder.encode(span, this.#debug.has(span), this.isFree(span));
     this.counts.attributesDropped = this.#encoder.droppedAttributes;
     const result = length === 0 ? "oversize" : this.#ring.write(this.#encoder.bytes, length);
     if (result === "written") this.counts.written++;

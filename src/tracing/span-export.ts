@@ -1,0 +1,120 @@
+/** Where ended spans go: the ring, the export thread behind it, and the counters of both. */
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
+import type { DestinationCounters, ExportCounters, TraceStoreReader, TracingOptions } from "./contract.js";
+import { readCounters, ThreadCounters } from "./counters.js";
+import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
+import type { Destination } from "./export/destination.js";
+import { Exporter } from "./export/exporter.js";
+import { createRing } from "./export/ring.js";
+import { RingSpanProcessor } from "./export/ring-processor.js";
+import { checkSpool } from "./export/spool.js";
+import { TAIL_LIMITS } from "./export/tail-sampler.js";
+import type { ThreadData } from "./export/thread-messages.js";
+import { readTlsFiles } from "./export/tls-files.js";
+import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
+
+/** What is exported, from whom and where to; a service's `TracingOptions` say it, too. */
+export interface SpanExportOptions
+  extends Pick<
+    TracingOptions,
+    | "serviceName"
+    | "destinations"
+    | "tail"
+    | "storeTraces"
+    | "localEndpoint"
+    | "pricePerDeviceHour"
+    | "gpuDeviceIds"
+    | "log"
+  > {
+  /** Attributes of every span of this process: OpenTelemetry's resource, without the service's name. */
+  readonly resource?: Readonly<Record<string, string>>;
+  /** Spans that may have attributes beyond the allow-list; none when absent. */
+  readonly isFree?: (span: ReadableSpan) => boolean;
+}
+
+/** What tests and experiments replace; the defaults serve. */
+export interface SpanExportInternals {
+  /** A power of two. */
+  readonly ringBytes: number;
+  readonly drainMs: number;
+  readonly storeLimits: StoreLimits;
+  readonly deliveryLimits: DeliveryLimits;
+  readonly gpuModule: string;
+}
+
+export interface SpanExport {
+  /** For the tracer provider. */
+  readonly processor: RingSpanProcessor;
+  readonly store: TraceStoreReader | undefined;
+  /** Of the first destination; without one, of the embedded store. */
+  counters(): ExportCounters;
+  /** Of each destination, in the order of the options. */
+  destinations(): readonly DestinationCounters[];
+  /** The process listens on `port`, which the spans sent from now on say. */
+  listening(port: number): void;
+  /** Flushes what it can within `timeoutMs`, then stops the export thread. */
+  shutdown(timeoutMs: number): Promise<void>;
+  /** The same, blocking the calling thread: for a process that is about to end. */
+  shutdownNow(timeoutMs: number): void;
+}
+
+/** Room for some ten thousand spans between two looks of the export thread. */
+const RING_BYTES = 4 * 2 ** 20;
+const DRAIN_MS = 50;
+
+/** Starts the export thread. Throws VitrineError `config_invalid` where a destination's files are not as they should be. */
+export function createSpanExport(options: SpanExportOptions, internals: Partial<SpanExportInternals> = {}): SpanExport {
+  const { destinations = [] } = options;
+  for (const each of destinations) checkFiles(each);
+  const ring = createRing(internals.ringBytes ?? RING_BYTES);
+  const primary = new ThreadCounters();
+  const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
+  const data = threadData(options, internals, ring, counters);
+  const processor = new RingSpanProcessor(ring, options.isFree);
+  const exporter = new Exporter(data, counters, processor.counts, options.log);
+  return {
+    processor,
+    store: options.storeTraces ? exporter : undefined,
+    counters: () => readCounters(processor.counts, primary),
+    destinations: () =>
+      destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
+    listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
+    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
+    shutdownNow: (timeoutMs) => exporter.shutdownNow(timeoutMs),
+  };
+}
+
+/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
+function checkFiles(destination: Destination): void {
+  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
+  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
+}
+
+/** A request may take some time to end after its time is up. */
+const TAIL_GRACE_MS = 60_000;
+
+function threadData(
+  options: SpanExportOptions,
+  internals: Partial<SpanExportInternals>,
+  ring: SharedArrayBuffer,
+  counters: readonly ThreadCounters[],
+): ThreadData {
+  return {
+    ring,
+    counters: counters.map(({ memory }) => memory),
+    destinations: options.destinations ?? [],
+    port: new SharedArrayBuffer(4),
+    flushed: new SharedArrayBuffer(4),
+    localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
+    ...(options.resource === undefined ? {} : { resource: options.resource }),
+    ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
+    ...(options.tail === undefined
+      ? {}
+      : { tailLimits: { ...TAIL_LIMITS, ageMs: options.tail.longestMs + TAIL_GRACE_MS } }),
+    ...(options.pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour: options.pricePerDeviceHour }),
+    deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
+    drainMs: internals.drainMs ?? DRAIN_MS,
+    gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
+    gpuDeviceIds: options.gpuDeviceIds ?? [0],
+  };
+}
