@@ -11,6 +11,7 @@ import { ZipkinPropagator } from "../../tracing/context/propagator.js";
 import { HeadSampler } from "../../tracing/context/sampler.js";
 import { DELIVERY_LIMITS } from "../../tracing/export/delivery.js";
 import { createSpanExport, type SpanExport } from "../../tracing/span-export.js";
+import { OnnxRuntimeInstrumentation, TransformersInstrumentation } from "../index.js";
 import { correlateConsole } from "./console-correlation.js";
 import { flushAtExit } from "./exit-flush.js";
 import { httpInstrumentation, undiciInstrumentation, watchFastifyRoutes } from "./http-spans.js";
@@ -61,11 +62,14 @@ export function traceProgram(settings: ProgramSettings): void {
   });
 }
 
-function chosen({ wants }: ProgramSettings, processor: LazyProcessor): Instrumentation[] {
+/** By the names that OTEL_NODE_ENABLED_INSTRUMENTATIONS and its counterpart have for them. */
+function chosen({ wants, traceDetail }: ProgramSettings, processor: LazyProcessor): Instrumentation[] {
   const made: Readonly<Record<string, () => Instrumentation>> = {
     http: () => httpInstrumentation((port) => processor.listening(port)),
     undici: undiciInstrumentation,
     pino: () => new PinoInstrumentation({ disableLogSending: true }),
+    transformers: () => new TransformersInstrumentation({ traceDetail }),
+    "onnxruntime-node": () => new OnnxRuntimeInstrumentation({ traceDetail }),
   };
   return Object.entries(made).flatMap(([name, make]) => (wants(name) ? [make()] : []));
 }
@@ -81,6 +85,8 @@ function openExport(settings: ProgramSettings): SpanExport {
       isFree,
       storeTraces: false,
       localEndpoint: ipv4 === undefined ? {} : { ipv4 },
+      // Which of the machine's devices the program computes on, it does not say.
+      gpuDeviceIds: [],
       log: logToStderr,
       ...(pricePerDeviceHour === undefined ? {} : { pricePerDeviceHour }),
     },
