@@ -34,26 +34,27 @@ function withTrace(args: unknown[]): unknown[] {
   }
   const fields = traceFields({ ...span, sampled: (span.traceFlags & 1) === 1 });
   const [first] = args;
-  if (args.length === 1 && typeof first === "string" && isObjectText(first)) return [withMembers(first, fields)];
-  return [
-    ...args,
-    Object.entries(fields)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(" "),
-  ];
+  const line = args.length === 1 && typeof first === "string" ? objectIn(first) : undefined;
+  if (line === undefined) return [...args, textOf(fields)];
+  return "trace_id" in line.members ? args : [withMembers(line.text, fields)];
 }
 
-function isObjectText(text: string): boolean {
-  if (!text.startsWith("{") || !text.endsWith("}")) return false;
+const textOf = (fields: Readonly<Record<string, string>>): string =>
+  Object.entries(fields)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(" ");
+
+/** A line that a logger wrote as JSON. */
+function objectIn(text: string): { readonly text: string; readonly members: object } | undefined {
+  if (!text.startsWith("{") || !text.endsWith("}")) return undefined;
   try {
-    return "trace_id" in (JSON.parse(text) as object) === false;
+    return { text, members: JSON.parse(text) as object };
   } catch {
-    return false;
+    return undefined;
   }
 }
 
 function withMembers(text: string, fields: Readonly<Record<string, string>>): string {
-  const members = JSON.stringify(fields).slice(1, -1);
   const inside = text.slice(1, -1);
-  return `{${inside}${inside.trim() === "" ? "" : ","}${members}}`;
+  return `{${inside}${inside.trim() === "" ? "" : ","}${JSON.stringify(fields).slice(1, -1)}}`;
 }

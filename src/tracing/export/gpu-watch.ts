@@ -11,8 +11,9 @@ interface GpuModule {
 
 /** Fills a history for each device as long as it can be read; one that cannot has no history and no timer. */
 export async function watchGpus(moduleUrl: string, deviceIds: readonly number[]): Promise<GpuHistories> {
-  const { openGpuSampler } = (await import(moduleUrl)) as GpuModule;
   const histories = new Map<string, GpuHistory>();
+  if (deviceIds.length === 0) return histories;
+  const { openGpuSampler } = (await import(moduleUrl)) as GpuModule;
   for (const deviceId of deviceIds) {
     const sampler = await openGpuSampler(deviceId);
     if (sampler === undefined) continue;

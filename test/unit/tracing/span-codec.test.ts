@@ -31,9 +31,9 @@ function open(attributes: Attributes, ended: ReadableSpan[]) {
   return provider.getTracer("test").startSpan("POST /v1/completions", options, ROOT_CONTEXT);
 }
 
-function roundTrip(span: ReadableSpan, debug = false): SpanRecord {
+function roundTrip(span: ReadableSpan, debug = false, free = false): SpanRecord {
   const encoder = new SpanEncoder();
-  const length = encoder.encode(span, debug);
+  const length = encoder.encode(span, debug, free);
   assert.ok(length > 0);
   // Somewhere inside other bytes, as in the ring.
   const bytes = Buffer.alloc(length + 20, 0xee);
@@ -42,6 +42,19 @@ function roundTrip(span: ReadableSpan, debug = false): SpanRecord {
 }
 
 describe("span codec", () => {
+  it("keeps attributes of any name in free spans, but for content and types that no span has", () => {
+    const own = { "order.id": "a7", "order.lines": 3, "order.paid": true, "order.tags": ["x", "y"] };
+    const refused = { "gen_ai.prompt.0.content": "secret", "user.email": "secret", "order.sizes": [1, 2] };
+    const span = makeSpan({ "ai.tokens": 5, ...own, ...refused, "ai.steps": 2 });
+    assert.deepEqual(roundTrip(span, false, true).attributes, { "ai.tokens": 5, ...own, "ai.steps": 2 });
+    assert.deepEqual(roundTrip(span).attributes, { "ai.tokens": 5, "ai.steps": 2 });
+  });
+
+  it("takes from addresses what may be secret", () => {
+    const span = makeSpan({ "url.full": "https://user:word@host:1/path?key=secret#part" });
+    assert.deepEqual(roundTrip(span).attributes, { "url.full": "https://host:1/path" });
+  });
+
   it("keeps ids, times, kind, name, attributes, events and status", () => {
     const attributes = {
       "http.method": "POST",
