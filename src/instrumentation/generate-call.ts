@@ -5,8 +5,8 @@ import { dims, fields, finite, type TokenShape, tokenCount, tokenShape } from ".
 
 /** What a call of `generate` asks for, as its arguments and the model's defaults tell. */
 export interface GenerateCall {
-  /** Most tokens to generate for each sequence. */
-  readonly maxTokens: number | undefined;
+  /** Most tokens to generate, where that tells why a generation ended: with one sequence, and no others tried beside it. */
+  readonly limit: number | undefined;
   readonly operation: "text_completion" | "generate_content";
   readonly attributes: SpanAttributes;
 }
@@ -25,7 +25,7 @@ export function readGenerateCall(model: unknown, args: readonly unknown[]): Gene
   const promptTokens = prompt === undefined ? undefined : tokenCount(given, mask);
   const maxTokens = mostTokens(config, fields(fields(model).config).is_encoder_decoder === true ? undefined : prompt);
   return {
-    maxTokens,
+    limit: (prompt?.rows ?? 1) === 1 && (finite(config.num_beams) ?? 1) === 1 ? maxTokens : undefined,
     operation: prompt === undefined ? "generate_content" : "text_completion",
     attributes: {
       ...samplingAttributes(config),

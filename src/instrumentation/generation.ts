@@ -47,15 +47,13 @@ export class Generation {
     this.#forward = { span, phase };
   }
 
-  /** Ends the phase that is open. What it all came to, with `maxTokens` the most that were to be generated. */
-  close(at: number, maxTokens: number | undefined): SpanAttributes {
+  /** Ends the phase that is open. What it all came to; why it ended, where there is one sequence with a limit in tokens. */
+  close(at: number, limit?: number): SpanAttributes {
     this.#forward?.span.close();
     this.#forward = undefined;
     const first = this.#firstAt;
     const ttft = first === undefined ? undefined : first - this.parent.start;
     const generating = first === undefined ? 0 : this.#lastAt - first;
-    const alone = this.#tokens === this.#steps;
-    const ending = this.#steps === maxTokens ? "length" : "stop";
     return {
       "ai.response.length": this.#tokens,
       "gen_ai.usage.output_tokens": this.#tokens,
@@ -63,7 +61,7 @@ export class Generation {
       "ai.tokens_per_second":
         generating > 0 ? rounded((this.#tokens - this.#firstTokens) / (generating / 1e6), 3) : undefined,
       "ai.ttft_ms": ttft === undefined ? undefined : rounded(ttft / 1e3, 3),
-      "gen_ai.response.finish_reasons": alone && this.#steps > 0 && maxTokens !== undefined ? [ending] : undefined,
+      "gen_ai.response.finish_reasons": limit === undefined ? undefined : [this.#steps < limit ? "stop" : "length"],
       "gen_ai.latency.time_to_first_token": inSeconds(ttft),
       "gen_ai.response.time_to_first_chunk": inSeconds(ttft),
       "gen_ai.latency.time_in_model_prefill": inSeconds(this.#spent.get("prefill")),

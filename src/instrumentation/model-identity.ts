@@ -54,6 +54,12 @@ export function pretrainedIdentity(name: unknown, options: unknown): ModelIdenti
   };
 }
 
+/** What the library chose by itself, as versions from 3 on say it of a loaded model's first session. */
+export function chosenIdentity(model: unknown): ModelIdentity {
+  const [first] = Object.values(fields(fields(model).sessions));
+  return pretrainedIdentity(undefined, fields(first).config);
+}
+
 /** The first execution provider of a session's options; onnxruntime-node's own default is the CPU. */
 export function sessionDevice(options: unknown): string {
   const providers = fields(options).executionProviders;

@@ -1,5 +1,10 @@
 import { patch } from "./patch.js";
-import { type LibraryInstrumentationConfig, PatchingInstrumentation } from "./patching-instrumentation.js";
+import {
+  type LibraryInstrumentationConfig,
+  type PatchedModule,
+  PatchingInstrumentation,
+} from "./patching-instrumentation.js";
+import type { Recorder } from "./recorder.js";
 import { SessionCalls } from "./session-calls.js";
 import { fields } from "./shapes.js";
 
@@ -16,18 +21,22 @@ export class OnnxRuntimeInstrumentation extends PatchingInstrumentation {
     return [{ name: "onnxruntime-node", versions: ">=1.14.0 <2", files: ["dist/index.js"] }];
   }
 
-  protected override patchModule(exports: object) {
-    const calls = new SessionCalls(this.recorder);
-    const { InferenceSession } = fields(exports);
-    const { prototype } = fields(InferenceSession);
-    const undo =
-      typeof InferenceSession === "function" && typeof prototype === "object" && prototype !== null
-        ? [
-            patch(InferenceSession, "create", calls.create),
-            patch(prototype, "run", calls.run),
-            patch(prototype, "release", calls.release),
-          ]
-        : [];
-    return { exports, undo: () => undo.forEach((one) => void one()) };
+  protected override patchModule(exports: object): PatchedModule {
+    return patchOnnxRuntime(exports, this.recorder);
   }
+}
+
+export function patchOnnxRuntime(exports: object, recorder: Recorder): PatchedModule {
+  const calls = new SessionCalls(recorder);
+  // An ES module's view of older versions has the class in its default export only.
+  const session = fields(exports).InferenceSession ?? fields(fields(exports).default).InferenceSession;
+  const { prototype } = fields(session);
+  if (typeof session !== "function" || typeof prototype !== "object" || prototype === null)
+    return { exports, undo: [] };
+  const undo = [
+    patch(session, "create", calls.create),
+    patch(prototype, "run", calls.run),
+    patch(prototype, "release", calls.release),
+  ];
+  return { exports, undo };
 }

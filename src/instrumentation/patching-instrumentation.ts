@@ -23,6 +23,12 @@ export interface PatchedPackage {
   readonly files: readonly string[];
 }
 
+/** Its exports, as programs are to get them, and what takes each patch back. */
+export interface PatchedModule {
+  readonly exports: object;
+  readonly undo: readonly (() => void)[];
+}
+
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   readonly version: string;
 };
@@ -35,7 +41,7 @@ export abstract class PatchingInstrumentation extends InstrumentationBase<Librar
   // Declared only: the base class's constructor calls `init` and `enable`, which come before any initializer here.
   declare protected recorder: Recorder;
   /** What was loaded, each with what takes its patches back. */
-  declare private loaded: Map<object, (() => void) | undefined>;
+  declare private loaded: Map<object, PatchedModule["undo"] | undefined>;
 
   constructor(name: string, config: LibraryInstrumentationConfig) {
     super(name, version, config);
@@ -43,8 +49,7 @@ export abstract class PatchingInstrumentation extends InstrumentationBase<Librar
 
   protected abstract packages(): readonly PatchedPackage[];
 
-  /** Patches the module. Returns what programs are to get as its exports, and what undoes it. */
-  protected abstract patchModule(exports: object): { readonly exports: object; readonly undo: () => void };
+  protected abstract patchModule(exports: object): PatchedModule;
 
   protected override init(): InstrumentationNodeModuleDefinition[] {
     this.loaded = new Map();
@@ -54,7 +59,7 @@ export abstract class PatchingInstrumentation extends InstrumentationBase<Librar
       clock: systemClock,
       quiet: systemQuiet,
     });
-    const adopt = (exports: object) => this.adopt(exports);
+    const adopt = (exports: object) => this.instrumentModule(exports);
     return this.packages().map(({ name, versions, files }) => {
       const inside = files.map(
         (file) => new InstrumentationNodeModuleFile(`${name}/${file}`, [versions], adopt, () => {}),
@@ -63,23 +68,30 @@ export abstract class PatchingInstrumentation extends InstrumentationBase<Librar
     });
   }
 
-  /** Patches a module as it is loaded. */
-  private adopt(exports: object): object {
-    this.loaded.get(exports)?.();
+  /**
+   * Patches a module, which happens by itself as it is loaded. For one that no hook sees, because a bundler put it into the
+   * program or because it was there before: give it here, and use what is returned in its place.
+   */
+  instrumentModule<T extends object>(exports: T): T {
+    if (!this.isEnabled()) {
+      this.loaded.set(exports, undefined);
+      return exports;
+    }
+    this.loaded.get(exports)?.forEach((undo) => void undo());
     const patched = this.patchModule(exports);
     this.loaded.set(exports, patched.undo);
-    return patched.exports;
+    return patched.exports as T;
   }
 
   override enable(): void {
     super.enable();
-    for (const [exports, undo] of this.loaded) if (undo === undefined) this.adopt(exports);
+    for (const [exports, undo] of this.loaded) if (undo === undefined) this.instrumentModule(exports);
   }
 
   override disable(): void {
     super.disable();
     for (const [exports, undo] of this.loaded) {
-      undo?.();
+      undo?.forEach((one) => void one());
       this.loaded.set(exports, undefined);
     }
     this.recorder.decodes.endAll();

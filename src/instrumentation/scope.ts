@@ -8,7 +8,7 @@ export type Scope =
   | { readonly kind: "leaf" }
   /** Something is being loaded: what else is loaded below is part of that. */
   | { readonly kind: "load"; readonly maker: SpanMaker; readonly describe: (attributes: SpanAttributes) => void }
-  | { readonly kind: "pipeline"; readonly maker: SpanMaker; readonly task: string | undefined }
+  | { readonly kind: "pipeline"; readonly maker: SpanMaker; readonly self: unknown; readonly task: string | undefined }
   | { readonly kind: "generate"; readonly maker: SpanMaker; readonly generation: Generation };
 
 // The key is a registered symbol: two copies of this package see each other's scopes.

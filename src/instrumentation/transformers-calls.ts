@@ -6,12 +6,19 @@ import { type ForwardPass, modelPass, UNKNOWN_PASS } from "./forward-pass.js";
 import { type GenerateCall, readGenerateCall } from "./generate-call.js";
 import { Generation } from "./generation.js";
 import { loadSpan } from "./load-span.js";
-import { identityAttributes, identityOf, modelSizes, pretrainedIdentity, remember } from "./model-identity.js";
+import {
+  chosenIdentity,
+  identityAttributes,
+  identityOf,
+  modelSizes,
+  pretrainedIdentity,
+  remember,
+} from "./model-identity.js";
 import type { Call } from "./patch.js";
 import { attempt, type Recorder, unrecorded } from "./recorder.js";
 import { asLeaf, scopeOf, withScope } from "./scope.js";
 import { type Outcome, settle } from "./settle.js";
-import { fields, text, tokenCount, tokenShape } from "./shapes.js";
+import { dims, fields, text, tokenCount, tokenShape } from "./shapes.js";
 
 const PROVIDER = "transformers.js";
 
@@ -32,8 +39,9 @@ export class TransformersCalls {
     const identity = pretrainedIdentity(name, options);
     const about = identityAttributes(identity);
     return loadSpan(this.recorder, call, "model.load", { ...about, "ai.runtime": "node" }, (model) => {
-      remember(model, identity);
-      return modelSizes(model);
+      const exactly = { ...identity, ...chosenIdentity(model) };
+      remember(model, exactly);
+      return { ...identityAttributes(exactly), ...modelSizes(model) };
     });
   };
 
@@ -46,13 +54,13 @@ export class TransformersCalls {
   readonly runPipeline = (call: Call): unknown => {
     const scope = scopeOf();
     // A pipeline that overrides another's call ends in that one.
-    if (scope?.kind === "leaf" || scope?.kind === "pipeline") return call.proceed();
+    if (scope?.kind === "leaf" || (scope?.kind === "pipeline" && scope.self === call.self)) return call.proceed();
     const { task, model } = fields(call.self);
     const name = text(task);
     return this.recorder.span(call, {
       name: "pipeline",
       attributes: { "ai.task.type": name, ...identityAttributes(identityOf(model)) },
-      scope: (maker) => ({ kind: "pipeline", maker, task: name }),
+      scope: (maker) => ({ kind: "pipeline", maker, self: call.self, task: name }),
     });
   };
 
@@ -96,8 +104,9 @@ export class TransformersCalls {
       () => context.with(withScope(open.context, { kind: "generate", maker, generation }), call.proceed),
       (outcome) => {
         const at = this.recorder.now();
-        const totals = generation.close(at, asked.maxTokens);
-        setAttributes(open, { ...totals, "ai.outcome": endingOf(call, outcome) });
+        const ending = endingOf(call, outcome);
+        const totals = generation.close(at, ending === "finished" ? asked.limit : undefined);
+        setAttributes(open, { ...totals, "ai.outcome": ending });
         markFailure(open, outcome);
         maker.end(open, at);
       },
@@ -120,7 +129,8 @@ export class TransformersCalls {
   readonly encode = (call: Call): unknown => {
     const scope = scopeOf();
     if (scope?.kind !== "generate" || scope.generation.model !== call.self) return call.proceed();
-    return this.#step(scope.generation, call, { phase: "encode", rows: 1 });
+    const rows = attempt(() => dims(fields(call.args[0]).inputs_tensor)?.[0], undefined) ?? 1;
+    return this.#step(scope.generation, call, { phase: "encode", rows });
   };
 
   #step(generation: Generation, call: Call, pass: ForwardPass): unknown {

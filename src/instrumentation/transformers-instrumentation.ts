@@ -1,6 +1,11 @@
 import type { Handler } from "./patch.js";
 import { patch } from "./patch.js";
-import { type LibraryInstrumentationConfig, PatchingInstrumentation } from "./patching-instrumentation.js";
+import {
+  type LibraryInstrumentationConfig,
+  type PatchedModule,
+  PatchingInstrumentation,
+} from "./patching-instrumentation.js";
+import type { Recorder } from "./recorder.js";
 import { TransformersCalls } from "./transformers-calls.js";
 import { findTargets, type Role } from "./transformers-classes.js";
 import { writableExports } from "./writable-exports.js";
@@ -25,10 +30,16 @@ export class TransformersInstrumentation extends PatchingInstrumentation {
     ];
   }
 
-  protected override patchModule(exports: object) {
-    const writable = writableExports(exports, "pipeline");
-    const handlers: Readonly<Record<Role, Handler>> = new TransformersCalls(this.recorder);
-    const undo = findTargets(writable).map(({ owner, name, role }) => patch(owner, name, handlers[role]));
-    return { exports: writable, undo: () => undo.forEach((one) => void one()) };
+  protected override patchModule(exports: object): PatchedModule {
+    return patchTransformers(exports, this.recorder);
   }
+}
+
+export function patchTransformers(exports: object, recorder: Recorder): PatchedModule {
+  const writable = writableExports(exports, "pipeline");
+  const handlers: Readonly<Record<Role, Handler>> = new TransformersCalls(recorder);
+  return {
+    exports: writable,
+    undo: findTargets(writable).map((target) => patch(target.owner, target.name, handlers[target.role])),
+  };
 }
