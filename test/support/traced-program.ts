@@ -22,13 +22,15 @@ function bareEnvironment(): NodeJS.ProcessEnv {
 
 /** Runs Node with `args` to its end, below `--import vitrine/register` unless the flags say otherwise. */
 export function runProgram(args: readonly string[], options: ProgramOptions = {}): Promise<CommandResult> {
-  const { flags = ["--import", REGISTER], env = {}, signal } = options;
-  const child = spawn(process.execPath, [...flags, ...args], {
+  return outcome(launch(args, options), options.signal);
+}
+
+function launch(args: readonly string[], { flags = ["--import", REGISTER], env = {} }: ProgramOptions): ChildProcess {
+  return spawn(process.execPath, [...flags, ...args], {
     cwd: PACKAGE_ROOT,
     env: { ...bareEnvironment(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  return outcome(child, signal);
 }
 
 function outcome(child: ChildProcess, signal: NodeJS.Signals | undefined): Promise<CommandResult> {
@@ -45,4 +47,32 @@ function outcome(child: ChildProcess, signal: NodeJS.Signals | undefined): Promi
     child.once("error", reject);
     child.once("close", (code, ended) => resolve({ code, signal: ended, stdout, stderr }));
   });
+}
+
+/** A program that serves until it is stopped; it writes its address first. */
+export class RunningProgram {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+    private readonly ended: Promise<CommandResult>,
+  ) {}
+
+  static async start(args: readonly string[], options: ProgramOptions = {}): Promise<RunningProgram> {
+    const child = launch(args, options);
+    const ended = outcome(child, undefined);
+    const url = new Promise<string>((resolve) => {
+      child.stdout?.on("data", (text: string) => {
+        const [found] = /http:\/\/\S+/.exec(text) ?? [];
+        if (found !== undefined) resolve(found);
+      });
+    });
+    const failed = ended.then(({ stderr }) => Promise.reject(new Error(`the program ended: ${stderr}`)));
+    return new RunningProgram(child, await Promise.race([url, failed]), ended);
+  }
+
+  /** As an orchestrator does it. */
+  async stop(): Promise<CommandResult> {
+    this.child.kill("SIGTERM");
+    return this.ended;
+  }
 }
