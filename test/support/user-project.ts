@@ -1,72 +1,35 @@
-/** Folders as users of the libraries have them: their packages, installed on demand and once, and their program. */
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+/** Programs of test/programs in folders as their users have them: a package of its own, with packages it depends on. */
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { installOnce, run } from "../bench/install.js";
-import { requirePart } from "./requirements.js";
+import { basename, dirname, join } from "node:path";
 import { program } from "./traced-program.js";
+import { installed, type TransformersPackage } from "./transformers-packages.js";
 import { PACKAGE_ROOT } from "./vitrine-process.js";
 
-const CACHE = join(tmpdir(), "vitrine-packages");
-
-export interface UserProject {
-  readonly name: string;
-  /** Of test/programs. */
+/** A folder with the program, its packages, and below `models` a model as `model`. Skips the test where they cannot be had. */
+export class UserProject {
+  readonly folder = mkdtempSync(join(tmpdir(), "vitrine-project-"));
   readonly program: string;
-  /** Exact versions. */
-  readonly dependencies: Readonly<Record<string, string>>;
-  readonly overrides?: Readonly<Record<string, string>>;
-}
+  readonly models = join(this.folder, "models");
 
-/** The program's path in a folder of its own. Skips the test where its packages cannot be had. */
-export function userProject(context: Mocha.Context, { program: file, ...manifest }: UserProject): string {
-  const folder = join(CACHE, manifest.name);
-  const list = Object.entries({ ...manifest.dependencies, ...manifest.overrides }).map((entry) => entry.join("@"));
-  const found = installOnce(folder, list.join(" "), () => {
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ ...manifest, private: true }));
-    // Install scripts fetch from outside the registry; nothing here needs them.
-    run("npm", ["install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]);
-  });
-  const why = "missing" in found ? found.missing : "";
-  requirePart(context, { name: `the packages of ${manifest.name}`, available: why === "", why, mandatoryInCi: true });
-  const copy = join(folder, file.replace(/.*\//, ""));
-  copyFileSync(program(file), copy);
-  return copy;
-}
-
-const ONNXRUNTIME = "1.30.0";
-
-export const STORIES: UserProject = {
-  name: "stories",
-  program: "models/stories.mjs",
-  dependencies: { "@huggingface/transformers": "4.3.1", express: "5.3.0" },
-};
-
-export const REVIEWS: UserProject = {
-  name: "reviews",
-  program: "models/reviews.cjs",
-  dependencies: { "@huggingface/transformers": "3.8.1", fastify: "5.12.8" },
-};
-
-/** Its own onnxruntime-node 1.14 and sharp 0.32 bring binaries by install scripts only. */
-export const SCRIPT: UserProject = {
-  name: "script",
-  program: "models/script.mjs",
-  dependencies: { "@xenova/transformers": "2.17.2" },
-  overrides: { "onnxruntime-node": ONNXRUNTIME, sharp: "0.34.5" },
-};
-
-/** The shipped model below `folder`, with its tokenizer's merges as texts: the form of them that @xenova/transformers reads. */
-export function olderModels(folder: string): string {
-  const [tiny, older] = [join(PACKAGE_ROOT, "models", "tiny"), join(folder, "tiny")];
-  mkdirSync(older, { recursive: true });
-  for (const name of ["config.json", "generation_config.json", "tokenizer_config.json", "onnx"]) {
-    symlinkSync(join(tiny, name), join(older, name));
+  /** @param name of the package, which is the service's in traces @param ours packages of this project's own */
+  constructor(context: Mocha.Context, name: string, file: string, library: TransformersPackage, ours: string[] = []) {
+    this.program = join(this.folder, basename(file));
+    const packages = join(installed(context, library), "node_modules");
+    this.#link(library.name, packages);
+    for (const one of ours) this.#link(one, join(PACKAGE_ROOT, "node_modules"));
+    writeFileSync(join(this.folder, "package.json"), JSON.stringify({ name }));
+    copyFileSync(program(file), this.program);
+    library.model(this.models);
   }
-  const tokenizer = JSON.parse(readFileSync(join(tiny, "tokenizer.json"), "utf8")) as {
-    readonly model: { merges: readonly (string | readonly string[])[] };
-  };
-  tokenizer.model.merges = tokenizer.model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" ")));
-  writeFileSync(join(older, "tokenizer.json"), JSON.stringify(tokenizer));
-  return folder;
+
+  #link(name: string, from: string): void {
+    const link = join(this.folder, "node_modules", name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(from, name), link);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true });
+  }
 }

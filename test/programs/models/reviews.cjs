@@ -5,8 +5,8 @@ const fastify = require("fastify");
 async function main() {
   env.allowRemoteModels = false;
   env.localModelPath = process.argv[2];
-  const tokenizer = await AutoTokenizer.from_pretrained("tiny");
-  const model = await AutoModelForCausalLM.from_pretrained("tiny", { dtype: "fp32" });
+  const tokenizer = await AutoTokenizer.from_pretrained("model");
+  const model = await AutoModelForCausalLM.from_pretrained("model", { dtype: "fp32" });
   const app = fastify();
   app.addContentTypeParser("text/plain", { parseAs: "string" }, async (_request, body) => body);
   app.post("/reviews", async ({ body }) => {

@@ -5,7 +5,7 @@ import express from "express";
 const [models, reviews] = process.argv.slice(2);
 env.allowRemoteModels = false;
 env.localModelPath = models;
-const generate = await pipeline("text-generation", "tiny", { dtype: "q4" });
+const generate = await pipeline("text-generation", "model", { dtype: "q4" });
 
 const app = express();
 app.post("/stories", async (_request, response) => {
