@@ -7,9 +7,10 @@ import type { Destination } from "./export/destination.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
-import { checkSpool } from "./export/spool.js";
+import { claimSpool } from "./export/spool-lock.js";
 import { TAIL_LIMITS } from "./export/tail-sampler.js";
 import type { ThreadData } from "./export/thread-messages.js";
+import { HEARTBEAT_MS } from "./export/thread-watch.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
@@ -37,6 +38,8 @@ export interface SpanExportInternals {
   /** A power of two. */
   readonly ringBytes: number;
   readonly drainMs: number;
+  /** A thread that hangs is noticed after some 15 to 20 of these. */
+  readonly heartbeatMs: number;
   readonly storeLimits: StoreLimits;
   readonly deliveryLimits: DeliveryLimits;
   readonly gpuModule: string;
@@ -65,7 +68,7 @@ const DRAIN_MS = 50;
 /** Starts the export thread. Throws VitrineError `config_invalid` where a destination's files are not as they should be. */
 export function createSpanExport(options: SpanExportOptions, internals: Partial<SpanExportInternals> = {}): SpanExport {
   const { destinations = [] } = options;
-  for (const each of destinations) checkFiles(each);
+  const releaseSpools = prepareFiles(destinations);
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
   const primary = new ThreadCounters();
   const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
@@ -79,15 +82,33 @@ export function createSpanExport(options: SpanExportOptions, internals: Partial<
     destinations: () =>
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
-    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
-    shutdownNow: (timeoutMs) => exporter.shutdownNow(timeoutMs),
+    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs).finally(releaseSpools),
+    shutdownNow: (timeoutMs) => {
+      exporter.shutdownNow(timeoutMs);
+      releaseSpools();
+    },
   };
 }
 
-/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
-function checkFiles(destination: Destination): void {
-  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
-  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
+/**
+ * What is wrong with the destinations' files is told at start. Throws VitrineError `config_invalid`. Their spools are this process's
+ * until the returned function is called.
+ */
+function prepareFiles(destinations: readonly Destination[]): () => void {
+  const claims: (() => void)[] = [];
+  const release = () => {
+    for (const each of claims.splice(0)) each();
+  };
+  try {
+    for (const each of destinations) {
+      if (each.kind === "zipkin" && each.tls !== undefined) readTlsFiles(each.tls);
+      if (each.spool !== undefined) claims.push(claimSpool(each.spool.directory));
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
 }
 
 /** A request may take some time to end after its time is up. */
@@ -105,6 +126,8 @@ function threadData(
     destinations: options.destinations ?? [],
     port: new SharedArrayBuffer(4),
     flushed: new SharedArrayBuffer(4),
+    heartbeat: new SharedArrayBuffer(4),
+    heartbeatMs: internals.heartbeatMs ?? HEARTBEAT_MS,
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.resource === undefined ? {} : { resource: options.resource }),
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),

@@ -16,9 +16,11 @@ import { Spool } from "./spool.js";
 import { SpoolingSender } from "./spooling-sender.js";
 import { TailSampler } from "./tail-sampler.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
+import { beat } from "./thread-watch.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 const data = workerData as ThreadData;
+beat(data.heartbeat, data.heartbeatMs);
 const counters = data.counters.map((memory) => new ThreadCounters(memory));
 
 function post(message: FromThread): void {

@@ -17,6 +17,9 @@ export interface ThreadData {
   readonly resource?: Readonly<Record<string, string>>;
   /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
   readonly port: SharedArrayBuffer;
+  /** One Int32, raised by the thread every `heartbeatMs` as long as it is not stuck. */
+  readonly heartbeat: SharedArrayBuffer;
+  readonly heartbeatMs: number;
   readonly pricePerDeviceHour?: number;
   readonly storeLimits?: StoreLimits;
   /** Absent where every recorded span is to be kept. */
