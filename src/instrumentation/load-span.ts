@@ -1,7 +1,8 @@
 import type { SpanAttributes } from "../tracing/spans/span-maker.js";
 import { setAttributes } from "../tracing/spans/span-maker.js";
+import { attempt } from "./attempt.js";
 import type { Call } from "./patch.js";
-import { attempt, type Recorder } from "./recorder.js";
+import type { Recorder } from "./recorder.js";
 import { scopeOf } from "./scope.js";
 import { settle } from "./settle.js";
 

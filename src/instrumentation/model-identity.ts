@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { SpanAttributes } from "../tracing/spans/span-maker.js";
+import { attempt } from "./attempt.js";
 import { fields, finite, text } from "./shapes.js";
 
 /** Which model it is, as far as it is known. */
@@ -18,8 +19,10 @@ export function remember(loaded: unknown, identity: ModelIdentity): void {
 
 /** What was remembered of a model or a session; for a model that was loaded before anybody watched, what it says itself. */
 export function identityOf(model: unknown): ModelIdentity {
-  const remembered = known.get(fields(model));
-  if (remembered !== undefined) return remembered;
+  return known.get(fields(model)) ?? attempt(() => ownIdentity(model), {});
+}
+
+function ownIdentity(model: unknown): ModelIdentity {
   const config = fields(fields(model).config);
   const name = text(config._name_or_path) ?? text(config.model_type);
   return name === undefined ? {} : { name: modelName(name) };

@@ -12,15 +12,17 @@ export interface Call {
 /** Stands for the function: what it returns, the caller gets. */
 export type Handler = (call: Call) => unknown;
 
-/**
- * Under a registered symbol, so that a second copy of this package finds the first one's patch and joins it: the
- * first handler takes the calls, the next one when that has left.
- */
-const HANDLERS = Symbol.for("vitrine.instrumentation.handlers");
-
-interface Patched {
-  [HANDLERS]?: Handler[];
+/** Who takes a replaced function's calls: the first. The next one does when that has left. */
+interface Patch {
+  readonly handlers: Handler[];
+  /** Puts the original back, unless somebody else has wrapped the replacement since, which then only passes calls on. */
+  readonly restore: () => void;
 }
+
+/** A registered symbol, so that a second copy of this package finds the first one's patch and joins it. */
+const PATCH = Symbol.for("vitrine.instrumentation.patch");
+
+type AnyFunction = ((...args: unknown[]) => unknown) & { readonly [PATCH]?: Patch };
 
 /**
  * Puts `handler` in front of the function that `owner` has as `name`. The new function has the old one's name, length and
@@ -29,40 +31,36 @@ interface Patched {
  */
 export function patch(owner: object, name: string, handler: Handler): () => void {
   const descriptor = Object.getOwnPropertyDescriptor(owner, name);
-  const original: unknown = descriptor?.value;
-  if (descriptor === undefined || typeof original !== "function") return () => {};
-  const present = (original as Patched)[HANDLERS];
-  if (present !== undefined) {
-    present.push(handler);
-    return () => void remove(present, handler);
-  }
-  const handlers = [handler];
-  const replacement = standIn(owner, name, original as (...args: unknown[]) => unknown, handlers);
-  if (!Reflect.defineProperty(owner, name, { ...descriptor, value: replacement })) return () => {};
+  if (descriptor === undefined || typeof descriptor.value !== "function") return () => {};
+  const original: AnyFunction = descriptor.value;
+  const present = original[PATCH] ?? replace(owner, name, descriptor, original);
+  present?.handlers.push(handler);
   return () => {
-    remove(handlers, handler);
-    // Somebody else may have wrapped it since: then it stays, and only passes calls on.
-    const current = Object.getOwnPropertyDescriptor(owner, name)?.value;
-    if (handlers.length === 0 && current === replacement) Object.defineProperty(owner, name, descriptor);
+    if (present === undefined) return;
+    const index = present.handlers.indexOf(handler);
+    if (index >= 0) present.handlers.splice(index, 1);
+    if (present.handlers.length === 0) present.restore();
   };
 }
 
-function standIn(owner: object, name: string, original: (...args: unknown[]) => unknown, handlers: Handler[]) {
+function replace(owner: object, name: string, was: PropertyDescriptor, original: AnyFunction): Patch | undefined {
+  const handlers: Handler[] = [];
+  const value = standIn(owner, name, original, handlers);
+  const restore = () => {
+    if (Object.getOwnPropertyDescriptor(owner, name)?.value === value) Object.defineProperty(owner, name, was);
+  };
+  Object.defineProperty(value, PATCH, { value: { handlers, restore } satisfies Patch });
+  return Reflect.defineProperty(owner, name, { ...was, value }) ? { handlers, restore } : undefined;
+}
+
+function standIn(owner: object, name: string, original: AnyFunction, handlers: readonly Handler[]): object {
   // A method, as what it stands for: no constructor, no prototype.
-  const { [name]: replacement } = {
+  const { [name]: method } = {
     [name](this: unknown, ...args: unknown[]): unknown {
       const proceed = () => Reflect.apply(original, this, args);
       const [first] = handlers;
       return first === undefined ? proceed() : first({ self: this, args, owner, proceed });
     },
   };
-  return Object.defineProperties(replacement as object, {
-    ...Object.getOwnPropertyDescriptors(original),
-    [HANDLERS]: { value: handlers },
-  });
-}
-
-function remove(handlers: Handler[], handler: Handler): void {
-  const index = handlers.indexOf(handler);
-  if (index >= 0) handlers.splice(index, 1);
+  return Object.defineProperties(method as object, Object.getOwnPropertyDescriptors(original));
 }

@@ -1,6 +1,7 @@
 import { type Context, context, type SpanKind, type Tracer, trace } from "@opentelemetry/api";
 import { type Clock, WallAnchor } from "../tracing/clock.js";
 import { type OpenSpan, type SpanAttributes, SpanMaker, setAttributes } from "../tracing/spans/span-maker.js";
+import { attempt } from "./attempt.js";
 import { DecodeRuns, type Quiet } from "./decode-runs.js";
 import { markFailure } from "./failure.js";
 import type { ForwardPass } from "./forward-pass.js";
@@ -102,13 +103,4 @@ export class Recorder {
 /** Not sampled, or nobody traces at all: nothing below needs a look. */
 export function unrecorded(inside: Context, call: Call): unknown {
   return context.with(asLeaf(inside), call.proceed);
-}
-
-/** Looks at what is not ours; a getter that throws, or a shape nobody foresaw, costs attributes and nothing else. */
-export function attempt<T>(look: () => T, otherwise: T): T {
-  try {
-    return look();
-  } catch {
-    return otherwise;
-  }
 }

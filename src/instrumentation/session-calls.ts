@@ -1,3 +1,4 @@
+import { attempt } from "./attempt.js";
 import { sessionPass, UNKNOWN_PASS } from "./forward-pass.js";
 import { loadSpan } from "./load-span.js";
 import {
@@ -9,7 +10,7 @@ import {
   sessionDevice,
 } from "./model-identity.js";
 import type { Call } from "./patch.js";
-import { attempt, type Recorder } from "./recorder.js";
+import type { Recorder } from "./recorder.js";
 import { scopeOf } from "./scope.js";
 import { fields } from "./shapes.js";
 

@@ -1,6 +1,7 @@
 import { context } from "@opentelemetry/api";
 import type { SpanAttributes } from "../tracing/spans/span-maker.js";
 import { setAttributes } from "../tracing/spans/span-maker.js";
+import { attempt } from "./attempt.js";
 import { markFailure } from "./failure.js";
 import { type ForwardPass, modelPass, UNKNOWN_PASS } from "./forward-pass.js";
 import { type GenerateCall, readGenerateCall } from "./generate-call.js";
@@ -15,7 +16,7 @@ import {
   remember,
 } from "./model-identity.js";
 import type { Call } from "./patch.js";
-import { attempt, type Recorder, unrecorded } from "./recorder.js";
+import { type Recorder, unrecorded } from "./recorder.js";
 import { asLeaf, scopeOf, withScope } from "./scope.js";
 import { type Outcome, settle } from "./settle.js";
 import { dims, fields, text, tokenCount, tokenShape } from "./shapes.js";
@@ -59,7 +60,12 @@ export class TransformersCalls {
     const name = text(task);
     return this.recorder.span(call, {
       name: "pipeline",
-      attributes: { "ai.task.type": name, ...identityAttributes(identityOf(model)) },
+      attributes: {
+        "ai.task.type": name,
+        ...identityAttributes(identityOf(model)),
+        // Those that generate say so below.
+        "gen_ai.operation.name": name === "feature-extraction" ? "embeddings" : undefined,
+      },
       scope: (maker) => ({ kind: "pipeline", maker, self: call.self, task: name }),
     });
   };

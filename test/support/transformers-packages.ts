@@ -13,15 +13,22 @@ export interface TransformersPackage {
   readonly model: (folder: string) => void;
   /** Options of the library for loading it. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** Bundles beside the entry point that programs load by their paths. */
+  readonly files: readonly (readonly ["mjs" | "cjs", string])[];
 }
 
 const CACHE = join(tmpdir(), "vitrine-packages");
 const tiny = (folder: string) => cpSync(join(PACKAGE_ROOT, "models/tiny"), join(folder, "model"), { recursive: true });
 
+const MINIFIED = [
+  ["mjs", "dist/transformers.node.min.mjs"],
+  ["cjs", "dist/transformers.node.min.cjs"],
+] as const;
+
 export const PACKAGES: readonly TransformersPackage[] = [
-  { name: "@xenova/transformers", version: "2.17.2", model: oldDecoder, options: { quantized: false } },
-  { name: "@huggingface/transformers", version: "3.8.1", model: tiny, options: { dtype: "q4" } },
-  { name: "@huggingface/transformers", version: "4.3.1", model: tiny, options: { dtype: "fp32" } },
+  { name: "@xenova/transformers", version: "2.17.2", model: oldDecoder, options: { quantized: false }, files: [] },
+  { name: "@huggingface/transformers", version: "3.8.1", model: tiny, options: { dtype: "q4" }, files: [] },
+  { name: "@huggingface/transformers", version: "4.3.1", model: tiny, options: { dtype: "fp32" }, files: MINIFIED },
 ];
 
 /** The folder it is installed in. Skips the test where it cannot be had. */
