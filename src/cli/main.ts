@@ -59,6 +59,18 @@ function program(): Command {
   ).action(async (command: readonly string[], flags: Record<string, unknown>) =>
     run(command, programEnvironment(givenOptions(flags), process.env)),
   );
+  addOptions(
+    vitrine
+      .command("doctor")
+      .description("look at everything that serve with the same flags would need, and say how to mend what is amiss"),
+  )
+    .option("--json", "print what was found as JSON", false)
+    .addHelpText("after", "\nExit status: 0 when it could serve, 1 when not.")
+    .action(async (flags: Record<string, unknown>) => {
+      // Its checks bring in what serving does not need.
+      const { doctor } = await import("./doctor.js");
+      if (!(await doctor(configOf(flags, process.env), { json: flags.json === true }))) process.exitCode = 1;
+    });
   return vitrine;
 }
 
@@ -66,7 +78,7 @@ function program(): Command {
 async function main(): Promise<number> {
   try {
     await program().parseAsync(normalizeArguments(process.argv.slice(2)), { from: "user" });
-    return 0;
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     // Commander has already printed its own message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

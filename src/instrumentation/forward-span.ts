@@ -57,7 +57,7 @@ export class ForwardSpan {
   #addStep(pass: TimedPass, outcome: Outcome): void {
     const step = this.maker.open("inference.forward", pass.start, this.#span, {
       "ai.phase": this.phase,
-      "ai.step": this.#steps,
+      "ai.step.number": this.#steps,
       "ai.batch.size": pass.rows,
       ...this.attributes,
     });

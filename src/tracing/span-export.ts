@@ -1,9 +1,10 @@
 /** Where ended spans go: the ring, the export thread behind it, and the counters of both. */
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
-import type { DestinationCounters, ExportCounters, TraceStoreReader, TracingOptions } from "./contract.js";
+import type { DestinationCounters, ExportCounters, TraceStoreReader, Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
 import type { Destination } from "./export/destination.js";
+import { DeviceEnergy } from "./export/device-energy.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
@@ -53,6 +54,10 @@ export interface SpanExport {
   counters(): ExportCounters;
   /** Of each destination, in the order of the options. */
   destinations(): readonly DestinationCounters[];
+  /** What the device (`cuda:0`) has used since it is watched; undefined where that is not known. */
+  joules(device: string): number | undefined;
+  /** What the watched GPUs tell now. */
+  gpus: Tracing["gpus"];
   /** The process listens on `port`, which the spans sent from now on say. */
   listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */
@@ -73,6 +78,7 @@ export function createSpanExport(options: SpanExportOptions, internals: Partial<
   const primary = new ThreadCounters();
   const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
   const data = threadData(options, internals, ring, counters);
+  const energy = new DeviceEnergy(data.gpuEnergy);
   const processor = new RingSpanProcessor(ring, options.isFree);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   return {
@@ -81,6 +87,11 @@ export function createSpanExport(options: SpanExportOptions, internals: Partial<
     counters: () => readCounters(processor.counts, primary),
     destinations: () =>
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
+    joules: (device) => {
+      const index = data.gpuDeviceIds.findIndex((id) => device === `cuda:${id}`);
+      return index < 0 ? undefined : energy.joules(index, Date.now() * 1e3);
+    },
+    gpus: () => exporter.gpus(),
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
     shutdown: (timeoutMs) => exporter.shutdown(timeoutMs).finally(releaseSpools),
     shutdownNow: (timeoutMs) => {
@@ -120,6 +131,7 @@ function threadData(
   ring: SharedArrayBuffer,
   counters: readonly ThreadCounters[],
 ): ThreadData {
+  const { gpuDeviceIds = [0] } = options;
   return {
     ring,
     counters: counters.map(({ memory }) => memory),
@@ -138,6 +150,7 @@ function threadData(
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
-    gpuDeviceIds: options.gpuDeviceIds ?? [0],
+    gpuDeviceIds,
+    gpuEnergy: DeviceEnergy.of(gpuDeviceIds.length).memory,
   };
 }

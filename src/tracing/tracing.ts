@@ -6,6 +6,8 @@ import type { Tracing, TracingOptions } from "./contract.js";
 import { NO_TRACING } from "./no-op.js";
 import { createSpanExport, type SpanExportInternals } from "./span-export.js";
 import { RequestTracing } from "./spans/request-tracing.js";
+import { StepTraces } from "./spans/step-traces.js";
+import { TraceIds } from "./spans/trace-ids.js";
 
 export type * from "./contract.js";
 
@@ -17,16 +19,16 @@ export interface TracingInternals extends SpanExportInternals {
 
 /** Decides once whether anything is traced; when not, every method of the result does nothing. */
 export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
-  const { destinations = [] } = options;
+  const { destinations = [], pricePerDeviceHour } = options;
   if (destinations.length === 0 && !options.storeTraces) return NO_TRACING;
   const exported = createSpanExport(options, internals);
   const sampler = headSampler(options);
-  const provider = new BasicTracerProvider({
-    sampler,
-    idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
-    spanProcessors: [exported.processor],
-  });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
+  const ids = new TraceIds(internals.idGenerator ?? new RandomIdGenerator());
+  const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [exported.processor] });
+  const tracer = provider.getTracer("vitrine");
+  const clock = internals.clock ?? systemClock;
+  const steps = new StepTraces(tracer, clock, ids);
+  const requests = new RequestTracing(tracer, clock, sampler, steps, options);
   return {
     get sampling() {
       return sampler.policy;
@@ -36,10 +38,13 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
+    recordStep: (step, run) => steps.record(step, run),
     store: exported.store,
     counters: () => exported.counters(),
     destinations: () => exported.destinations(),
     refusedHeaders: () => requests.refused.counts,
+    cost: { pricePerDeviceHour, joules: (device) => exported.joules(device) },
+    gpus: () => exported.gpus(),
     listening: (port) => exported.listening(port),
     shutdown: (timeoutMs) => exported.shutdown(timeoutMs),
   };

@@ -50,6 +50,7 @@ function vitrine(endpoint: string): Producer {
     drainMs: 50,
     gpuModule: "data:text/javascript,export const openGpuSampler = async () => undefined;",
     gpuDeviceIds: [],
+    gpuEnergy: new SharedArrayBuffer(0),
   };
   const exporter = new Exporter(data, [counters], processor.counts, () => {});
   return {

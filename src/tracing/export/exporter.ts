@@ -10,6 +10,7 @@ import {
 } from "../counters.js";
 import { DropLog } from "../drop-log.js";
 import type { Answer } from "../store/read-api.js";
+import type { DeviceReading } from "./gpu-watch.js";
 import { RingReader } from "./ring.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 import { BEATS_PER_LOOK, ThreadWatch } from "./thread-watch.js";
@@ -57,6 +58,17 @@ export class Exporter implements TraceStoreReader {
   }
 
   get(path: string): Promise<Answer> {
+    return this.#ask((id) => ({ type: "get", id, path }));
+  }
+
+  /** Of the GPUs watched; none while the thread is gone. */
+  async gpus(): Promise<readonly DeviceReading[]> {
+    if (this.data.gpuDeviceIds.length === 0) return [];
+    const { status, body } = await this.#ask((id) => ({ type: "gpus", id }));
+    return status === 200 ? (JSON.parse(body) as readonly DeviceReading[]) : [];
+  }
+
+  #ask(question: (id: number) => ToThread): Promise<Answer> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.resolve(GONE);
     const id = this.#nextId++;
@@ -64,7 +76,7 @@ export class Exporter implements TraceStoreReader {
       this.#pending.set(id, resolve);
       // Whoever waits for the answer keeps the process alive, nobody else.
       worker.ref();
-      this.#post(worker, { type: "get", id, path });
+      this.#post(worker, question(id));
     });
   }
 

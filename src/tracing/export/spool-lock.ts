@@ -7,24 +7,33 @@ import { SPOOL_MODE } from "./spool.js";
 const LOCK = "lock";
 const HOLDER = /^(\d+) (\S*) (\S*)\n$/;
 
+/** Makes `directory` where it is not there. Throws VitrineError `config_invalid` where spans cannot be kept in it. */
+export function checkSpool(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: SPOOL_MODE.directory });
+    accessSync(directory, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+}
+
 /**
- * Claims `directory` for this process, making it where it is not there, and returns what gives it up. Two processes would number
+ * Claims `directory` for this process, as `checkSpool` would have it, and returns what gives it up. Two processes would number
  * their files alike and send each other's spans. A lock whose process is gone is taken over.
  * Throws VitrineError `config_invalid` where spans cannot be kept there.
  */
 export function claimSpool(directory: string): () => void {
   const lock = join(directory, LOCK);
   const own = `${process.pid} ${startOf(process.pid) ?? ""} ${hostname()}\n`;
+  checkSpool(directory);
   try {
-    mkdirSync(directory, { recursive: true, mode: SPOOL_MODE.directory });
-    accessSync(directory, constants.R_OK | constants.W_OK);
     if (!create(lock, own)) {
       clearStale(directory, lock);
       if (!create(lock, own)) throw inUse(directory, lock, "another process that starts just now");
     }
   } catch (error) {
     if (error instanceof VitrineError) throw error;
-    throw wrong(`${directory} cannot be written to (${(error as NodeJS.ErrnoException).code})`);
+    throw unwritable(directory, error);
   }
   return () => {
     if (read(lock) === own) rmSync(lock, { force: true });
@@ -96,6 +105,10 @@ function inUse(directory: string, lock: string, holder: string): VitrineError {
   return wrong(
     `${directory} is in use by ${holder}; give each process a directory of its own, or remove ${lock} if that process is gone`,
   );
+}
+
+function unwritable(directory: string, error: unknown): VitrineError {
+  return wrong(`${directory} cannot be written to (${(error as NodeJS.ErrnoException).code})`);
 }
 
 function wrong(what: string): VitrineError {

@@ -27,13 +27,17 @@ export interface ThreadData {
   readonly deliveryLimits: DeliveryLimits;
   /** How often the ring is emptied. */
   readonly drainMs: number;
-  /** Module that exports `openGpuSampler(deviceId)`. */
+  /** Module that exports `openGpuSampler(deviceId, tell)`. */
   readonly gpuModule: string;
   readonly gpuDeviceIds: readonly number[];
+  /** `DeviceEnergy` of these devices, in their order. */
+  readonly gpuEnergy: SharedArrayBuffer;
 }
 
 export type ToThread =
   | { readonly type: "get"; readonly id: number; readonly path: string }
+  /** Answered with `DeviceReading`s as JSON. */
+  | { readonly type: "gpus"; readonly id: number }
   | { readonly type: "shutdown"; readonly timeoutMs: number };
 
 export type FromThread =

@@ -109,7 +109,7 @@ describe("TransformersInstrumentation: generate", () => {
       "    inference.forward decode",
       "    inference.forward decode",
     ]);
-    const steps = harness.spans.map(({ attributes }) => attributes["ai.step"]).filter((step) => step !== undefined);
+    const steps = harness.spans.map(({ attributes }) => attributes["ai.step.number"]).filter((step) => step !== undefined);
     assert.deepEqual(steps, [0, 0, 1]);
   });
 
