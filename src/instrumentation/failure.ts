@@ -12,9 +12,9 @@ export function errorType(error: unknown): string {
 }
 
 /** Marks a span as failed, if the call it stands for was. */
-export function markFailure({ span, ...open }: OpenSpan, outcome: Outcome): void {
+export function markFailure(open: OpenSpan, outcome: Outcome): void {
   if (outcome.kind === "returned") return;
   const message = errorType(outcome.error);
-  setAttributes({ span, ...open }, { "error.type": message });
-  span.setStatus({ code: SpanStatusCode.ERROR, message });
+  setAttributes(open, { "error.type": message });
+  open.span.setStatus({ code: SpanStatusCode.ERROR, message });
 }

@@ -35,6 +35,11 @@ export function modelPass(inputs: unknown, generates: boolean): ForwardPass {
   return describe(inputs, generates ? Object.keys(fields(cache)).length > 0 : undefined);
 }
 
+/** A pass of `generate`. Before its first one a cache, if there is one, holds what the prompt begins with. */
+export function stepPass(inputs: unknown, first: boolean): ForwardPass {
+  return describe(inputs, !first && (fields(inputs).past_key_values ?? null) !== null);
+}
+
 /**
  * A run of a session: its cache is inputs `past…`, of no length at first. A decoder that has both branches in one graph is
  * told by a switch which it is to take.
@@ -51,16 +56,24 @@ export function sessionPass(feeds: unknown): ForwardPass {
 /** `cached`: whether earlier tokens are in a cache; undefined where there is none. */
 function describe(inputs: unknown, cached: boolean | undefined): ForwardPass {
   const values = fields(inputs);
-  const named = TOKENS.find((name) => tokenShape(values[name]) !== undefined);
-  const shape = named === undefined ? undefined : tokenShape(values[named]);
+  const shape = firstOf(TOKENS, (name) => tokenShape(values[name]));
+  // The step there are most of, and which carries nothing else.
+  if (cached && shape?.length === 1) return { phase: "decode", rows: shape.rows, tokens: shape.rows };
   const images = imageInput(values);
-  const batched = BATCHED.map((name) => dims(values[name])?.[0]).find((rows) => rows !== undefined);
   return {
-    ...(cached === undefined ? {} : { phase: cached && (shape?.length ?? 1) === 1 ? "decode" : "prefill" }),
-    rows: shape?.rows ?? batched ?? 1,
+    ...(cached === undefined ? {} : { phase: cached && shape === undefined ? "decode" : "prefill" }),
+    rows: shape?.rows ?? firstOf(BATCHED, (name) => dims(values[name])?.[0]) ?? 1,
     ...(shape === undefined ? {} : { tokens: shape.rows * shape.length }),
     ...(images === undefined ? {} : { images }),
   };
+}
+
+function firstOf<T>(names: readonly string[], look: (name: string) => T | undefined): T | undefined {
+  for (const name of names) {
+    const found = look(name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /**

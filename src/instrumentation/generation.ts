@@ -7,6 +7,8 @@ export class Generation {
   #forward: { readonly span: ForwardSpan; readonly phase: TimedPass["phase"] } | undefined;
   /** Microseconds in each phase. */
   readonly #spent = new Map<TimedPass["phase"], number>();
+  /** A pass is under way: what is called meanwhile is part of it. */
+  stepping = false;
   #steps = 0;
   #tokens = 0;
   /** Tokens there were with the first one. */
@@ -24,6 +26,11 @@ export class Generation {
     private readonly attributes: SpanAttributes,
     private readonly detail: TraceDetail,
   ) {}
+
+  /** No token has been computed yet. */
+  get beginning(): boolean {
+    return this.#firstAt === undefined;
+  }
 
   /** A pass that has ended, well or not. */
   passed(pass: TimedPass, outcome: Outcome): void {

@@ -3,7 +3,7 @@ import { setAttributes } from "../tracing/spans/span-maker.js";
 import { attempt } from "./attempt.js";
 import type { Call } from "./patch.js";
 import type { Recorder } from "./recorder.js";
-import { scopeOf } from "./scope.js";
+import { isCovered, scopeOf } from "./scope.js";
 import { settle } from "./settle.js";
 
 /**
@@ -18,7 +18,7 @@ export function loadSpan(
   loaded: (result: unknown) => SpanAttributes = () => ({}),
 ): unknown {
   const scope = scopeOf();
-  if (scope?.kind === "leaf") return call.proceed();
+  if (isCovered(scope)) return call.proceed();
   if (scope?.kind === "load" && name === "model.load") {
     scope.describe(attributes);
     return settle(call.proceed, (outcome) => {

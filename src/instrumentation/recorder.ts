@@ -88,8 +88,12 @@ export class Recorder {
     const gathered = pass.phase === "decode" ? this.decodes.begin(call.self, parentId, open) : undefined;
     if (gathered === undefined) this.decodes.end(call.self, parentId);
     const span = gathered?.span ?? open();
+    if (!span.recording) {
+      if (gathered !== undefined) this.decodes.stepped(gathered);
+      return unrecorded(parent, call);
+    }
     return settle(
-      () => context.with(asLeaf(span.recording ? span.context : parent), call.proceed),
+      () => context.with(asLeaf(span.context), call.proceed),
       (outcome) => {
         span.add({ ...pass, start, end: this.now() }, outcome);
         if (gathered === undefined) span.close();

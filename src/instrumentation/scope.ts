@@ -23,6 +23,11 @@ export function withScope(where: Context, scope: Scope): Context {
   return where.setValue(KEY, scope);
 }
 
+/** Whether what is called there is part of a call that has its span. */
+export function isCovered(scope: Scope | undefined): boolean {
+  return scope?.kind === "leaf" || (scope?.kind === "generate" && scope.generation.stepping);
+}
+
 /** Nothing called from there makes a span of ours. */
 export function asLeaf(where: Context): Context {
   return withScope(where, LEAF);

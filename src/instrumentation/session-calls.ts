@@ -11,7 +11,7 @@ import {
 } from "./model-identity.js";
 import type { Call } from "./patch.js";
 import type { Recorder } from "./recorder.js";
-import { scopeOf } from "./scope.js";
+import { isCovered, scopeOf } from "./scope.js";
 import { fields } from "./shapes.js";
 
 /** What calls of onnxruntime-node become. Inside a call of transformers.js that has a span, runs make none of their own. */
@@ -35,7 +35,7 @@ export class SessionCalls {
   };
 
   readonly run = (call: Call): unknown => {
-    if (scopeOf()?.kind === "leaf") return call.proceed();
+    if (isCovered(scopeOf())) return call.proceed();
     const pass = attempt(() => sessionPass(call.args[0]), UNKNOWN_PASS);
     return this.recorder.forward(call, pass, identityAttributes(identityOf(call.self)));
   };

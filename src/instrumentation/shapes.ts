@@ -18,7 +18,7 @@ export function finite(value: unknown): number | undefined {
 /** Dimensions of a tensor of either library; undefined for anything else. */
 export function dims(value: unknown): readonly number[] | undefined {
   const found = fields(value).dims;
-  return Array.isArray(found) && found.every((one) => typeof one === "number") ? found : undefined;
+  return Array.isArray(found) && typeof (found[0] ?? 0) === "number" ? (found as number[]) : undefined;
 }
 
 /** Token ids: how many sequences, of which length. */

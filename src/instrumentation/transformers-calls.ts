@@ -3,7 +3,7 @@ import type { SpanAttributes } from "../tracing/spans/span-maker.js";
 import { setAttributes } from "../tracing/spans/span-maker.js";
 import { attempt } from "./attempt.js";
 import { markFailure } from "./failure.js";
-import { type ForwardPass, modelPass, UNKNOWN_PASS } from "./forward-pass.js";
+import { type ForwardPass, modelPass, stepPass, UNKNOWN_PASS } from "./forward-pass.js";
 import { type GenerateCall, readGenerateCall } from "./generate-call.js";
 import { Generation } from "./generation.js";
 import { loadSpan } from "./load-span.js";
@@ -17,7 +17,7 @@ import {
 } from "./model-identity.js";
 import type { Call } from "./patch.js";
 import { type Recorder, unrecorded } from "./recorder.js";
-import { asLeaf, scopeOf, withScope } from "./scope.js";
+import { isCovered, scopeOf, withScope } from "./scope.js";
 import { type Outcome, settle } from "./settle.js";
 import { dims, fields, text, tokenCount, tokenShape } from "./shapes.js";
 
@@ -55,7 +55,7 @@ export class TransformersCalls {
   readonly runPipeline = (call: Call): unknown => {
     const scope = scopeOf();
     // A pipeline that overrides another's call ends in that one.
-    if (scope?.kind === "leaf" || (scope?.kind === "pipeline" && scope.self === call.self)) return call.proceed();
+    if (isCovered(scope) || (scope?.kind === "pipeline" && scope.self === call.self)) return call.proceed();
     const { task, model } = fields(call.self);
     const name = text(task);
     return this.recorder.span(call, {
@@ -71,19 +71,19 @@ export class TransformersCalls {
   };
 
   readonly tokenize = (call: Call): unknown => {
-    if (scopeOf()?.kind === "leaf") return call.proceed();
+    if (isCovered(scopeOf())) return call.proceed();
     return this.recorder.span(call, { name: "tokenize", attributes: {}, ended: promptLength });
   };
 
   readonly detokenize = (call: Call): unknown => {
-    if (scopeOf()?.kind === "leaf") return call.proceed();
+    if (isCovered(scopeOf())) return call.proceed();
     return this.recorder.span(call, { name: "detokenize", attributes: {} });
   };
 
   readonly generate = (call: Call): unknown => {
     const parent = context.active();
     const scope = scopeOf(parent);
-    if (scope?.kind === "leaf") return call.proceed();
+    if (isCovered(scope)) return call.proceed();
     const { generation: outer } = scope?.kind === "generate" ? scope : {};
     // A class that overrides `generate` ends in its parent's.
     if (outer?.model === call.self && outer?.owner !== call.owner) return call.proceed();
@@ -122,12 +122,14 @@ export class TransformersCalls {
   /** `forward`: a step of the `generate` it belongs to, else a span of its own. */
   readonly forward = (call: Call): unknown => {
     const scope = scopeOf();
-    if (scope?.kind === "leaf") return call.proceed();
+    if (isCovered(scope)) return call.proceed();
+    if (scope?.kind === "generate" && scope.generation.model === call.self) {
+      const { generation } = scope;
+      const pass = attempt(() => stepPass(call.args[0], generation.beginning), UNKNOWN_PASS);
+      return this.#step(generation, call, pass);
+    }
     const generates = fields(call.self).can_generate === true;
     const pass = attempt(() => modelPass(call.args[0], generates), UNKNOWN_PASS);
-    if (scope?.kind === "generate" && scope.generation.model === call.self) {
-      return this.#step(scope.generation, call, pass);
-    }
     return this.recorder.forward(call, pass, identityAttributes(identityOf(call.self)));
   };
 
@@ -141,10 +143,12 @@ export class TransformersCalls {
 
   #step(generation: Generation, call: Call, pass: ForwardPass): unknown {
     const start = this.recorder.now();
-    return settle(
-      () => context.with(asLeaf(context.active()), call.proceed),
-      (outcome) => generation.passed({ ...pass, start, end: this.recorder.now() }, outcome),
-    );
+    // A flag and no context of its own: it is set for every token, and one generation makes its passes one after the other.
+    generation.stepping = true;
+    return settle(call.proceed, (outcome) => {
+      generation.stepping = false;
+      generation.passed({ ...pass, start, end: this.recorder.now() }, outcome);
+    });
   }
 }
 
