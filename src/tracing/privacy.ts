@@ -18,7 +18,6 @@ const byType = {
     "peer.service",
     // The same, as OpenTelemetry's HTTP instrumentation of other programs names them.
     "http.request.method",
-    "http.request.method_original",
     "url.scheme",
     "url.path",
     "url.full",

@@ -13,11 +13,29 @@ import { createInterface } from "node:readline";
 import { program, REGISTER } from "../support/traced-program.js";
 import { PACKAGE_ROOT } from "../support/vitrine-process.js";
 import { installTransformers } from "./install.js";
+import { halfBillion } from "./model/bench-models.js";
 import { type BenchRow, type BenchValue, compare, interleave, median, report } from "./report.js";
 
-const ROUNDS = 150;
-const TOKENS = 100;
 const STARTS = 15;
+
+interface Work {
+  /** Below the project's models. */
+  readonly model: string;
+  readonly tokens: number;
+  readonly rounds: number;
+}
+
+/** A model of the size that people run on CPUs, and the shipped one, whose steps are some hundred times as short: the worst case. */
+const WORKS: readonly Work[] = [
+  { model: "0.5B", tokens: 8, rounds: 40 },
+  { model: "tiny", tokens: 100, rounds: 100 },
+];
+
+interface Setting {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
 
 /** A process that generates when it is told to. */
 class Generator {
@@ -27,22 +45,23 @@ class Generator {
   private constructor(
     readonly name: string,
     args: readonly string[],
+    private readonly tokens: number,
     env: NodeJS.ProcessEnv,
   ) {
     this.#child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"], env });
     this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]();
   }
 
-  static async start(name: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Generator> {
-    const generator = new Generator(name, args, env);
+  static async start({ name, args, env }: Setting, tokens: number): Promise<Generator> {
+    const generator = new Generator(name, args, tokens, env);
     await generator.#line();
     return generator;
   }
 
   /** Milliseconds a token. */
   async round(): Promise<number> {
-    this.#child.stdin?.write(`${TOKENS}\n`);
-    return Number(await this.#line()) / TOKENS;
+    this.#child.stdin?.write(`${this.tokens}\n`);
+    return Number(await this.#line()) / this.tokens;
   }
 
   async stop(): Promise<void> {
@@ -58,14 +77,16 @@ class Generator {
   }
 }
 
-/** The program with its packages, and the shipped model. */
-function project(): string {
+/** The program with its packages and models. */
+async function project(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "vitrine-bench-program-"));
-  const found = installTransformers(join(tmpdir(), "vitrine-bench"));
+  const cache = join(tmpdir(), "vitrine-bench");
+  const found = installTransformers(cache);
   if ("missing" in found) throw new Error(found.missing);
   symlinkSync(join(found.path, "node_modules"), join(folder, "node_modules"));
   mkdirSync(join(folder, "models"));
-  symlinkSync(join(PACKAGE_ROOT, "models", "tiny"), join(folder, "models", "model"));
+  symlinkSync(join(PACKAGE_ROOT, "models", "tiny"), join(folder, "models", "tiny"));
+  symlinkSync((await halfBillion(cache)).level4.directory, join(folder, "models", "0.5B"));
   copyFileSync(program("models/rounds.mjs"), join(folder, "rounds.mjs"));
   return folder;
 }
@@ -81,27 +102,36 @@ const PLAIN = { ...process.env, ORT_DISABLE_TELEMETRY: "1" };
 const TRACED = { ...PLAIN, ZIPKIN_ENDPOINT };
 const REGISTERED = ["--import", REGISTER];
 
-async function generation(folder: string): Promise<{ rows: BenchRow[]; values: BenchValue[] }> {
-  const args = [join(folder, "rounds.mjs"), join(folder, "models")];
-  const settings: readonly (readonly [string, readonly string[], NodeJS.ProcessEnv])[] = [
-    ["without", args, PLAIN],
-    ["without, once more", args, PLAIN],
-    ["with vitrine/register", [...REGISTERED, ...args], TRACED],
-    ["with a span for each step", [...REGISTERED, ...args], { ...TRACED, VITRINE_TRACE_DETAIL: "step" }],
+function settings(folder: string, model: string): readonly Setting[] {
+  const args = [join(folder, "rounds.mjs"), join(folder, "models"), model];
+  const traced = [...REGISTERED, ...args];
+  return [
+    { name: "without", args, env: PLAIN },
+    // What two processes differ by, whatever they do.
+    { name: "without, once more", args, env: PLAIN },
+    { name: "with vitrine/register", args: traced, env: TRACED },
+    { name: "with a span for each step", args: traced, env: { ...TRACED, VITRINE_TRACE_DETAIL: "step" } },
   ];
+}
+
+async function generation(folder: string, work: Work): Promise<{ rows: BenchRow[]; values: BenchValue[] }> {
   const generators: Generator[] = [];
   try {
-    for (const [name, own, env] of settings) generators.push(await Generator.start(name, own, env));
+    for (const setting of settings(folder, work.model)) generators.push(await Generator.start(setting, work.tokens));
     const variants = generators.map((one) => ({ name: one.name, round: () => one.round() }));
-    const costs = await interleave(variants, ROUNDS);
-    const of = (name: string): readonly number[] => costs.get(name) ?? [];
-    const rows = settings.slice(1).map(([name], index) => ({
-      name: `${TOKENS} tokens of tiny (q4), ${name}`,
-      against: "without",
-      ...compare(of(name), of("without")),
-      ...(index === 1 ? { target: 0.98 } : {}),
+    const costs = await interleave(variants, work.rounds);
+    const [[peer, without = []] = [""], ...others] = [...costs];
+    const rows = others.map(([name, own]) => ({
+      name: `${work.tokens} tokens of ${work.model} (q4), ${name}`,
+      against: peer,
+      ...compare(own, without),
+      ...(name.startsWith("with ") ? { target: 0.98 } : {}),
     }));
-    const values = settings.map(([name]) => ({ name: `a token, ${name}`, value: median(of(name)), unit: "ms" }));
+    const values = [...costs].map(([name, ms]) => ({
+      name: `a token of ${work.model}, ${name}`,
+      value: median(ms),
+      unit: "ms",
+    }));
     return { rows, values };
   } finally {
     await Promise.all(generators.map((one) => one.stop()));
@@ -123,11 +153,17 @@ async function starts(): Promise<BenchValue[]> {
   return [...costs].map(([name, ms]) => ({ name: `an empty program, ${name}`, value: median(ms), unit: "ms" }));
 }
 
-const folder = project();
+const folder = await project();
 try {
-  const { rows, values } = await generation(folder);
+  const found = [];
+  for (const work of WORKS) found.push(await generation(folder, work));
   if (posts === 0) throw new Error("no spans came");
-  report("npm run bench:instrumentation", rows, [...values, ...(await starts())]);
+  const values = [...found.flatMap((one) => one.values), ...(await starts())];
+  report(
+    "npm run bench:instrumentation",
+    found.flatMap((one) => one.rows),
+    values,
+  );
 } finally {
   rmSync(folder, { recursive: true });
   collector.close().closeAllConnections();

@@ -109,7 +109,9 @@ describe("TransformersInstrumentation: generate", () => {
       "    inference.forward decode",
       "    inference.forward decode",
     ]);
-    const steps = harness.spans.map(({ attributes }) => attributes["ai.step.number"]).filter((step) => step !== undefined);
+    const steps = harness.spans
+      .map(({ attributes }) => attributes["ai.step.number"])
+      .filter((step) => step !== undefined);
     assert.deepEqual(steps, [0, 0, 1]);
   });
 
