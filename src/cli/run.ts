@@ -35,8 +35,10 @@ const PASSED_ON: readonly NodeJS.Signals[] = ["SIGTERM", "SIGUSR1", "SIGUSR2", "
 /** Runs the command and ends as it ended: with its status, or by the signal that ended it. */
 export async function run(command: readonly string[], env: NodeJS.ProcessEnv): Promise<never> {
   const [file = "", ...args] = command;
-  const child = spawn(file, args, { stdio: "inherit", env });
-  const forget = passSignals(child);
+  let child: ChildProcess | undefined;
+  // Before there is a child: a signal in between would leave it behind.
+  const forget = onSignal((signal) => void child?.kill(signal));
+  child = spawn(file, args, { stdio: "inherit", env });
   const { status, signal } = await ended(child, file);
   forget();
   if (signal !== null) process.kill(process.pid, signal);
@@ -44,10 +46,10 @@ export async function run(command: readonly string[], env: NodeJS.ProcessEnv): P
   process.exit(signal === null ? status : exitStatus(signal));
 }
 
-function passSignals(child: ChildProcess): () => void {
+function onSignal(pass: (signal: NodeJS.Signals) => void): () => void {
   const listeners = PASSED_ON.map((signal) => {
     const listener = (): void => {
-      if (!(FROM_TERMINAL.has(signal) && process.stdin.isTTY)) child.kill(signal);
+      if (!(FROM_TERMINAL.has(signal) && process.stdin.isTTY)) pass(signal);
     };
     process.on(signal, listener);
     return () => void process.off(signal, listener);
