@@ -8,8 +8,8 @@ import type { Outcome } from "./settle.js";
 /** `phase`: one span for the passes of a phase. `step`: below it, one for each, too. */
 export type TraceDetail = "phase" | "step";
 
-/** A pass and when it ran, in microseconds of the monotonic clock. */
-export interface TimedPass extends ForwardPass {
+/** When a pass ran, in microseconds of the monotonic clock. */
+export interface Timing {
   readonly start: number;
   readonly end: number;
 }
@@ -21,13 +21,15 @@ export class ForwardSpan {
   #rows = 0;
   #tokens = 0;
   #longest = 0;
+  /** Microseconds of all passes, what lies between them left out. */
+  busy = 0;
   #end: number;
 
   constructor(
     private readonly maker: SpanMaker,
     parent: OpenSpan | Context,
     start: number,
-    private readonly phase: Phase | undefined,
+    readonly phase: Phase | undefined,
     private readonly attributes: SpanAttributes,
     private readonly detail: TraceDetail,
   ) {
@@ -43,26 +45,28 @@ export class ForwardSpan {
     return this.#span.context;
   }
 
-  add(pass: TimedPass, outcome: Outcome): void {
-    if (this.detail === "step" && this.phase !== undefined) this.#addStep(pass, outcome);
+  add(pass: ForwardPass, timing: Timing, outcome: Outcome): void {
+    if (this.detail === "step" && this.phase !== undefined) this.#addStep(pass, timing, outcome);
+    const took = timing.end - timing.start;
     this.#steps++;
     this.#rows += pass.rows;
     this.#tokens += pass.tokens ?? 0;
-    this.#longest = Math.max(this.#longest, pass.end - pass.start);
-    this.#end = Math.max(this.#end, pass.end);
+    this.busy += took;
+    this.#longest = Math.max(this.#longest, took);
+    this.#end = Math.max(this.#end, timing.end);
     if (pass.images !== undefined) setAttributes(this.#span, imageAttributes(pass));
     markFailure(this.#span, outcome);
   }
 
-  #addStep(pass: TimedPass, outcome: Outcome): void {
-    const step = this.maker.open("inference.forward", pass.start, this.#span, {
+  #addStep(pass: ForwardPass, { start, end }: Timing, outcome: Outcome): void {
+    const step = this.maker.open("inference.forward", start, this.#span, {
       "ai.phase": this.phase,
       "ai.step.number": this.#steps,
       "ai.batch.size": pass.rows,
       ...this.attributes,
     });
     markFailure(step, outcome);
-    this.maker.end(step, pass.end);
+    this.maker.end(step, end);
   }
 
   /** Ends it where its last pass ended. */

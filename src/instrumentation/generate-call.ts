@@ -7,7 +7,8 @@ import { dims, fields, finite, type TokenShape, tokenCount, tokenShape } from ".
 export interface GenerateCall {
   /** Most tokens to generate, where that tells why a generation ended: with one sequence, and no others tried beside it. */
   readonly limit: number | undefined;
-  readonly operation: "text_completion" | "generate_content";
+  /** As the hub names tasks; unknown where the input is no text. */
+  readonly task: string | undefined;
   readonly attributes: SpanAttributes;
 }
 
@@ -23,11 +24,13 @@ export function readGenerateCall(model: unknown, args: readonly unknown[]): Gene
   const config = { ...fields(fields(model).generation_config), ...asked };
   const prompt = isTokens(given) ? tokenShape(given) : undefined;
   const promptTokens = prompt === undefined ? undefined : tokenCount(given, mask);
-  const maxTokens = mostTokens(config, fields(fields(model).config).is_encoder_decoder === true ? undefined : prompt);
+  const encodes = fields(fields(model).config).is_encoder_decoder === true;
+  const maxTokens = mostTokens(config, encodes ? undefined : prompt);
   return {
     limit: (prompt?.rows ?? 1) === 1 && (finite(config.num_beams) ?? 1) === 1 ? maxTokens : undefined,
-    operation: prompt === undefined ? "generate_content" : "text_completion",
+    task: prompt === undefined ? undefined : encodes ? "text2text-generation" : "text-generation",
     attributes: {
+      "gen_ai.operation.name": prompt === undefined ? "generate_content" : "text_completion",
       ...samplingAttributes(config),
       ...imageAttributes({ rows: 1, ...images(isInput(args[0]) ? { pixel_values: given } : whole) }),
       "ai.max_tokens": maxTokens,

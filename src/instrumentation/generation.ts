@@ -1,12 +1,13 @@
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "../tracing/spans/span-maker.js";
-import { ForwardSpan, type TimedPass, type TraceDetail } from "./forward-span.js";
+import type { ForwardPass, Phase } from "./forward-pass.js";
+import { ForwardSpan, type Timing, type TraceDetail } from "./forward-span.js";
 import type { Outcome } from "./settle.js";
 
 /** One call of `generate`: its passes as spans below `model.generate`, and what they add up to. */
 export class Generation {
-  #forward: { readonly span: ForwardSpan; readonly phase: TimedPass["phase"] } | undefined;
-  /** Microseconds in each phase. */
-  readonly #spent = new Map<TimedPass["phase"], number>();
+  #forward: ForwardSpan | undefined;
+  /** Microseconds in each phase that is over. */
+  readonly #spent = new Map<Phase | undefined, number>();
   /** A pass is under way: what is called meanwhile is part of it. */
   stepping = false;
   #steps = 0;
@@ -33,31 +34,36 @@ export class Generation {
   }
 
   /** A pass that has ended, well or not. */
-  passed(pass: TimedPass, outcome: Outcome): void {
-    if (this.#forward?.phase !== pass.phase) this.#enter(pass);
-    this.#forward?.span.add(pass, outcome);
-    this.#spent.set(pass.phase, (this.#spent.get(pass.phase) ?? 0) + pass.end - pass.start);
-    this.#start ??= pass.start;
+  passed(pass: ForwardPass, timing: Timing, outcome: Outcome): void {
+    if (this.#forward?.phase !== pass.phase) this.#enter(pass.phase, timing.start);
+    this.#forward?.add(pass, timing, outcome);
     if (pass.phase === "encode" || outcome.kind === "threw") return;
     this.#steps++;
     this.#tokens += pass.rows;
-    this.#lastAt = pass.end;
+    this.#lastAt = timing.end;
     if (this.#firstAt !== undefined) return;
-    this.#firstAt = pass.end;
+    this.#firstAt = timing.end;
     this.#firstTokens = pass.rows;
-    this.maker.annotate(this.parent, "first_token", pass.end);
+    this.maker.annotate(this.parent, "first_token", timing.end);
   }
 
-  #enter({ phase, start }: TimedPass): void {
-    this.#forward?.span.close();
-    const span = new ForwardSpan(this.maker, this.parent, start, phase, this.attributes, this.detail);
-    this.#forward = { span, phase };
+  #enter(phase: Phase | undefined, start: number): void {
+    this.#leave();
+    this.#start ??= start;
+    this.#forward = new ForwardSpan(this.maker, this.parent, start, phase, this.attributes, this.detail);
+  }
+
+  #leave(): void {
+    const over = this.#forward;
+    if (over === undefined) return;
+    over.close();
+    this.#spent.set(over.phase, (this.#spent.get(over.phase) ?? 0) + over.busy);
+    this.#forward = undefined;
   }
 
   /** Ends the phase that is open. What it all came to; why it ended, where there is one sequence with a limit in tokens. */
   close(at: number, limit?: number): SpanAttributes {
-    this.#forward?.span.close();
-    this.#forward = undefined;
+    this.#leave();
     const first = this.#firstAt;
     const ttft = first === undefined ? undefined : first - this.parent.start;
     const generating = first === undefined ? 0 : this.#lastAt - first;

@@ -49,7 +49,7 @@ const DTYPE = /_(fp16|int8|uint8|quantized|q8|q4|q4f16|bnb4)$/;
 /** What was asked for with `from_pretrained(name, options)`. */
 export function pretrainedIdentity(name: unknown, options: unknown): ModelIdentity {
   const id = text(name);
-  const { dtype, device } = fields(options);
+  const { dtype, device } = attempt(() => ({ ...fields(options) }), {} as Readonly<Record<string, unknown>>);
   return {
     ...(id === undefined ? {} : { name: modelName(id) }),
     ...(typeof dtype === "string" ? { dtype } : {}),

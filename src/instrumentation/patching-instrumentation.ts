@@ -5,7 +5,7 @@ import {
   InstrumentationNodeModuleDefinition,
   InstrumentationNodeModuleFile,
 } from "@opentelemetry/instrumentation";
-import { systemClock } from "../tracing/clock.js";
+import { type Clock, wallMicros } from "../tracing/clock.js";
 import { systemQuiet } from "./decode-runs.js";
 import type { TraceDetail } from "./forward-span.js";
 import { Recorder } from "./recorder.js";
@@ -33,6 +33,9 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
   readonly version: string;
 };
 
+/** Nothing here crosses processes, for which the server reads `process.hrtime`: the clock that allocates nothing will do. */
+const CLOCK: Clock = { wall: wallMicros, monotonic: () => performance.now() * 1e3 };
+
 /**
  * An OpenTelemetry instrumentation that patches every copy of its packages that a program loads, as an ES module or in
  * CommonJS, and takes all patches back when it is disabled.
@@ -56,7 +59,7 @@ export abstract class PatchingInstrumentation extends InstrumentationBase<Librar
     this.recorder = new Recorder({
       tracer: () => this.tracer,
       detail: () => this.getConfig().traceDetail ?? "phase",
-      clock: systemClock,
+      clock: CLOCK,
       quiet: systemQuiet,
     });
     const adopt = (exports: object) => this.instrumentModule(exports);

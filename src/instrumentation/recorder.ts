@@ -1,4 +1,4 @@
-import { type Context, context, type SpanKind, type Tracer, trace } from "@opentelemetry/api";
+import { type Context, context, type Tracer, trace } from "@opentelemetry/api";
 import { type Clock, WallAnchor } from "../tracing/clock.js";
 import { type OpenSpan, type SpanAttributes, SpanMaker, setAttributes } from "../tracing/spans/span-maker.js";
 import { attempt } from "./attempt.js";
@@ -21,12 +21,10 @@ export interface RecorderParts {
 /** A call that becomes one span. */
 export interface SpanPlan {
   readonly name: string;
-  readonly kind?: SpanKind;
-  /** Known before the call; what takes work to find out belongs to `begun`. */
+  /** What is known before the call. */
   readonly attributes: SpanAttributes;
   /** What calls below it are part of; a leaf when absent. */
   readonly scope?: (maker: SpanMaker, span: OpenSpan) => Scope;
-  readonly begun?: () => SpanAttributes;
   readonly ended?: (value: unknown) => SpanAttributes;
 }
 
@@ -57,22 +55,15 @@ export class Recorder {
   span(call: Call, plan: SpanPlan): unknown {
     const parent = context.active();
     const maker = this.maker(scopeOf(parent));
-    const open = maker.open(plan.name, this.now(), parent, plan.attributes, plan.kind);
+    const open = maker.open(plan.name, this.now(), parent, plan.attributes);
     if (!open.span.isRecording()) return unrecorded(open.context, call);
     const scope = plan.scope?.(maker, open);
     const inside = scope === undefined ? asLeaf(open.context) : withScope(open.context, scope);
-    setAttributes(
-      open,
-      attempt(() => plan.begun?.() ?? {}, {}),
-    );
     return settle(
       () => context.with(inside, call.proceed),
       (outcome) => {
-        if (outcome.kind === "returned")
-          setAttributes(
-            open,
-            attempt(() => plan.ended?.(outcome.value) ?? {}, {}),
-          );
+        const found = outcome.kind === "returned" ? attempt(() => plan.ended?.(outcome.value), undefined) : undefined;
+        setAttributes(open, found ?? {});
         markFailure(open, outcome);
         maker.end(open, this.now());
       },
@@ -95,7 +86,7 @@ export class Recorder {
     return settle(
       () => context.with(asLeaf(span.context), call.proceed),
       (outcome) => {
-        span.add({ ...pass, start, end: this.now() }, outcome);
+        span.add(pass, { start, end: this.now() }, outcome);
         if (gathered === undefined) span.close();
         else this.decodes.stepped(gathered);
         if (gathered !== undefined && outcome.kind === "threw") this.decodes.end(call.self, parentId);

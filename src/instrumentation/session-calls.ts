@@ -24,7 +24,7 @@ export class SessionCalls {
     const options = call.args.findLast((one) => typeof one === "object" && one !== model);
     const identity: ModelIdentity = {
       ...(typeof model === "string" ? graphIdentity(model) : {}),
-      device: sessionDevice(options),
+      device: attempt(() => sessionDevice(options), "cpu"),
     };
     const name = scopeOf()?.kind === "load" ? "session.create" : "model.load";
     const attributes = { ...identityAttributes(identity), "ai.runtime": "node" };

@@ -90,7 +90,6 @@ export class TransformersCalls {
     const maker = this.recorder.maker(scope);
     const identity = identityOf(call.self);
     const about = identityAttributes(identity);
-    const task = scope?.kind === "pipeline" ? scope.task : undefined;
     const open = maker.open("model.generate", this.recorder.now(), parent, {
       ...about,
       "gen_ai.provider.name": PROVIDER,
@@ -99,18 +98,15 @@ export class TransformersCalls {
     });
     if (!open.span.isRecording()) return unrecorded(open.context, call);
     const asked = attempt<Partial<GenerateCall>>(() => readGenerateCall(call.self, call.args), {});
-    setAttributes(open, {
-      ...asked.attributes,
-      "ai.task.type": task ?? taskOf(call.self, asked),
-      "gen_ai.operation.name": asked.operation,
-    });
+    const task = scope?.kind === "pipeline" ? scope.task : asked.task;
+    setAttributes(open, { ...asked.attributes, "ai.task.type": task });
     const onDevice = { "ai.device": about["ai.device"] };
     const generation = new Generation(maker, open, call.self, call.owner, onDevice, this.recorder.detail);
     return settle(
       () => context.with(withScope(open.context, { kind: "generate", maker, generation }), call.proceed),
       (outcome) => {
         const at = this.recorder.now();
-        const ending = endingOf(call, outcome);
+        const ending = attempt(() => endingOf(call, outcome), "finished");
         const totals = generation.close(at, ending === "finished" ? asked.limit : undefined);
         setAttributes(open, { ...totals, "ai.outcome": ending });
         markFailure(open, outcome);
@@ -147,7 +143,7 @@ export class TransformersCalls {
     generation.stepping = true;
     return settle(call.proceed, (outcome) => {
       generation.stepping = false;
-      generation.passed({ ...pass, start, end: this.recorder.now() }, outcome);
+      generation.passed(pass, { start, end: this.recorder.now() }, outcome);
     });
   }
 }
@@ -158,11 +154,6 @@ function promptLength(result: unknown): SpanAttributes {
   const ids = input_ids ?? result;
   const rows = tokenShape(ids)?.rows;
   return { "ai.prompt.length": tokenCount(ids, attention_mask), "ai.batch.size": rows };
-}
-
-function taskOf(model: unknown, { operation }: Partial<GenerateCall>): string | undefined {
-  if (operation !== "text_completion") return undefined;
-  return fields(fields(model).config).is_encoder_decoder === true ? "text2text-generation" : "text-generation";
 }
 
 /** A stopping criterion that was told to interrupt says so. */

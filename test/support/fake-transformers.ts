@@ -161,6 +161,12 @@ export function fakeTransformers(clock: ManualClock) {
     }
   }
 
+  class OverridingPipeline extends TextGenerationPipeline {
+    override async _call(text: string, options: object = {}): Promise<string[]> {
+      return [...(await super._call(text, options)), "and more"];
+    }
+  }
+
   async function pipeline(task: string, name: string, options: object = {}): Promise<TextGenerationPipeline> {
     const [tokenizer, model] = await Promise.all([
       AutoTokenizer.from_pretrained(name),
@@ -177,6 +183,7 @@ export function fakeTransformers(clock: ManualClock) {
     AutoTokenizer,
     ReadingTokenizer: class extends PreTrainedTokenizer {},
     TextGenerationPipeline,
+    OverridingPipeline,
     pipeline,
     softmax: (values: readonly number[]) => values,
     version: "3",

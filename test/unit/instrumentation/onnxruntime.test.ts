@@ -90,6 +90,19 @@ describe("OnnxRuntimeInstrumentation", () => {
     assert.notEqual(steps[0]?.parentSpanContext?.spanId, steps[1]?.parentSpanContext?.spanId);
   });
 
+  it("ends a caller's steps at that caller's next prompt, and nobody else's", async () => {
+    const session = await runtime.InferenceSession.create("lm.onnx");
+    await session.run(step(4));
+    const tracer = harness.provider.getTracer("test");
+    await tracer.startActiveSpan("other", async (span) => {
+      await session.run(prompt);
+      span.end();
+    });
+    await session.run(step(5));
+    harness.quiet.elapse();
+    assert.equal(harness.named("inference.forward", "decode").attributes["ai.steps"], 2);
+  });
+
   it("does not take a run that is under way for a pause", async () => {
     const session = await runtime.InferenceSession.create("lm.onnx");
     const running = session.run(step(4));

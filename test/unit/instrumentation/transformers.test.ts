@@ -170,6 +170,13 @@ describe("TransformersInstrumentation: generate", () => {
     assert.equal(attributes["gen_ai.response.finish_reasons"], undefined);
   });
 
+  it("takes the first pass for the prompt's, also where a cache comes with it", async () => {
+    const { harness, library } = instrumented();
+    const model = new library.OverridingModel();
+    await model.generate({ input_ids: ids(1, 1), past_key_values: { "0.key": {} } });
+    assert.deepEqual(harness.tree(), ["model.generate", "  inference.forward prefill", "  inference.forward decode"]);
+  });
+
   it("keeps concurrent generations of one model apart", async () => {
     const { harness, library } = instrumented();
     const model = await library.AutoModelForCausalLM.from_pretrained("x", {});
@@ -275,6 +282,15 @@ describe("TransformersInstrumentation: everything else", () => {
     ]);
     assert.equal(harness.named("pipeline").attributes["ai.task.type"], "text-generation");
     assert.deepEqual(harness.named("tokenize").attributes, { "ai.prompt.length": 7, "ai.batch.size": 1 });
+  });
+
+  it("makes one span of a pipeline that overrides another's call", async () => {
+    const { harness, library } = instrumented();
+    const { model, tokenizer } = await library.pipeline("text-generation", "tiny");
+    harness.exporter.reset();
+    const pipe = new library.OverridingPipeline("text-generation", model, tokenizer);
+    assert.deepEqual(await pipe._call("seven.."), ["an answer", "and more"]);
+    assert.equal(harness.spans.filter(({ name }) => name === "pipeline").length, 1);
   });
 
   it("times a tokenizer, which is synchronous, and passes on what it throws", () => {
