@@ -2,8 +2,8 @@
 import { type Nvml, NvmlError, openNvml } from "../../native/nvml.js";
 import type { GpuFacts, GpuProbe, LostGpu } from "./gpu-probe.js";
 
-function probe(): GpuProbe {
-  const nvml = openNvml();
+async function probe(): Promise<GpuProbe> {
+  const nvml = await openNvml();
   if (nvml === undefined) return { kind: "no-library" };
   const gpus = Array.from({ length: nvml.deviceCount }, (_, index) => gpuAt(nvml, index));
   const { driverVersion = "unknown", cudaVersion = "0.0" } = nvml;
@@ -29,12 +29,12 @@ function gpuAt(nvml: Nvml, index: number): GpuFacts | LostGpu {
   }
 }
 
-function answer(): GpuProbe {
+async function answer(): Promise<GpuProbe> {
   try {
-    return probe();
+    return await probe();
   } catch (error) {
     return { kind: "broken", why: error instanceof Error ? error.message : String(error) };
   }
 }
 
-process.stdout.write(JSON.stringify(answer()));
+process.stdout.write(JSON.stringify(await answer()));
