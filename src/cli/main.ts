@@ -4,8 +4,10 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
-import { addOptions, configOf, normalizeArguments } from "./arguments.js";
+import { PROGRAM_OPTIONS } from "../instrumentation/program/settings.js";
+import { addOptions, configOf, givenOptions, normalizeArguments } from "./arguments.js";
 import { generate } from "./generate.js";
+import { programEnvironment, run } from "./run.js";
 import { serve } from "./serve.js";
 import { VERSION } from "./version.js";
 
@@ -26,6 +28,7 @@ function program(): Command {
     .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
     .version(VERSION)
     .showHelpAfterError("(--help lists what there is)")
+    .enablePositionalOptions()
     .exitOverride();
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
     .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")
@@ -45,6 +48,16 @@ function program(): Command {
         maxTokens: flags.maxTokens,
         temperature: flags.temperature,
       }),
+  );
+  addOptions(
+    vitrine
+      .command("run")
+      .description("run a Node program with traces of its model calls and HTTP requests, without a change to it")
+      .argument("<command...>", "after --: the command, such as node app.js or npm start")
+      .passThroughOptions(),
+    PROGRAM_OPTIONS,
+  ).action(async (command: readonly string[], flags: Record<string, unknown>) =>
+    run(command, programEnvironment(givenOptions(flags), process.env)),
   );
   addOptions(
     vitrine

@@ -38,7 +38,7 @@ function spooled(sender: Sender, { spool }: Destination, own: ThreadCounters): S
 
 async function open(destination: Destination, index: number) {
   const own = counters[index] ?? new ThreadCounters();
-  const sender = spooled(await createSender(destination, data.localEndpoint, log), destination, own);
+  const sender = spooled(await createSender(destination, data, log), destination, own);
   const delivery = new Delivery(sender, own, log, data.deliveryLimits);
   return { sender, delivery, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
 }
@@ -47,7 +47,7 @@ const collectors = await Promise.all(data.destinations.map(open));
 const store = data.storeLimits === undefined ? undefined : new TraceStore(data.storeLimits);
 const readApi = store === undefined ? undefined : new ReadApi(store);
 const listening = new Int32Array(data.port);
-let encoder = new ZipkinEncoder(data.localEndpoint);
+let encoder = new ZipkinEncoder(data.localEndpoint, data.resource);
 let port = 0;
 
 /** Another one once the port is known. */
@@ -55,7 +55,7 @@ function currentEncoder(): ZipkinEncoder {
   const now = Atomics.load(listening, 0);
   if (now === port) return encoder;
   port = now;
-  encoder = new ZipkinEncoder({ ...data.localEndpoint, port });
+  encoder = new ZipkinEncoder({ ...data.localEndpoint, port }, data.resource);
   return encoder;
 }
 
@@ -75,6 +75,9 @@ async function shutdown(timeoutMs: number): Promise<void> {
   pipeline.drain();
   for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(timeoutMs);
   await Promise.all(collectors.map(({ delivery }) => delivery.flush(deadline)));
+  const flushed = new Int32Array(data.flushed);
+  Atomics.store(flushed, 0, 1);
+  Atomics.notify(flushed, 0);
   post({ type: "stopped" });
 }
 

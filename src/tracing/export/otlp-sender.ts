@@ -8,7 +8,6 @@ import type { Sender, SendResult } from "./sender.js";
 import type { SpanRecord } from "./span-record.js";
 import { tlsFailure } from "./tls-failure.js";
 import { stampsOf } from "./tls-files.js";
-import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 /** OpenTelemetry's variables for files of certificates; those for traces alone come before those for all signals. */
 const TLS_VARIABLES = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].map(
@@ -32,13 +31,13 @@ export class OtlpSender implements Sender {
   constructor(
     private readonly endpoint: string,
     private readonly headers: Readonly<Record<string, string>>,
-    service: ZipkinEndpoint,
+    resource: Readonly<Record<string, string>>,
   ) {
     const url = new URL(endpoint);
     this.target = `${url.origin}${url.pathname}`;
     this.#stamp = tlsStamp();
     this.#exporter = this.#createExporter();
-    this.#resource = resourceFromAttributes({ "service.name": service.serviceName ?? "unknown_service" });
+    this.#resource = resourceFromAttributes(resource);
   }
 
   send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {

@@ -13,7 +13,11 @@ export class RingSpanProcessor implements SpanProcessor {
   /** The debug flag is in the context, which `onEnd` does not get. */
   readonly #debug = new WeakSet<ReadableSpan>();
 
-  constructor(ring: SharedArrayBuffer) {
+  /** @param isFree spans whose attributes pass whatever their names, but for those that hold content; none when absent */
+  constructor(
+    ring: SharedArrayBuffer,
+    private readonly isFree: (span: ReadableSpan) => boolean = () => false,
+  ) {
     this.#ring = new RingWriter(ring, MAX_SPAN_BYTES);
     this.#encoder = new SpanEncoder(this.#ring.bytes, this.#ring.mostBytes);
   }
@@ -23,11 +27,19 @@ export class RingSpanProcessor implements SpanProcessor {
   }
 
   onEnd(span: ReadableSpan): void {
-    this.write(span, this.#debug.has(span));
+    this.#write(span, this.#debug.has(span), this.isFree(span));
   }
 
   /** For a span that was never open. */
   write(span: EndedSpan, debug: boolean): void {
+    this.#write(span, debug, false);
+  }
+
+  /** Flushing and stopping are the exporter's. */
+  async forceFlush(): Promise<void> {}
+  async shutdown(): Promise<void> {}
+
+  #write(span: EndedSpan, debug: boolean, free: boolean): void {
     const { counts } = this;
     counts.ended++;
     const start = this.#ring.begin();
@@ -35,7 +47,7 @@ export class RingSpanProcessor implements SpanProcessor {
       counts.ring_full++;
       return;
     }
-    const length = this.#encoder.encode(span, debug, start);
+    const length = this.#encoder.encode(span, debug, start, free);
     counts.attributesDropped = this.#encoder.droppedAttributes;
     if (length === 0) {
       counts.oversize++;
@@ -44,8 +56,4 @@ export class RingSpanProcessor implements SpanProcessor {
     this.#ring.commit(length);
     counts.written++;
   }
-
-  /** Flushing and stopping are the exporter's. */
-  async forceFlush(): Promise<void> {}
-  async shutdown(): Promise<void> {}
 }

@@ -34,14 +34,20 @@ const KINDS: Readonly<Record<number, NonNullable<ZipkinSpan["kind"]>>> = {
 /** These make up `remoteEndpoint` and are not repeated as tags. */
 const REMOTE = { service: "peer.service", address: "network.peer.address", port: "network.peer.port" } as const;
 
+/** Tags with their names, encoded already. */
+type Resource = readonly (readonly [name: string, tag: string])[];
+
 /** Encodes the spans of one service. */
 export class ZipkinEncoder {
   readonly #local: string;
   readonly #serviceName: string | undefined;
+  readonly #resource: Resource;
 
-  constructor(localEndpoint: ZipkinEndpoint) {
+  /** @param resource tags of every span of this process; a span's own go before */
+  constructor(localEndpoint: ZipkinEndpoint, resource: Readonly<Record<string, string>> = {}) {
     this.#local = JSON.stringify(localEndpoint);
     this.#serviceName = localEndpoint.serviceName?.toLowerCase();
+    this.#resource = Object.entries(resource).map(([name, value]) => [name, `${quoted(name)}:${quoted(value)}`]);
   }
 
   encode(span: SpanRecord): EncodedSpan {
@@ -59,7 +65,7 @@ export class ZipkinEncoder {
       `,"name":${quoted(span.name)},"timestamp":${timestamp},"duration":${duration},"localEndpoint":${this.#local}` +
       (remote === undefined ? "" : `,"remoteEndpoint":${JSON.stringify(remote)}`) +
       annotationsOf(span) +
-      tagsOf(span) +
+      tagsOf(span, this.#resource) +
       (span.debug ? `,"debug":true}` : "}");
     return {
       json,
@@ -88,8 +94,9 @@ function annotationsOf({ events }: SpanRecord): string {
   return `,"annotations":[${items.join(",")}]`;
 }
 
-function tagsOf({ attributes, failed, statusMessage }: SpanRecord): string {
+function tagsOf({ attributes, failed, statusMessage }: SpanRecord, resource: Resource): string {
   let tags = "";
+  for (const [name, tag] of resource) if (attributes[name] === undefined) tags += `${tags === "" ? "" : ","}${tag}`;
   for (const name in attributes) {
     if (name === REMOTE.service || name === REMOTE.address || name === REMOTE.port) continue;
     tags += `${tags === "" ? "" : ","}${quoted(name)}:${tagText(attributes[name] ?? "")}`;
