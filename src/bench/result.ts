@@ -73,7 +73,7 @@ export type Load =
       readonly perSecond: number;
       /** Of a ramp, at its beginning. */
       readonly fromPerSecond?: number;
-      /** Shape of the gamma distribution of the gaps: 1 is Poisson, smaller has more bursts. */
+      /** Shape of the gamma distribution of the gaps: 1 is Poisson, smaller has more bursts. Absent where they are even. */
       readonly burstiness?: number;
     }
   | { readonly kind: "replay"; readonly file: string };
