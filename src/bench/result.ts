@@ -56,6 +56,8 @@ export interface LoadPoint {
   readonly summary: Summary;
   /** Of the traces read back, where they were. */
   readonly traces?: TraceSummary;
+  /** Why there are none, where they were wanted, in one sentence. */
+  readonly tracesUnavailable?: string;
 }
 
 export type Load =
