@@ -12,11 +12,9 @@ export function latenciesOf(record: RequestRecord, name: LatencyName): readonly 
       return gaps;
     case "ttft":
       return firstToken === undefined ? [] : [firstToken - intended];
-    case "tpot": {
+    case "tpot":
       if (firstToken === undefined || outputTokens === undefined || outputTokens < 2) return [];
-      const generating = gaps.reduce((sum, gap) => sum + gap, 0);
-      return [generating / (outputTokens - 1)];
-    }
+      return [(end - firstToken) / (outputTokens - 1)];
   }
 }
 

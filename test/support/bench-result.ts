@@ -22,8 +22,8 @@ export function simulatedRequests(simulation: Simulation = {}): RequestRecord[] 
   const random = seededRandom(seed);
   const waiting = (mean: number): number => -mean * Math.log(1 - random()) * slowness;
   const records: RequestRecord[] = [];
+  let begin = 0;
   for (let repeat = 0; repeat < repeats; repeat++) {
-    const begin = repeat * 1e6;
     const free = Array.from({ length: concurrency }, () => begin);
     for (let index = 0; index < requests / repeats; index++) {
       const stream = free.indexOf(Math.min(...free));
@@ -41,6 +41,7 @@ export function simulatedRequests(simulation: Simulation = {}): RequestRecord[] 
       const traceId = `${seed}${index}${repeat}`.padStart(32, "0");
       records.push({ traceId, repeat, intended, sent, firstToken, end, gaps, promptTokens: 40, outputTokens, outcome });
     }
+    begin = Math.max(...free) + 20;
   }
   return records;
 }

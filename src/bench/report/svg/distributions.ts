@@ -15,7 +15,7 @@ const LEFT = 190;
 const RIGHT = 944;
 const ROW = 62;
 const TOP = 40;
-const BINS = 72;
+const MOST_BINS = 72;
 const MARKS = [0.5, 0.95, 0.99] as const;
 
 /** One histogram above another over the same logarithmic axis, with median, 95th and 99th percentile. */
@@ -51,9 +51,11 @@ function extremes(values: readonly number[]): [number, number] {
 function drawRow({ name, values }: Distribution, index: number, scale: Scale): string {
   const base = TOP + (index + 1) * ROW - 8;
   const height = ROW - 16;
-  const shares = histogram(values, scale);
+  // Fewer values, wider bins: else a histogram shows chance.
+  const bins = Math.min(MOST_BINS, Math.max(12, Math.round(2.5 * Math.sqrt(values.length))));
+  const shares = histogram(values, scale, bins);
   const most = Math.max(...shares);
-  const width = (RIGHT - LEFT) / BINS;
+  const width = (RIGHT - LEFT) / bins;
   const outline = shares.flatMap((share, bin): [number, number][] => {
     const y = base - (share / most) * height;
     return [
@@ -76,12 +78,12 @@ function drawRow({ name, values }: Distribution, index: number, scale: Scale): s
   ].join("");
 }
 
-/** Shares of the values in as many bins as wide on the axis as each other. */
-function histogram(values: readonly number[], scale: Scale): number[] {
-  const shares = Array.from({ length: BINS }, () => 0);
+/** Shares of the values in bins that are as wide on the axis as each other. */
+function histogram(values: readonly number[], scale: Scale, bins: number): number[] {
+  const shares = Array.from({ length: bins }, () => 0);
   for (const value of values) {
-    const bin = Math.floor(((scale.at(value) - LEFT) / (RIGHT - LEFT)) * BINS);
-    const within = Math.min(BINS - 1, Math.max(0, bin));
+    const bin = Math.floor(((scale.at(value) - LEFT) / (RIGHT - LEFT)) * bins);
+    const within = Math.min(bins - 1, Math.max(0, bin));
     shares[within] = (shares[within] ?? 0) + 1 / values.length;
   }
   return shares;

@@ -10,17 +10,17 @@ export interface Area {
   readonly bottom: number;
 }
 
-/** Lines across at each tick, their values at the left, and the unit above them. */
-export function verticalAxis(area: Area, scale: Scale, unit: string): string {
+/** Lines across at each tick, and their values at the left. */
+export function verticalAxis(area: Area, scale: Scale): string {
   const lines = scale.ticks.map((tick) => {
     const y = scale.at(tick);
     const line = element("line", { class: "grid", x1: area.left, x2: area.right, y1: y, y2: y });
     return line + label({ class: "tick", x: area.left - 6, y: y + 3.5, "text-anchor": "end" }, tickText(tick));
   });
-  return lines.join("") + label({ class: "unit", x: area.left - 6, y: area.top - 10, "text-anchor": "end" }, unit);
+  return lines.join("");
 }
 
-/** Marks and values below, and what they are; `texts` where the values are not what is to be read. */
+/** Marks and values below, and what they are. */
 export function horizontalAxis(area: Area, scale: Scale, name: string, format = tickText): string {
   const base = element("line", { class: "axis", x1: area.left, x2: area.right, y1: area.bottom, y2: area.bottom });
   const ticks = scale.ticks.map((tick) => {
