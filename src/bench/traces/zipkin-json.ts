@@ -10,6 +10,9 @@ const spanSchema = z.object({
   timestamp: z.number().default(0),
   duration: z.number().default(0),
   annotations: z.array(z.object({ timestamp: z.number(), value: z.string() })).default([]),
+  localEndpoint: z
+    .object({ serviceName: z.string().optional(), ipv4: z.string().optional(), port: z.number().optional() })
+    .optional(),
   tags: z.record(z.string(), z.string()).default({}),
 });
 
