@@ -5,6 +5,7 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
 import { addOptions, configOf, normalizeArguments } from "./arguments.js";
+import { addBench } from "./bench.js";
 import { generate } from "./generate.js";
 import { serve } from "./serve.js";
 import { VERSION } from "./version.js";
@@ -46,6 +47,7 @@ function program(): Command {
         temperature: flags.temperature,
       }),
   );
+  addBench(vitrine);
   return vitrine;
 }
 
@@ -53,7 +55,7 @@ function program(): Command {
 async function main(): Promise<number> {
   try {
     await program().parseAsync(normalizeArguments(process.argv.slice(2)), { from: "user" });
-    return 0;
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     // Commander has already printed its own message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

@@ -1,8 +1,8 @@
 /** Results as a benchmark leaves them, simulated: the same for the same seed. */
 import { quantileSorted } from "simple-statistics";
-import { latenciesOf } from "../../src/bench/request-latencies.js";
+import { seededRandom } from "../../models/tiny/random.js";
+import { valuesOf } from "../../src/bench/metrics/values.js";
 import type { BenchResult, Latency, LatencyName, LoadPoint, RequestRecord, Summary } from "../../src/bench/result.js";
-import { seededRandom } from "../../src/bench/seeded-random.js";
 import { TRACE_PARTS } from "../../src/bench/traces/request-parts.js";
 
 export interface Simulation {
@@ -107,9 +107,7 @@ function summaryOf(requests: readonly RequestRecord[], durationMs: number): Summ
     requestsPerSecond: rate(good.length),
     inputTokensPerSecond: rate(sum(({ promptTokens = 0 }) => promptTokens)),
     outputTokensPerSecond: rate(sum(({ outputTokens = 0 }) => outputTokens)),
-    latencies: Object.fromEntries(
-      names.map((name) => [name, latencyOf(good.flatMap((one) => latenciesOf(one, name)))]),
-    ),
+    latencies: Object.fromEntries(names.map((name) => [name, latencyOf(good.flatMap((one) => valuesOf(one, name)))])),
   };
 }
 

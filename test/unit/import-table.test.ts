@@ -29,7 +29,10 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   "src/tracing": { may: ["src/gpu", "src/protocol.ts", "src/errors.ts"], packages: true },
   "src/gpu": { may: ["native", "src/errors.ts"], packages: true },
   "src/instrumentation": { may: ["src/tracing", "src/config.ts", "src/options.ts", "src/errors.ts"], packages: true },
-  "src/bench": { may: ["src/tracing", "src/runtime/text", "src/protocol.ts", "src/errors.ts"], packages: true },
+  "src/bench": {
+    may: ["models/tiny", "src/tracing", "src/runtime/text", "src/protocol.ts", "src/errors.ts"],
+    packages: true,
+  },
   native: { may: [], packages: true },
   models: { may: [], packages: false },
 };

@@ -1,5 +1,5 @@
 import { quantileSorted } from "simple-statistics";
-import { latenciesOf } from "../request-latencies.js";
+import { valuesOf } from "../metrics/values.js";
 import type { LatencyName, LoadPoint, RequestRecord } from "../result.js";
 
 /** What is compared of a load: values in the order they came, a list for each repeat, and what they come to. */
@@ -54,7 +54,7 @@ const notCancelled = ({ outcome }: RequestRecord): boolean => outcome.kind !== "
 
 /** One value a request: gaps of one request are no independent values, so their mean stands for them. */
 function requestValue(record: RequestRecord, name: LatencyName): readonly number[] {
-  const values = latenciesOf(record, name);
+  const values = valuesOf(record, name);
   return values.length > 1 ? [mean(values)] : values;
 }
 

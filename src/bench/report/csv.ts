@@ -1,4 +1,4 @@
-import { latenciesOf } from "../request-latencies.js";
+import { valuesOf } from "../metrics/values.js";
 import type { BenchResult, LatencyName, LoadPoint, Outcome, RequestRecord } from "../result.js";
 
 const COLUMNS = [
@@ -25,7 +25,7 @@ type Cell = string | number | undefined;
 
 function rowOf({ name, variant }: LoadPoint, record: RequestRecord): Cell[] {
   const { traceId, repeat, intended, sent, firstToken, end, promptTokens, outputTokens, outcome } = record;
-  const latencies = LATENCY_COLUMNS.map((latency) => latenciesOf(record, latency)[0]);
+  const latencies = LATENCY_COLUMNS.map((latency) => valuesOf(record, latency)[0]);
   const times = [intended, sent, firstToken, end];
   return [
     name,

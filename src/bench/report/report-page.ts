@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { pointLatencies } from "../request-latencies.js";
+import { pointValues } from "../metrics/values.js";
 import type { BenchResult, LatencyName, LoadPoint } from "../result.js";
 import { count, duration, number, percent } from "./format.js";
 import { element, figure, section, table, text } from "./html.js";
@@ -144,7 +144,7 @@ function againstLoad(result: BenchResult): string {
 
 function distributionsOf({ points }: BenchResult): string {
   const figures = (["ttft", "itl"] as const).flatMap((metric) => {
-    const rows = points.map((point) => ({ name: point.name, values: pointLatencies(point, metric) }));
+    const rows = points.map((point) => ({ name: point.name, values: pointValues(point, metric) }));
     if (!rows.some(({ values }) => values.some((value) => value > 0))) return [];
     const title = metric === "ttft" ? "Time to first token" : "Time between chunks of text";
     const numbers = points.flatMap(({ name, summary }) => {

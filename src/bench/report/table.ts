@@ -19,6 +19,7 @@ export function terminalTable(result: BenchResult, style: TerminalStyle): string
     rates(points, style),
     latencies(points, style),
     ...points.map((point) => traces(result, point, style)),
+    points.flatMap(({ name, warnings = [] }) => warnings.map((warning) => `${name}  ${warning}`)),
     ...(result.comparison === undefined ? [] : [comparison(result.comparison, style)]),
   ];
   return blocks

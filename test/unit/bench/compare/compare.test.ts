@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { seededRandom } from "../../../../models/tiny/random.js";
 import { compareResults } from "../../../../src/bench/compare/compare.js";
 import { describeComparison, regressions } from "../../../../src/bench/compare/describe.js";
-import { seededRandom } from "../../../../src/bench/seeded-random.js";
 import { type Simulation, simulatedResult } from "../../../support/bench-result.js";
 
 const plain = { width: 120, color: false };
