@@ -48,7 +48,7 @@ const lengths = z.string().transform((value, context) => {
 
 const METRICS: readonly LatencyName[] = ["ttft", "tpot", "itl", "e2e", "queue"];
 const SLO_HELP = "expected a limit such as ttft:200ms, of ttft, tpot, itl, e2e or queue";
-const slo = z.string().transform((value, context): Slo => {
+export const sloSetting = z.string().transform((value, context): Slo => {
   const [name = "", limit = ""] = value.split(":");
   const metric = METRICS.find((each) => each === name.trim().toLowerCase());
   const limitMs = positiveDuration.safeParse(limit).data;
@@ -302,7 +302,7 @@ export const BENCH_OPTIONS = {
     schema: z
       .string()
       .transform((value) => value.split(",").filter((each) => each !== ""))
-      .pipe(z.array(slo)),
+      .pipe(z.array(sloSetting)),
     help: "a request is good when it keeps every limit: ttft:200ms, tpot:50ms; repeatable",
   },
   seed: {

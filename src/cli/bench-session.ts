@@ -35,13 +35,28 @@ export async function bench(settings: BenchSettings, serverFlags: readonly strin
     interrupted = exitStatus(signal);
     abort.abort();
   });
-  const startedAt = new Date().toISOString();
-  const targets = await startTargets(settings, serverFlags, abort.signal);
   try {
-    const result = await measure(settings, targets.variants, startedAt, abort.signal);
-    writeOutputs(result, settings);
-    const answered = result.points.some(({ summary }) => summary.ok > 0);
+    const answered = await benchTargets(settings, serverFlags, abort.signal);
     return interrupted ?? (answered ? 0 : 1);
+  } catch (error) {
+    // Before there is anything to report, an interruption is all there is to tell.
+    if (interrupted !== undefined) return interrupted;
+    throw error;
+  }
+}
+
+/** Resolves with whether any request was answered. */
+async function benchTargets(
+  settings: BenchSettings,
+  serverFlags: readonly string[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const startedAt = new Date().toISOString();
+  const targets = await startTargets(settings, serverFlags, signal);
+  try {
+    const result = await measure(settings, targets.variants, startedAt, signal);
+    writeOutputs(result, settings);
+    return result.points.some(({ summary }) => summary.ok > 0);
   } finally {
     await targets.stop();
   }
@@ -70,7 +85,7 @@ async function measure(
   signal: AbortSignal,
 ): Promise<BenchResult> {
   const { base } = variants[0] as Variant;
-  const { server, model: listed } = await describeTarget(base, requestHeaders(settings.apiKey));
+  const { server, model: listed } = await describeTarget(base, requestHeaders(settings.apiKey), signal);
   const model = settings.model ?? listed;
   if (model === undefined) throw wrong("--model: the target lists none; say which one to ask for.");
   const plan = await benchPlan(settings, model);

@@ -6,6 +6,8 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
 import { addOptions, configOf, normalizeArguments } from "./arguments.js";
 import { addBench } from "./bench.js";
+import { addCapacity } from "./bench-capacity.js";
+import { addCompare } from "./bench-compare.js";
 import { generate } from "./generate.js";
 import { serve } from "./serve.js";
 import { VERSION } from "./version.js";
@@ -47,7 +49,9 @@ function program(): Command {
         temperature: flags.temperature,
       }),
   );
-  addBench(vitrine);
+  const bench = addBench(vitrine);
+  addCompare(bench);
+  addCapacity(bench);
   return vitrine;
 }
 

@@ -29,7 +29,7 @@ export class ServerProcess {
     process.once("exit", this.#killNow);
   }
 
-  /** Resolves once it listens. Throws VitrineError `engine_not_ready` with its last lines where it does not come to that. */
+  /** Resolves once it listens. Throws VitrineError `engine_not_ready` with its last lines where it does not come to that, and the signal's reason. */
   static async start({ entry, flags, env }: ServerCommand, signal: AbortSignal): Promise<ServerProcess> {
     const args = [entry, "serve", "--host", "127.0.0.1", "--port", "0", ...flags];
     const server = new ServerProcess(spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
@@ -72,7 +72,8 @@ export class ServerProcess {
       timeout.addEventListener("abort", () => resolve());
       signal.addEventListener("abort", () => resolve());
     });
-    if (this.#address !== undefined || signal.aborted) return;
+    signal.throwIfAborted();
+    if (this.#address !== undefined) return;
     throw new VitrineError(
       "engine_not_ready",
       `vitrine serve did not start; its last lines:\n${this.#lines.join("\n")}`,

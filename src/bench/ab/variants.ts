@@ -26,7 +26,9 @@ export function commandOf(flag: string, value: string, setting: ServerSetting) {
   const { entry, flags, zipkinEndpoint } = setting;
   const collector = zipkinEndpoint === undefined ? [] : ["--zipkin-endpoint", zipkinEndpoint];
   if (flag !== "tracing") {
-    return { entry, flags: [...flags, ...collector, `--${flag}`, value], env: setting.env };
+    // A switch is given or it is not.
+    const own = flag.startsWith("no-") ? (value === "on" ? [`--${flag}`] : []) : [`--${flag}`, value];
+    return { entry, flags: [...flags, ...collector, ...own], env: setting.env };
   }
   const env = Object.fromEntries(Object.entries(setting.env).filter(([name]) => !ENDPOINTS.test(name)));
   if (value !== "off") return { entry, flags: [...flags, ...collector], env: setting.env };

@@ -64,10 +64,17 @@ export interface Description {
 }
 
 /** What the target says of itself. Throws VitrineError `config_invalid` where nothing answers there. */
-export async function describeTarget(base: string, headers: Record<string, string>): Promise<Description> {
+export async function describeTarget(
+  base: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<Description> {
   let response: Response;
   try {
-    response = await fetch(`${base}/models`, { headers, signal: AbortSignal.timeout(10_000) });
+    response = await fetch(`${base}/models`, {
+      headers,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+    });
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
     const why = cause?.code ?? (error instanceof Error ? error.name : "it failed");

@@ -44,14 +44,12 @@ export class HealthMeter {
 }
 
 const LATE_MS = 10;
-/** The export thread has its own share of what is measured. */
 const BUSY = 0.9;
 
 /** What is to be said of a harness that could not keep up, if anything. */
 export function healthWarnings({ latenessP99, loopDelayP99, cpu }: ClientHealth): string[] {
   if (latenessP99 <= LATE_MS && loopDelayP99 <= LATE_MS && cpu <= BUSY) return [];
-  return [
-    `The harness was busy itself: requests ${latenessP99.toFixed(1)} ms late (p99), its event loop held up for ${loopDelayP99.toFixed(1)} ms (p99), ` +
-      `${Math.round(cpu * 100)} % of a core. Latencies contain that: use a machine of its own, or less load.`,
-  ];
+  const late = `sent requests ${latenessP99.toFixed(1)} ms late (p99), was held up for ${loopDelayP99.toFixed(1)} ms (p99)`;
+  const advice = "Latencies contain that: give it a processor of its own, or less load.";
+  return [`The harness itself did not keep up: it ${late}, and used ${Math.round(cpu * 100)} % of a core. ${advice}`];
 }
