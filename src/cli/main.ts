@@ -29,6 +29,8 @@ function program(): Command {
     .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
     .version(VERSION)
     .showHelpAfterError("(--help lists what there is)")
+    // Options belong to the command they follow: `bench` and `bench plan` both have a --rate.
+    .enablePositionalOptions()
     .exitOverride();
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
     .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")
@@ -49,7 +51,7 @@ function program(): Command {
         temperature: flags.temperature,
       }),
   );
-  const bench = addBench(vitrine);
+  const bench = addBench(vitrine).enablePositionalOptions();
   addCompare(bench);
   addCapacity(bench);
   return vitrine;

@@ -61,17 +61,28 @@ function pairSeries(a: LoadPoint, b: LoadPoint) {
   const others = new Map(seriesOf(b).map((series) => [series.metric, series]));
   return seriesOf(a).flatMap((one) => {
     const other = others.get(one.metric);
-    return other === undefined ? [] : [{ load: a.name, one, other }];
+    // Where nothing failed on either side there is nothing to compare.
+    if (other === undefined || [one, other].every(({ shown, repeats }) => shown?.(repeats.flat()) === 0)) return [];
+    return [{ load: a.name, one, other }];
   });
 }
 
 function differenceOf(load: string, one: Series, other: Series, tests: number, random: () => number): Difference {
-  const [a, b] = [one, other].map(({ repeats, statistic }) => statistic(repeats.flat())) as [number, number];
-  const log = Math.log(b / a);
+  const [a, b] = [one, other].map(({ repeats, statistic, shown = statistic }) => shown(repeats.flat()));
+  const log = Math.log(other.statistic(other.repeats.flat()) / one.statistic(one.repeats.flat()));
   const error = Math.hypot(logError(one, random), logError(other, random));
   const half = probit(1 - ERROR_RATE / 2) * error;
   const { metric, better } = one;
-  const shown = { load, metric, better, a, b, ratio: b / a, low: Math.exp(log - half), high: Math.exp(log + half) };
+  const shown = {
+    load,
+    metric,
+    better,
+    a: a ?? 0,
+    b: b ?? 0,
+    ratio: Math.exp(log),
+    low: Math.exp(log - half),
+    high: Math.exp(log + half),
+  };
   return { ...shown, verdict: verdictOf(log, error, better, tests) };
 }
 

@@ -10,6 +10,8 @@ export interface Series {
   readonly repeats: readonly (readonly number[])[];
   /** Of all values together; above 0. */
   readonly statistic: (values: readonly number[]) => number;
+  /** What is shown of it, where that is another value. */
+  readonly shown?: (values: readonly number[]) => number;
 }
 
 const NAMES: readonly LatencyName[] = ["ttft", "tpot", "itl", "e2e"];
@@ -45,6 +47,7 @@ export function seriesOf(point: LoadPoint): Series[] {
       repeats: repeats.map((records) => records.filter(notCancelled).map((record) => (isOk(record) ? 0 : 1))),
       // Half a failure more than there were, so that none can be compared with some.
       statistic: (values) => (values.reduce((sum, value) => sum + value, 0) + 0.5) / (values.length + 1),
+      shown: mean,
     },
   ];
 }

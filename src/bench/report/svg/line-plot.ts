@@ -82,7 +82,13 @@ function drawSeries({ name, style, points }: Series, horizontal: Scale, vertical
   const dots = placed.map(({ x, y, low, high, px, py }) => {
     const known = low !== undefined && high !== undefined;
     const whisker = known
-      ? element("line", { class: `whisker ${style}`, x1: px, x2: px, y1: vertical.at(low), y2: vertical.at(high) })
+      ? element("line", {
+          class: `whisker ${style}`,
+          x1: px,
+          x2: px,
+          y1: within(vertical.at(low)),
+          y2: vertical.at(high),
+        })
       : "";
     const spread = known ? ` (${number(low)} to ${number(high)})` : "";
     const words = tip(`${name} at ${number(x)}: ${number(y)} ${unit}${spread}`);
@@ -92,6 +98,9 @@ function drawSeries({ name, style, points }: Series, horizontal: Scale, vertical
   });
   return line + dots.join("");
 }
+
+/** Of few repeats, an interval may reach below what can be. */
+const within = (y: number): number => Math.min(AREA.bottom, y);
 
 function limitLine(limit: number | undefined, vertical: Scale): string {
   if (limit === undefined) return "";
