@@ -37,21 +37,30 @@ export type SimulationOptions = WorkerLimits & {
   readonly random: () => () => number;
 };
 
-const REQUESTS = 3_000;
-/** Until the queues are as long as they get. */
-const WARM_UP = 300;
+const LEAST_REQUESTS = 3_000;
+const MOST_REQUESTS = 50_000;
+/** Played at least, so that a queue that slowly grows is seen to. */
+const LEAST_SECONDS = 120;
+/** Share that is not counted: until the queues are as long as they get. */
+const WARM_UP = 0.1;
 const MOST_WORKERS = 256;
 const HALVINGS = 12;
 
-/** The fewest workers that meet the goal, and one fewer, where there are any; undefined beyond all bounds. */
+/** Numbers of workers in order, the last of which is the fewest that meet the goal; undefined beyond all bounds. */
 export function workersFor(model: StepModel, load: PlannedLoad, goal: Goal, options: SimulationOptions) {
-  const outlooks: Outlook[] = [];
-  for (let workers = 1; workers <= MOST_WORKERS; workers++) {
-    const outlook = simulate(model, load, workers, goal.slos, options);
-    outlooks.push(outlook);
-    if (outlook.attainment >= goal.attainment) return outlooks;
+  const perWorker = ratePerWorker(model, load, goal, options);
+  const outlook = (workers: number): Outlook => simulate(model, load, workers, goal.slos, options);
+  const meets = ({ attainment }: Outlook): boolean => attainment >= goal.attainment;
+  // Many share a load better than one: the answer lies near what they hold one by one, and rather below.
+  const outlooks = [outlook(Math.min(MOST_WORKERS, Math.max(1, Math.floor((0.9 * load.perSecond) / perWorker))))];
+  for (let last = outlooks[0] as Outlook; !meets(last); outlooks.push(last)) {
+    if (last.workers === MOST_WORKERS) return undefined;
+    last = outlook(last.workers + 1);
   }
-  return undefined;
+  for (let first = outlooks[0] as Outlook; meets(first) && first.workers > 1; outlooks.unshift(first)) {
+    first = outlook(first.workers - 1);
+  }
+  return outlooks.slice(0, outlooks.findIndex(meets) + 1);
 }
 
 /** Most requests a second of such lengths that one worker serves within the goal; 0 where one by one is too many. */
@@ -78,7 +87,7 @@ export function simulate(
 ): Outlook {
   const requests = arrivals(load, options.random());
   const results: ServedRequest[] = [];
-  const counted = new Set(requests.slice(WARM_UP));
+  const counted = new Set(requests.slice(Math.floor(WARM_UP * requests.length)));
   const served = (request: PlannedRequest, result: ServedRequest): void => {
     if (counted.has(request)) results.push(result);
   };
@@ -106,7 +115,8 @@ export function simulate(
 
 function arrivals({ perSecond, lengths }: PlannedLoad, random: () => number): PlannedRequest[] {
   let arrival = 0;
-  return Array.from({ length: REQUESTS }, () => {
+  const count = Math.min(MOST_REQUESTS, Math.max(LEAST_REQUESTS, Math.ceil(perSecond * LEAST_SECONDS)));
+  return Array.from({ length: count }, () => {
     arrival -= (Math.log(1 - random()) / perSecond) * 1e3;
     const { promptTokens, outputTokens } = lengths[Math.floor(random() * lengths.length)] ?? {
       promptTokens: 1,

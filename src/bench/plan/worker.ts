@@ -35,7 +35,9 @@ interface Running {
 export class SimulatedWorker {
   #now = 0;
   #lastPhase: "prefill" | "decode" = "decode";
-  readonly #waiting: PlannedRequest[] = [];
+  #waiting: PlannedRequest[] = [];
+  /** Those before it have been taken: in an overload there are too many to move up. */
+  #taken = 0;
   #prefilling: Running[] = [];
   #decoding: Running[] = [];
   /** Time spent in steps. */
@@ -51,11 +53,12 @@ export class SimulatedWorker {
   ) {}
 
   get load(): number {
-    return this.#waiting.length + this.#prefilling.length + this.#decoding.length;
+    return this.#waiting.length - this.#taken + this.#prefilling.length + this.#decoding.length;
   }
 
   submit(request: PlannedRequest): void {
     if (this.load === 0) this.#now = Math.max(this.#now, request.arrival);
+    if (this.#taken === this.#waiting.length) [this.#waiting, this.#taken] = [[], 0];
     this.#waiting.push(request);
   }
 
@@ -87,8 +90,9 @@ export class SimulatedWorker {
     };
     for (const running of this.#prefilling) if (left > 0) feed(running);
     while (left > 0 && this.#prefilling.length + this.#decoding.length < this.limits.maxSequences) {
-      const request = this.#waiting.shift();
+      const request = this.#waiting[this.#taken];
       if (request === undefined) break;
+      this.#taken++;
       const running = { request, cached: 0, produced: 0, firstToken: 0 };
       this.#prefilling.push(running);
       feed(running);

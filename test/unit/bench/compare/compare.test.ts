@@ -19,7 +19,7 @@ describe("comparing two benchmarks", () => {
 
   it("is right about draws of one distribution as often as it says", function () {
     this.timeout(60_000);
-    const runs = 40;
+    const runs = 16;
     const found = Array.from({ length: runs }, (_, i) => {
       const options = { requests: 120, repeats: 2 };
       return compared({ ...options, seed: 2 * i + 1 }, { ...options, seed: 2 * i + 2 }, i).differences;
@@ -27,9 +27,9 @@ describe("comparing two benchmarks", () => {
     const all = found.flat();
     const outside = all.filter(({ verdict }) => verdict !== "same").length / all.length;
     const falseAlarms = found.filter((run) => run.some(({ verdict }) => verdict === "better" || verdict === "worse"));
-    // 5 % each by itself, and 5 % of whole comparisons; three standard deviations of 40 runs on top.
-    assert.ok(outside <= 0.09, `${outside} of the intervals miss 1`);
-    assert.ok(falseAlarms.length / runs <= 0.15, `${falseAlarms.length} of ${runs} runs report a difference`);
+    // 5 % each by itself, and 5 % of whole comparisons, with room for what 16 runs vary.
+    assert.ok(outside <= 0.1, `${outside} of the intervals miss 1`);
+    assert.ok(falseAlarms.length <= 2, `${falseAlarms.length} of ${runs} runs report a difference`);
   });
 
   it("finds a fifth more latency, calls it worse, and less throughput too", () => {
