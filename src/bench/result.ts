@@ -58,6 +58,8 @@ export interface LoadPoint {
   readonly summary: Summary;
   /** Of the traces read back, where they were. */
   readonly traces?: TraceSummary;
+  /** Why there are none, where they were wanted, in one sentence. */
+  readonly tracesUnavailable?: string;
   /** How well the harness itself kept up. */
   readonly client?: ClientHealth;
   /** What a reader has to know of these numbers, a sentence each. */

@@ -48,7 +48,7 @@ const lengths = z.string().transform((value, context) => {
 
 const METRICS: readonly LatencyName[] = ["ttft", "tpot", "itl", "e2e", "queue"];
 const SLO_HELP = "expected a limit such as ttft:200ms, of ttft, tpot, itl, e2e or queue";
-const slo = z.string().transform((value, context): Slo => {
+export const sloSetting = z.string().transform((value, context): Slo => {
   const [name = "", limit = ""] = value.split(":");
   const metric = METRICS.find((each) => each === name.trim().toLowerCase());
   const limitMs = positiveDuration.safeParse(limit).data;
@@ -302,7 +302,7 @@ export const BENCH_OPTIONS = {
     schema: z
       .string()
       .transform((value) => value.split(",").filter((each) => each !== ""))
-      .pipe(z.array(slo)),
+      .pipe(z.array(sloSetting)),
     help: "a request is good when it keeps every limit: ttft:200ms, tpot:50ms; repeatable",
   },
   seed: {
@@ -338,6 +338,14 @@ export const BENCH_OPTIONS = {
     help: "instead of --url: starts `vitrine serve` twice, with this flag as A and as B (or tracing=off,on), and compares the two in one run; flags of both after --",
   },
   json: { flag: "json", value: "FILE", env: [], schema: text.optional(), help: "write the whole result there" },
+  csv: { flag: "csv", value: "FILE", env: [], schema: text.optional(), help: "write a row for each request there" },
+  html: {
+    flag: "html",
+    value: "FILE",
+    env: [],
+    schema: text.optional(),
+    help: "write a report with plots there, one page that needs no network",
+  },
 } as const satisfies Record<string, OptionRow>;
 
 export type BenchOptionName = keyof typeof BENCH_OPTIONS;

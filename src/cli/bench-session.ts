@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compareVariants } from "../bench/ab/compare-variants.js";
 import { startVariants } from "../bench/ab/variants.js";
@@ -8,11 +7,12 @@ import { type BenchTracing, createBenchTracing } from "../bench/client/tracing.j
 import { runBench, type Variant } from "../bench/load/bench-run.js";
 import { requestHeaders } from "../bench/load/chat-player.js";
 import { realClock } from "../bench/load/clock.js";
-import { printReport } from "../bench/report/table.js";
-import { type BenchResult, RESULT_VERSION } from "../bench/result.js";
+import { type BenchResult, type LoadPoint, RESULT_VERSION } from "../bench/result.js";
+import { TraceReadback } from "../bench/traces/readback.js";
 import { VitrineError } from "../errors.js";
 import type { BenchSettings } from "./bench-options.js";
 import { commandLine, commitOf, thisMachine } from "./bench-origin.js";
+import { writeOutputs } from "./bench-outputs.js";
 import { benchPlan } from "./bench-plan.js";
 import { BenchProgress } from "./bench-progress.js";
 import { addressOf } from "./destinations.js";
@@ -55,8 +55,7 @@ async function benchTargets(
   const targets = await startTargets(settings, serverFlags, signal);
   try {
     const result = await measure(settings, targets.variants, startedAt, signal);
-    if (settings.json !== undefined) writeFileSync(settings.json, `${JSON.stringify(result)}\n`);
-    printReport(result);
+    writeOutputs(result, settings);
     return result.points.some(({ summary }) => summary.ok > 0);
   } finally {
     await targets.stop();
@@ -97,9 +96,13 @@ async function measure(
   };
   const tracing = createBenchTracing({ clock, runId, zipkinEndpoint: settings.zipkinEndpoint, log });
   const progress = new BenchProgress(process.stderr, clock);
+  const readback = new TraceReadback(settings.zipkinEndpoint);
   try {
-    const points = await runBench(plan, variants, { clock, tracing, observer: progress, signal });
-    tracing.run({ requests: points.reduce((sum, { requests }) => sum + requests.length, 0), model });
+    const afterLoad = (point: LoadPoint, address: string) => readback.afterLoad(point, address);
+    const measured = await runBench(plan, variants, { clock, tracing, observer: progress, afterLoad, signal });
+    tracing.run({ requests: measured.reduce((sum, { requests }) => sum + requests.length, 0), model });
+    await flush(tracing);
+    const points = await readback.atEnd(measured);
     const commit = commitOf();
     return {
       version: RESULT_VERSION,
@@ -114,9 +117,11 @@ async function measure(
       points,
       ...(variants.length === 2 ? { comparison: compareVariants(points) } : {}),
     };
+  } catch (error) {
+    await flush(tracing);
+    throw error;
   } finally {
     progress.stop();
-    await flush(tracing);
   }
 }
 

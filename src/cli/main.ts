@@ -6,6 +6,8 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
 import { addOptions, configOf, normalizeArguments } from "./arguments.js";
 import { addBench } from "./bench.js";
+import { addCapacity } from "./bench-capacity.js";
+import { addCompare } from "./bench-compare.js";
 import { generate } from "./generate.js";
 import { serve } from "./serve.js";
 import { VERSION } from "./version.js";
@@ -27,6 +29,8 @@ function program(): Command {
     .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
     .version(VERSION)
     .showHelpAfterError("(--help lists what there is)")
+    // Options belong to the command they follow: `bench` and `bench plan` both have a --rate.
+    .enablePositionalOptions()
     .exitOverride();
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
     .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")
@@ -47,7 +51,9 @@ function program(): Command {
         temperature: flags.temperature,
       }),
   );
-  addBench(vitrine);
+  const bench = addBench(vitrine).enablePositionalOptions();
+  addCompare(bench);
+  addCapacity(bench);
   return vitrine;
 }
 

@@ -35,6 +35,8 @@ export interface BenchContext {
   readonly clock: BenchClock;
   readonly tracing: BenchTracing;
   readonly observer: BenchObserver;
+  /** What is to be done with a load's results before the next load begins. */
+  readonly afterLoad?: (point: LoadPoint, base: string) => Promise<LoadPoint>;
   /** Ends the run: what is under way is left, what was measured is kept. */
   readonly signal: AbortSignal;
 }
@@ -57,7 +59,10 @@ export async function runBench(
     } finally {
       for (const run of runs) run.close();
     }
-    points.push(...runs.flatMap((run) => run.point() ?? []));
+    for (const [index, run] of runs.entries()) {
+      const point = run.point();
+      if (point !== undefined) points.push((await context.afterLoad?.(point, variants[index]?.base ?? "")) ?? point);
+    }
     if (context.signal.aborted) break;
   }
   return points;

@@ -1,0 +1,21 @@
+import { writeFileSync } from "node:fs";
+import { requestsCsv } from "../bench/report/csv.js";
+import { reportPage } from "../bench/report/report-page.js";
+import { terminalTable } from "../bench/report/table.js";
+import type { BenchResult } from "../bench/result.js";
+
+/** What a benchmark leaves: files where they are asked for, and always a table. */
+export function writeOutputs(
+  result: BenchResult,
+  files: { readonly json?: string | undefined; readonly csv?: string | undefined; readonly html?: string | undefined },
+): void {
+  if (files.json !== undefined) writeFileSync(files.json, `${JSON.stringify(result)}\n`);
+  if (files.csv !== undefined) writeFileSync(files.csv, requestsCsv(result));
+  if (files.html !== undefined) writeFileSync(files.html, reportPage(result));
+  console.log(`\n${terminalTable(result, terminalStyle())}`);
+}
+
+export const terminalStyle = () => ({
+  width: process.stdout.columns ?? 120,
+  color: process.stdout.isTTY === true,
+});
