@@ -26,9 +26,9 @@ export class AnswerReader {
   /** Bytes, decoded, that arrived at `at`. */
   take(piece: string, at: number): void {
     this.#at = at;
+    if (!this.#done) this.end = at;
     if (this.streaming) this.#parser.feed(piece);
     else this.#whole += piece;
-    if (!this.#done) this.end = at;
   }
 
   /** The body is complete. */

@@ -14,6 +14,7 @@ import type { BenchClock } from "./clock.js";
 import { HealthMeter, healthWarnings } from "./health.js";
 import { closedLoop, openLoop } from "./loops.js";
 import { type BenchPlan, nameOf } from "./plan.js";
+import { seedOf } from "./random.js";
 
 /** Where requests go. */
 export interface Variant {
@@ -70,8 +71,6 @@ export async function runBench(
 
 /** In the place of a repeat's number. */
 const WARM_UP = -1;
-/** Seeds of the parts of one run are so far apart. */
-const STRIDE = 0x9e3779b1;
 
 /** One load on one variant. */
 class PointRun {
@@ -146,7 +145,7 @@ class PointRun {
     const { plan, context } = this;
     const { clock, tracing, observer, signal } = context;
     // Variants get the same prompts in the same repeat, and no repeat gets those of another, which may be cached.
-    const seed = plan.seed + STRIDE * (this.index * 1_000 + repeat + 1);
+    const seed = seedOf(plan.seed, this.index, repeat);
     const records: RequestRecord[] = [];
     const budget = new Budget(limit, clock.now(), signal);
     const player = new ChatPlayer(plan.play, {

@@ -10,7 +10,7 @@ import type { Budget } from "./budget.js";
 import type { BenchClock } from "./clock.js";
 import { drawLength, type Lengths } from "./lengths.js";
 import type { ChatEnd, Work } from "./loops.js";
-import type { Random } from "./random.js";
+import { type Random, seedOf } from "./random.js";
 
 /** What holds for every request of a run. */
 export interface PlayOptions {
@@ -62,7 +62,7 @@ export class ChatPlayer implements Work {
   async play(intended: number, ready: number): Promise<ChatEnd> {
     const { scene, options } = this;
     // Each chat has random numbers of its own, so that it is the same however the answers of others come in.
-    const random = seededRandom(scene.seed + this.#chats++);
+    const random = seededRandom(seedOf(scene.seed, this.#chats++));
     const plan = scene.source(random);
     const answers: string[] = [];
     let end: ChatEnd = { at: intended, unreachable: false };

@@ -1,6 +1,14 @@
 /** Uniform in [0, 1). */
 export type Random = () => number;
 
+/** A seed for one part of a run: neighbouring parts get ones that have nothing in common. */
+export function seedOf(...parts: readonly number[]): number {
+  return parts.reduce((hash, part) => {
+    const mixed = Math.imul(hash ^ part, 0x9e3779b1);
+    return (mixed ^ (mixed >>> 15)) >>> 0;
+  }, 0x811c9dc5);
+}
+
 /** Standard normal, by Box and Muller. */
 export function normal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

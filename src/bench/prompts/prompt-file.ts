@@ -5,13 +5,13 @@ import { VitrineError } from "../../errors.js";
 import type { ChatPlan, PromptSource } from "./chat-plan.js";
 
 const message = z.object({ role: z.string(), content: z.string() });
-const text = z.string().min(1);
+const text = z.string().min(1, "expected a text that is not empty");
 const limits = { max_tokens: z.int().min(1).optional() };
 const line = z.union(
   [
     z.object({ prompt: text, ...limits }),
-    z.object({ turns: z.array(text).min(1), system: text.optional(), ...limits }),
-    z.object({ messages: z.array(message).min(1), ...limits }),
+    z.object({ turns: z.array(text).min(1, "expected at least one turn"), system: text.optional(), ...limits }),
+    z.object({ messages: z.array(message).min(1, "expected at least one message"), ...limits }),
     // As recorded traces without content have it.
     z.object({ input_length: z.int().min(1), output_length: z.int().min(1) }),
   ],

@@ -23,23 +23,26 @@ export function syntheticPrompts(options: SyntheticOptions, prefixRandom: Random
   });
 }
 
-/** A filler that is one token in nearly every vocabulary. */
-const FILLER = " a";
-const MOST_CORRECTIONS = 8;
+/** One token in nearly every vocabulary. */
+const FILLER = "a";
 
-/** Words that together count `length`, or one less or more where the tokenizer has no text of exactly that. */
+/** Words that together count `length`, or a little less where the tokenizer has no text of exactly that. */
 export function textOfLength(length: number, count: CountText, random: Random): string {
-  const words: string[] = [];
-  let missing = length;
-  for (let step = 0; missing > 0 && step < MOST_CORRECTIONS; step++) {
-    for (let i = 0; i < missing; i++) words.push(word(random));
-    missing = length - count(words.join(" "));
-    // What is too much goes first by whole words, of which each is at least a token.
-    while (missing < 0 && words.length > 1) {
-      words.length = Math.max(1, words.length + Math.ceil(missing / 2));
-      if (missing === -1) words.pop();
-      missing = length - count(words.join(" "));
-    }
+  // No word is less than a token.
+  const words = Array.from({ length }, () => word(random));
+  const whole = mostThatFit(words, length, count);
+  const missing = length - count(words.slice(0, whole).join(" "));
+  const filled = [...words.slice(0, whole), ...Array<string>(missing).fill(FILLER)];
+  return filled.slice(0, Math.max(1, mostThatFit(filled, length, count))).join(" ");
+}
+
+/** How many of the words count at most `length` together. */
+function mostThatFit(words: readonly string[], length: number, count: CountText): number {
+  let [fits, tooMany] = [0, words.length + 1];
+  while (tooMany - fits > 1) {
+    const middle = (fits + tooMany) >> 1;
+    if (count(words.slice(0, middle).join(" ")) <= length) fits = middle;
+    else tooMany = middle;
   }
-  return words.join(" ") + FILLER.repeat(Math.max(0, missing));
+  return fits;
 }
