@@ -346,6 +346,13 @@ export const BENCH_OPTIONS = {
     schema: text.optional(),
     help: "write a report with plots there, one page that needs no network",
   },
+  svg: {
+    flag: "svg",
+    value: "FILE",
+    env: [],
+    schema: text.optional(),
+    help: "write its plots of latency against load there, as one picture",
+  },
 } as const satisfies Record<string, OptionRow>;
 
 export type BenchOptionName = keyof typeof BENCH_OPTIONS;

@@ -43,8 +43,9 @@ export async function launchChromium(context: Mocha.Context): Promise<Browser> {
   // The first time it may be a download.
   context.timeout(300_000);
   const found = findChromium(
-    process.env.VITRINE_TEST_CHROMIUM ?? join(tmpdir(), "vitrine-chromium"),
-    process.env.CHROMIUM_PATH === undefined ? INSTALLED : [process.env.CHROMIUM_PATH],
+    join(tmpdir(), "vitrine-chromium"),
+    // An empty CHROMIUM_PATH means none of the machine's: the one that can be fetched is tried.
+    process.env.CHROMIUM_PATH === undefined ? INSTALLED : [process.env.CHROMIUM_PATH].filter((path) => path !== ""),
   );
   const why = "missing" in found ? found.missing : "";
   requirePart(context, { name: "a chromium browser", available: why === "", why, mandatoryInCi: true });
@@ -55,7 +56,7 @@ export async function launchChromium(context: Mocha.Context): Promise<Browser> {
 function unpack(folder: string): ChromiumProgram {
   const bin = join(folder, "node_modules", PACKAGE, "bin");
   const path = join(folder, "chromium");
-  const env = { LD_LIBRARY_PATH: folder, FONTCONFIG_PATH: folder };
+  const env = { LD_LIBRARY_PATH: join(folder, "lib"), FONTCONFIG_PATH: folder };
   if (existsSync(path)) return { path, env };
   for (const name of ["al2023.tar", "swiftshader.tar", "fonts.tar"]) {
     const archive = join(folder, name);
@@ -63,6 +64,11 @@ function unpack(folder: string): ChromiumProgram {
     execFileSync("tar", ["xf", archive, "-C", folder]);
     rmSync(archive);
   }
+  const fonts = `<fontconfig><dir>${join(folder, "fonts")}</dir><cachedir>${join(folder, "font-cache")}</cachedir></fontconfig>`;
+  writeFileSync(
+    join(folder, "fonts.conf"),
+    `<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n${fonts}\n`,
+  );
   // Last, and whole at once: where it is, everything is.
   writeFileSync(`${path}.part`, brotliDecompressSync(readFileSync(join(bin, "chromium.br"))), { mode: 0o755 });
   renameSync(`${path}.part`, path);

@@ -13,7 +13,7 @@ export interface DependencyLink {
 
 export class ZipkinClient {
   /** `base` is what comes before `/api/v2`. */
-  constructor(private readonly base: string) {}
+  constructor(readonly base: string) {}
 
   async report(spans: readonly ZipkinSpan[]): Promise<void> {
     const response = await fetch(`${this.base}/api/v2/spans`, {

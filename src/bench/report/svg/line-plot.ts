@@ -19,8 +19,8 @@ export interface LinePlot {
   readonly limit?: number;
 }
 
-const WIDTH = 460;
-const HEIGHT = 290;
+export const PLOT_WIDTH = 460;
+export const PLOT_HEIGHT = 290;
 const AREA: Area = { left: 52, top: 56, right: 444, bottom: 240 };
 /** Values that span more than this are drawn by their magnitude. */
 const LINEAR_SPAN = 60;
@@ -36,8 +36,8 @@ export function linePlot(plot: LinePlot): string {
   const vertical = valueScale(values);
   const name = `${plot.title} (${plot.unit}) against ${plot.horizontal}`;
   return picture(
-    WIDTH,
-    HEIGHT,
+    PLOT_WIDTH,
+    PLOT_HEIGHT,
     name,
     label({ class: "heading", x: 8, y: 18 }, `${plot.title}, ${plot.unit}`),
     verticalAxis(AREA, vertical),

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { loadPicture } from "../../../../src/bench/report/load-picture.js";
 import { distributions } from "../../../../src/bench/report/svg/distributions.js";
 import { linePlot } from "../../../../src/bench/report/svg/line-plot.js";
 import { evenTicks, linear, logarithmic } from "../../../../src/bench/report/svg/scale.js";
 import { stackedBars } from "../../../../src/bench/report/svg/stacked-bars.js";
 import { element, label } from "../../../../src/bench/report/svg/svg.js";
 import { lanesOf, timeline } from "../../../../src/bench/report/svg/timeline.js";
-import { simulatedRequests } from "../../../support/bench-result.js";
+import { simulatedRequests, simulatedResult } from "../../../support/bench-result.js";
 import { streamedRecord } from "../../../support/recorded-traces.js";
 
 const numbersIn = (markup: string, attribute: string): number[] =>
@@ -64,6 +65,14 @@ describe("pictures", () => {
     assert.match(drawn, /p50 at 1: 10 ms \(9 to 12\)/);
     assert.match(drawn, /SLO 20/);
     assert.ok(!drawn.includes("NaN"));
+  });
+
+  it("stand in a file of their own, well-formed, and only where there is a sweep", () => {
+    const drawn = loadPicture(simulatedResult({ concurrency: 1 }, { concurrency: 4 }));
+    assert.equal(drawn.match(/<svg class="plot"/g)?.length, 4);
+    assert.equal(drawn.match(/<svg/g)?.length, drawn.match(/<\/svg>/g)?.length);
+    assert.match(drawn, /prefers-color-scheme: dark/);
+    assert.throws(() => loadPicture(simulatedResult({})), /--svg: a picture against load needs a sweep/);
   });
 
   it("put every value of a distribution into one bin", () => {
