@@ -42,6 +42,12 @@ function node(operator: string, inputs: readonly string[], outputs: readonly str
   ]);
 }
 
+/** A vector of whole numbers that the graph itself has (`TensorProto`, an initializer). */
+function constant(name: string, values: readonly number[]): ProtoField {
+  const raw = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+  return message(5, [integer(1, values.length), integer(2, ELEMENT_TYPES.int64), bytes(8, name), bytes(9, raw)]);
+}
+
 interface TensorSpec {
   readonly type: ElementType;
   /** A dimension may be a name. */
@@ -77,4 +83,15 @@ export function twoNodeModel(shape: readonly (number | string)[]): Uint8Array {
 export function identityModel(type: ElementType): Uint8Array {
   const spec = { type, shape: ["n"] } as const;
   return model([node("Identity", ["x"], ["y"]), tensor(11, "x", spec), tensor(12, "y", spec)]);
+}
+
+/** The `kept` largest logits of each row, the largest first, of equals the one with the lowest id, and their ids. */
+export function topModel(type: ElementType, kept: number): Uint8Array {
+  return model([
+    node("TopK", ["logits", "kept"], ["top", "ids"]),
+    constant("kept", [kept]),
+    tensor(11, "logits", { type, shape: ["rows", "vocabulary"] }),
+    tensor(12, "top", { type, shape: ["rows", kept] }),
+    tensor(12, "ids", { type: "int64", shape: ["rows", kept] }),
+  ]);
 }

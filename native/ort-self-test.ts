@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NativeError } from "./native-error.js";
@@ -34,7 +34,7 @@ const TIMEOUT_MS = 30_000;
 export async function selfTestOrt(options: SelfTestOptions = {}): Promise<SelfTestReport> {
   const library = findOrtLibrary();
   const childPath = options.childPath ?? fileURLToPath(new URL("ort-self-test-child.js", import.meta.url));
-  const folder = options.cacheFolder ?? join(tmpdir(), `vitrine-${userInfo().uid}`);
+  const folder = options.cacheFolder ?? join(tmpdir(), `vitrine-${process.getuid?.() ?? "user"}`);
   const file = join(folder, `ort-self-test-${fingerprint(library, childPath)}.json`);
   const known = recall(file);
   if (known !== undefined) return known;

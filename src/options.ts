@@ -225,7 +225,18 @@ export const OPTIONS = {
     env: ["VITRINE_KV_MEMORY"],
     fallback: "auto",
     schema: size,
-    help: "most memory of a device's KV cache, such as 512M or 8G; it grows by steps; auto is a quarter of the machine's",
+    help: "most memory of a device's KV cache, such as 512M or 8G; auto is a quarter of the machine's, and what --gpu-memory-utilization leaves of a GPU's",
+  },
+  gpuMemoryUtilization: {
+    flag: "gpu-memory-utilization",
+    value: "SHARE",
+    env: ["VITRINE_GPU_MEMORY_UTILIZATION"],
+    fallback: "0.9",
+    schema: number("a share from 0.05 to 1").refine(
+      (share) => share >= 0.05 && share <= 1,
+      "expected a share from 0.05 to 1",
+    ),
+    help: "how much of a GPU's memory model and KV cache may fill, what other processes hold included",
   },
   prefillChunk: {
     flag: "prefill-chunk",
@@ -431,7 +442,7 @@ export const OPTIONS = {
     env: ["VITRINE_TRACE_DETAIL"],
     fallback: "phase",
     schema: oneOf("phase", "step"),
-    help: "one span for all decode steps, or one for each",
+    help: "step adds a trace for each step of the engine, naming the requests in it, which name their steps",
   },
   pricePerDeviceHour: {
     flag: "price-per-device-hour",

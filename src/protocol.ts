@@ -52,7 +52,7 @@ export interface EngineRequest {
   readonly sampling: SamplingParams;
   /** When the prompt was ready; the queue span starts here. */
   readonly submittedAt: Micros;
-  /** Record every decode step by itself (`--trace-detail step`). */
+  /** Tell of every step that it is in, and which these were (`--trace-detail step`). */
   readonly recordSteps: boolean;
   /** Higher goes first; requests of one priority are served first in, first out. -10 to 10. */
   readonly priority: number;
@@ -132,6 +132,8 @@ export interface LoadOptions {
   readonly maxSequences: number;
   /** Most bytes of KV cache; absent: what `maxSequences` of the longest sequences take. */
   readonly kvMemory?: number;
+  /** Share of a GPU's memory that may be filled; where given, it decides there in place of `kvMemory`. */
+  readonly gpuMemoryUtilization?: number;
   /** Most prompt tokens in one step; absent: the engine's choice. */
   readonly prefillChunk?: number;
   /** Longest time between two tokens of a stream that the planner aims at, in milliseconds; absent: none. */
@@ -246,8 +248,42 @@ export interface ForwardStats {
   readonly expectedStepMs?: number;
   /** This request's share of the device time of those passes, in seconds. */
   readonly deviceSeconds: number;
-  /** Each pass by itself, when `recordSteps` was asked for. */
-  readonly passes?: readonly { readonly start: Micros; readonly end: Micros; readonly batchSize: number }[];
+  /** Which they were, when `recordSteps` was asked for. */
+  readonly stepNumbers?: StepNumbers;
+}
+
+/** Steps are counted from 1 in each run of the engine. */
+export interface StepNumbers {
+  readonly first: number;
+  readonly last: number;
+  /** The one that took longest. */
+  readonly slowest: number;
+}
+
+/** One step: one forward pass for one phase of all requests in it. */
+export interface StepStats {
+  readonly number: number;
+  readonly phase: ForwardStats["phase"];
+  readonly start: Micros;
+  readonly end: Micros;
+  readonly batchSize: number;
+  /** Tokens fed over all its rows, guesses included. */
+  readonly tokens: number;
+  /** Tokens in the cache once they were fed, over all its rows. */
+  readonly contextTokens: number;
+  /** What it was expected to take, in milliseconds; absent while the engine is learning. */
+  readonly expectedMs?: number;
+  /** Those of its requests that asked to have their steps recorded. */
+  readonly requests: readonly RequestId[];
+  readonly error?: WireError;
+}
+
+/** One run of an engine process, from `ready` to its end. */
+export interface EngineRun {
+  /** 32 random lower-case hex digits. */
+  readonly id: string;
+  readonly model: string;
+  readonly device: DeviceChoice;
 }
 
 export type FinishReason = "stop" | "length";
@@ -270,7 +306,7 @@ export type RequestEvent =
       readonly queue: QueueStats;
       readonly allocation: AllocationStats;
       /** Where it runs; added by the client of that engine. */
-      readonly device?: DeviceChoice;
+      readonly run?: EngineRun;
     }
   | { readonly type: "prefilled"; readonly id: RequestId; readonly forward: ForwardStats }
   /** For each token of the prompt but the first, which nothing precedes. */
@@ -321,4 +357,6 @@ export type EngineEvent =
     }
   | { readonly type: "load_failed"; readonly error: WireError; readonly load: LoadTimeline }
   | { readonly type: "stats"; readonly stats: EngineStats }
+  /** A step is over in which there were requests that asked to have it recorded; comes before what it brought them. */
+  | { readonly type: "step"; readonly step: StepStats }
   | RequestEvent;

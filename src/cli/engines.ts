@@ -43,7 +43,9 @@ export function loadOptions(modelDir: string, config: Config, device: DeviceRequ
     runtime: config.runtime,
     fastInt4: config.fastInt4 === "on",
     maxSequences: config.maxSequences,
-    kvMemory: config.kvMemory === "auto" ? memory : config.kvMemory,
+    ...(config.kvMemory === "auto"
+      ? { kvMemory: memory, gpuMemoryUtilization: config.gpuMemoryUtilization }
+      : { kvMemory: config.kvMemory }),
     prefillChunk: config.prefillChunk,
     ...(config.targetTpot === undefined ? {} : { targetTpotMs: config.targetTpot }),
   };

@@ -72,6 +72,13 @@ async function readTrace(service: Service, traceId: string): Promise<ZipkinSpan[
   }
 }
 
+/** The engine's steps with the request in them; each is a trace of one span. */
+async function readSteps(service: Service, traceId: string): Promise<ZipkinSpan[]> {
+  const query = new URLSearchParams({ spanName: "engine.step", annotationQuery: traceId, limit: "10000" });
+  const response = await fetch(`${service.address}/zipkin/api/v2/traces?${query}`);
+  return response.ok ? ((await response.json()) as ZipkinSpan[][]).flat() : [];
+}
+
 /** `vitrine generate`: the text, then the request's trace, with nothing else running. */
 export async function generate(config: Config, options: GenerateOptions): Promise<void> {
   const quiet: Config = {
@@ -96,9 +103,10 @@ export async function generate(config: Config, options: GenerateOptions): Promis
     process.stdout.write(options.prompt);
     streaming = true;
     const traceId = await stream(service, options, abort.signal, (text) => process.stdout.write(text));
-    const spans = await readTrace(service, traceId);
+    const request = await readTrace(service, traceId);
+    const steps = config.traceDetail === "step" ? await readSteps(service, traceId) : [];
     const style = { width: process.stdout.columns ?? 100, color: process.stdout.isTTY === true };
-    process.stdout.write(`\n\n${waterfall(spans, style)}\n`);
+    process.stdout.write(`\n\n${waterfall([...request, ...steps], style)}\n`);
   } finally {
     await service.stop(0);
   }

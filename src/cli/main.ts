@@ -54,6 +54,18 @@ function program(): Command {
   const bench = addBench(vitrine).enablePositionalOptions();
   addCompare(bench);
   addCapacity(bench);
+  addOptions(
+    vitrine
+      .command("doctor")
+      .description("look at everything that serve with the same flags would need, and say how to mend what is amiss"),
+  )
+    .option("--json", "print what was found as JSON", false)
+    .addHelpText("after", "\nExit status: 0 when it could serve, 1 when not.")
+    .action(async (flags: Record<string, unknown>) => {
+      // Its checks bring in what serving does not need.
+      const { doctor } = await import("./doctor.js");
+      if (!(await doctor(configOf(flags, process.env), { json: flags.json === true }))) process.exitCode = 1;
+    });
   return vitrine;
 }
 

@@ -154,6 +154,7 @@ export async function startService(
       recordSteps: config.traceDetail === "step",
       hashIdentity: createIdentityHasher(config.userHashKey, config.userHashKeyPrevious),
     });
+    if (config.traceDetail === "step") engine.onStep((step, run) => tracing.recordStep(step, run));
     const address = await server.listen(config.host, config.port);
     tracing.listening(Number(new URL(address).port || 80));
     admin = await startAdmin(config, tracing, logger);

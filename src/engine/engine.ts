@@ -1,17 +1,17 @@
 import { VitrineError } from "../errors.js";
 import type { EngineCommand, EngineEvent, EngineRequest, Micros, Outcome, RequestId } from "../protocol.js";
 import { KvCache } from "./cache/kv-cache.js";
-import type { ModelRunner } from "./runner.js";
+import type { ModelRunner, RowLogits } from "./runner.js";
 import type { ConstraintCompiler } from "./sampling/constraint.js";
 import { type Compiled, ConstraintQueue } from "./sampling/constraint-queue.js";
 import { positionLogprobs } from "./sampling/logprobs.js";
 import { Sampler } from "./sampling/sampler.js";
-import type { StepTiming } from "./scheduling/forward-timings.js";
 import type { Plan } from "./scheduling/plan.js";
 import { Scheduler, type StepResults } from "./scheduling/scheduler.js";
 import type { Sequence } from "./scheduling/sequence.js";
 import type { Choice } from "./scheduling/sequence-pool.js";
 import { StatsPublisher } from "./stats-publisher.js";
+import { stepStats, stepTiming } from "./step.js";
 
 export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
@@ -56,6 +56,7 @@ export class Engine {
   #compiled: Compiled[] = [];
   #commands: RunningCommand[] = [];
   #events: EngineEvent[] = [];
+  #steps = 0;
   #wake: (() => void) | undefined;
   #state: "running" | "stopping" | "stopped" = "running";
 
@@ -120,7 +121,7 @@ export class Engine {
   async #step(plan: Plan): Promise<void> {
     const { clock, runner } = this.#options;
     const start = clock();
-    let logits: readonly Float32Array[] = [];
+    let logits: readonly RowLogits[] = [];
     let failure: VitrineError | undefined;
     try {
       const running = runner.run(plan.rows);
@@ -130,7 +131,7 @@ export class Engine {
     } catch (thrown) {
       failure = VitrineError.from(thrown, "inference_failed");
     }
-    const step = timing(plan, start, clock());
+    const step = stepTiming(plan, ++this.#steps, start, clock());
     this.#stats.addStep(step);
     if (failure === undefined && logits.length !== plan.rows.length) {
       failure = new VitrineError(
@@ -138,23 +139,35 @@ export class Engine {
         `The runner returned ${logits.length} rows of logits for ${plan.rows.length}.`,
       );
     }
+    const stats = stepStats(plan, step, failure?.toWire());
+    if (stats !== undefined) this.#events.push({ type: "step", step: stats });
     if (failure === undefined) this.#scheduler.commit(plan, step, this.#results(plan, logits));
     else this.#scheduler.fail(plan, step, failure.toWire());
     this.#flush();
   }
 
   /** Reads the step's logits; a row without a token fails alone. */
-  #results(plan: Plan, logits: readonly Float32Array[]): StepResults {
+  #results(plan: Plan, logits: readonly RowLogits[]): StepResults {
     const { vocabSize } = this.#options.runner.model;
     const at = (row: number, position: number): Float32Array =>
-      (logits[row] as Float32Array).subarray(position * vocabSize, (position + 1) * vocabSize);
+      (logits[row] as RowLogits).all().subarray(position * vocabSize, (position + 1) * vocabSize);
     return {
-      choose: (row, position) => orError(() => this.#choose(at(row, position), plan.sequences[row] as Sequence)),
+      choose: (row, position) =>
+        orError(() => {
+          const sequence = plan.sequences[row] as Sequence;
+          return this.#chooseTop(logits[row] as RowLogits, sequence) ?? this.#choose(at(row, position), sequence);
+        }),
       score: (row, position, token) => {
         const { logprobs = 0 } = (plan.sequences[row] as Sequence).request;
         return orError(() => positionLogprobs(at(row, position), token, logprobs));
       },
     };
+  }
+
+  /** From the likeliest tokens, where the runner has them at hand and they tell. */
+  #chooseTop({ top }: RowLogits, sequence: Sequence): Choice | undefined {
+    const token = top && this.#sampler.sampleTop(top, sequence);
+    return token === undefined ? undefined : { token };
   }
 
   #choose(logits: Float32Array, sequence: Sequence): Choice {
@@ -241,11 +254,6 @@ function orError<T>(read: () => T): T | VitrineError {
   } catch (thrown) {
     return VitrineError.from(thrown, "inference_failed");
   }
-}
-
-function timing({ rows, work, expectedMs }: Plan, start: Micros, end: Micros): StepTiming {
-  const expected = expectedMs === undefined ? {} : { expectedMs };
-  return { start, end, batchSize: rows.length, tokensFed: work.tokens, ...expected };
 }
 
 function nextTurn(): Promise<void> {

@@ -6,7 +6,6 @@ import {
   type LoadPhase,
   type LoadPhaseName,
   type Micros,
-  type ModelDescription,
   monotonicMicros,
 } from "../protocol.js";
 import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
@@ -19,6 +18,8 @@ export interface LoadedEngine {
   readonly runner: ModelRunner;
   readonly phases: readonly LoadPhase[];
   readonly constraints?: ConstraintCompiler;
+  /** Bytes for the KV cache, where the device has the last word. */
+  readonly kvMemory?: number;
 }
 
 /** Makes a runner, telling of each phase as it begins. Throws VitrineError. */
@@ -43,11 +44,12 @@ export function serveEngine(loadModel: LoadModel): void {
   process.on("disconnect", () => process.exit(0));
   let engine: Engine | undefined;
   const start = async (options: LoadOptions): Promise<void> => {
-    const { runner, constraints } = await load(loadModel, options);
+    const loaded = await load(loadModel, options);
+    const { runner, constraints } = loaded;
     engine = new Engine({
       runner,
       ...(constraints === undefined ? {} : { constraints }),
-      ...limitsOf(runner.model, options),
+      ...limitsOf(loaded, options),
       clock: monotonicMicros,
       emit: (events) => void send(events),
     });
@@ -73,7 +75,7 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
     });
     const { runner, phases } = loaded;
     const { device } = runner;
-    const model = heldContext(runner.model, limitsOf(runner.model, options).kvTokens);
+    const model = heldContext(runner.model, limitsOf(loaded, options).kvTokens);
     void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
     return loaded;
   } catch (thrown) {
@@ -84,11 +86,13 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
   }
 }
 
-function limitsOf(model: ModelDescription, options: LoadOptions): EngineLimits {
-  const { maxSequences, kvMemory, prefillChunk, targetTpotMs } = options;
+function limitsOf({ runner, kvMemory: ofDevice }: LoadedEngine, options: LoadOptions): EngineLimits {
+  const { maxSequences, prefillChunk, targetTpotMs } = options;
+  const kvMemory = ofDevice ?? options.kvMemory;
+  const { kvBytesPerToken } = runner.model;
   return {
     maxSequences,
-    ...(kvMemory === undefined ? {} : { kvTokens: Math.max(1, Math.floor(kvMemory / model.kvBytesPerToken)) }),
+    ...(kvMemory === undefined ? {} : { kvTokens: Math.max(1, Math.floor(kvMemory / kvBytesPerToken)) }),
     ...(prefillChunk === undefined ? {} : { prefillChunk }),
     ...(targetTpotMs === undefined ? {} : { targetTpotMs }),
   };

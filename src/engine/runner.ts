@@ -10,6 +10,30 @@ export interface RunnerRow {
   readonly past: number;
   /** Logits wanted: those after each of this many last tokens; 1 when absent, 0 for a chunk of a prompt that goes on. */
   readonly logits?: number;
+  /** The likeliest `TOP_LOGITS` will probably do, of the one position that is wanted. */
+  readonly top?: boolean;
+}
+
+/** How many of the likeliest tokens a runner offers: more than what most requests' top_k keeps. */
+export const TOP_LOGITS = 64;
+
+/** The likeliest tokens after a row's last one. */
+export interface TopLogits {
+  /** The likeliest first, of equals the lowest. */
+  readonly ids: Int32Array;
+  /** In the same order. */
+  readonly logits: Float32Array;
+}
+
+/** What a run says of one row. The engine owns it, and what it gives, only until the next `run`. */
+export interface RowLogits {
+  /**
+   * All that the row asked for, `logits` times `vocabSize`. They may lie on a device, and be fetched from it now: throws
+   * VitrineError `inference_failed`.
+   */
+  all(): Float32Array;
+  /** Where the row was content with them, and all of them are not at hand. */
+  readonly top?: TopLogits;
 }
 
 /**
@@ -22,11 +46,10 @@ export interface ModelRunner {
   /** A row may go back: `past` below what its slot holds drops the rest. Otherwise it can only go on. */
   readonly rewinds: boolean;
   /**
-   * Feeds every row's tokens and returns the logits that each row asked for: one `Float32Array` of `logits` times
-   * `vocabSize` a row, in row order, which the caller owns only until the next `run`.
+   * Feeds every row's tokens and returns what came of each, in row order.
    * Throws VitrineError `inference_failed`; then none of the rows may be assumed to have advanced.
    */
-  run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]>;
+  run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]>;
   /**
    * Makes room for `rows` slots in use with `tokens` tokens each; what slots hold stays. Throws VitrineError
    * `inference_failed` when there is no memory for it, and nothing has changed then.

@@ -1,5 +1,6 @@
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
 import type { ModelConfig } from "./files/model-config.js";
+import { LENGTHS, TOTAL_LENGTH } from "./graph/attention-lengths.js";
 import {
   type FloatType,
   floatType,
@@ -18,6 +19,8 @@ export interface GraphSignature {
   readonly inputIds: { readonly name: string; readonly type: IdType };
   /** Ones over past and new tokens, `[batch, past + new]`. */
   readonly attentionMask: { readonly name: string; readonly type: IdType } | undefined;
+  /** In place of a mask (`feedLengths`): each row's length less one, `[batch]`, and the most a row has room for, `[1]`. */
+  readonly lengths: { readonly rows: string; readonly total: string } | undefined;
   /** `[batch, new]`. */
   readonly positionIds: { readonly name: string; readonly type: IdType } | undefined;
   /** `[batch, new]`: rows of joined rotary tables, where the model has one for longer sequences (`joinRopeTables`). */
@@ -82,6 +85,7 @@ class SignatureReader {
     const inputIds = this.takeIds("input_ids");
     if (inputIds === undefined) throw unsupportedGraph(`it has no input "input_ids" (it has ${this.inputNames()})`);
     const attentionMask = this.takeIds("attention_mask");
+    const lengths = this.takeLengths();
     const positionIds = this.takeIds("position_ids");
     const rotaryPositions = this.takeIds("rotary_position_ids");
     const logitsToKeep = this.takeLogitsToKeep();
@@ -91,7 +95,7 @@ class SignatureReader {
     for (const { name } of past) this.unread.delete(name);
     if (this.unread.size > 0)
       throw unsupportedGraph(`it wants inputs that vitrine does not know: ${this.inputNames()}`);
-    const inputs = { inputIds, attentionMask, positionIds, rotaryPositions, logitsToKeep, useCacheBranch };
+    const inputs = { inputIds, attentionMask, lengths, positionIds, rotaryPositions, logitsToKeep, useCacheBranch };
     return { ...inputs, ...this.readLogits(), cacheType, cache, layers };
   }
 
@@ -113,6 +117,13 @@ class SignatureReader {
         throw unsupportedGraph(`its input "${name}" has a fixed length of ${dimension}`);
     }
     return { name, type: idType(value) };
+  }
+
+  private takeLengths(): GraphSignature["lengths"] {
+    const [rows, total] = [this.unread.get(LENGTHS), this.unread.get(TOTAL_LENGTH)];
+    if (rows?.type !== "int32" || total?.type !== "int32") return undefined;
+    for (const { name } of [rows, total]) this.unread.delete(name);
+    return { rows: rows.name, total: total.name };
   }
 
   private takeLogitsToKeep(): GraphSignature["logitsToKeep"] {

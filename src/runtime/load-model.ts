@@ -3,6 +3,7 @@ import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
+import { kvBudget } from "./device-budget.js";
 import { findGraphFile } from "./files/graph-file.js";
 import type { ModelDirectory } from "./files/model-directory.js";
 import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
@@ -13,11 +14,14 @@ import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
 export interface LoadedModel {
   readonly runner: ModelRunner;
   readonly phases: readonly LoadPhase[];
+  /** Bytes for the KV cache, where a device's memory decides. */
+  readonly kvMemory?: number;
 }
 
 /**
  * Loads a model and runs it once, so that the first request pays for nothing. `onPhase` hears of each phase as it
- * starts. Throws `model_missing`, `model_invalid`, `model_unsupported` or `device_unavailable`.
+ * starts. Throws `model_missing`, `model_invalid`, `model_unsupported`, or `device_unavailable`, also where the device has
+ * no memory for one sequence.
  */
 export async function loadModel(
   options: LoadOptions,
@@ -34,7 +38,8 @@ export async function loadModel(
   };
   const runner = await timed("session.create", () => createRunner(options, chooseDevice(options.device)));
   await timed("warmup", () => warmUp(runner));
-  return { runner, phases };
+  const kvMemory = await memoryOnDevice(runner, options);
+  return { runner, phases, ...(kvMemory === undefined ? {} : { kvMemory }) };
 }
 
 /**
@@ -65,7 +70,10 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
-    rewriteGraph(read, { fastInt4, attention: kind === "native" ? config : undefined, ropeSwitch: config?.ropeSwitch });
+    rewriteGraph(read, {
+      ...(kind === "native" ? { attention: config, lengths: true } : {}),
+      ...{ fastInt4, ropeSwitch: config?.ropeSwitch },
+    });
   const graph = prepare(requested === "node" ? "node" : "native");
   await started;
   const directory = openDirectory(modelDir);
@@ -100,12 +108,33 @@ function isNoWayToRun(error: unknown): error is VitrineError {
 
 /** A prompt of two tokens and one decode step; a graph that fails here fails at load, not at the first request. */
 async function warmUp(runner: ModelRunner): Promise<void> {
+  // On a device memory is measured next, so it has to have what the longest run of a prompt takes.
+  const tokens = runner.device.provider === "cuda" ? Math.min(256, runner.model.contextLength - 1) : 2;
   try {
-    await runner.run([{ slot: 0, tokens: Int32Array.of(0, 0), past: 0 }]);
-    await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: 2 }]);
+    await runner.run([{ slot: 0, tokens: new Int32Array(tokens), past: 0 }]);
+    await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: tokens }]);
     runner.release(0);
   } catch (error) {
     await runner.dispose();
     throw error;
+  }
+}
+
+/** Undefined on the CPU, where `--kv-memory` was given, and where the device does not tell. */
+async function memoryOnDevice(runner: ModelRunner, options: LoadOptions): Promise<number | undefined> {
+  const { gpuMemoryUtilization, maxSequences } = options;
+  const { device, model } = runner;
+  if (device.provider !== "cuda" || gpuMemoryUtilization === undefined) return undefined;
+  const { openGpuSampler } = await import("../gpu/sampler.js");
+  const sampler = await openGpuSampler(device.deviceId);
+  try {
+    const { memoryUsedBytes: used, memoryTotalBytes: total } = (await sampler?.read()) ?? {};
+    if (used === undefined || total === undefined) return undefined;
+    return kvBudget({ used, total }, gpuMemoryUtilization, model, maxSequences);
+  } catch (error) {
+    await runner.dispose();
+    throw error;
+  } finally {
+    sampler?.close();
   }
 }

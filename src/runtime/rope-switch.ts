@@ -1,4 +1,4 @@
-import type { ModelRunner, RunnerRow } from "../engine/runner.js";
+import type { ModelRunner, RowLogits, RunnerRow } from "../engine/runner.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import type { GraphSignature } from "./graph-signature.js";
 
@@ -45,7 +45,7 @@ class RopeSwitchRunner implements ModelRunner {
     this.#ropeSwitch = ropeSwitch;
   }
 
-  run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+  run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
     return this.#runner.run(rows.map((row) => this.#rowToRun(row)));
   }
 

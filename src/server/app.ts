@@ -104,7 +104,8 @@ function record(context: ServerContext, exchange: Exchange, at: Micros): void {
     trace: exchange.request.trace,
     model: context.modelId,
     caller: exchange.apiKey?.current,
-    deviceSeconds: exchange.deviceSeconds,
+    deviceSeconds: exchange.cost?.deviceSeconds ?? 0,
+    joules: exchange.cost?.joules,
   });
   logExchange(context.logger, exchange, at);
 }

@@ -5,6 +5,7 @@ import type { CancelCause, Micros } from "../protocol.js";
 import type { IdentityHash, RequestTrace } from "../tracing/contract.js";
 import type { TokenCounts } from "./answer-format.js";
 import { clientClosed, requestTimedOut } from "./error-response.js";
+import type { RequestCost } from "./request-cost.js";
 import type { TimeLimit } from "./time-limit.js";
 
 /** How long a response that is past its deadline may take to reach a client that does not read. */
@@ -38,8 +39,8 @@ export class Exchange {
   tokens: TokenCounts | undefined;
   /** Whose API key it came with. */
   apiKey: IdentityHash | undefined;
-  /** Its share of the steps it was in. */
-  deviceSeconds = 0;
+  /** Its share of the steps it was in; absent until it is at the engine. */
+  cost: Pick<RequestCost, "deviceSeconds" | "joules"> | undefined;
   /** Gives back what was taken for it at admission. */
   leave: (() => void) | undefined;
   /** Writing the answer: the last child span of `model.generate`. */

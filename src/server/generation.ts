@@ -5,6 +5,7 @@ import { Choice, type ChoiceRequest } from "./choice.js";
 import type { ServerContext } from "./context.js";
 import { cancelError, framesOf, toVitrineError } from "./error-response.js";
 import type { Abortable, Exchange } from "./exchange.js";
+import { RequestCost } from "./request-cost.js";
 import { RequestLatencies } from "./request-latencies.js";
 import type { GenerationRequest } from "./schema.js";
 
@@ -23,6 +24,7 @@ export interface Answer {
 export class Generation implements Abortable {
   readonly #choices: readonly Choice[];
   readonly #latencies: RequestLatencies;
+  readonly #cost: RequestCost;
   /** Requests that the engine has not ended. */
   readonly #atEngine = new Set<Choice>();
   readonly #cached = new Map<Choice, number>();
@@ -38,6 +40,8 @@ export class Generation implements Abortable {
     private readonly answer: Answer,
   ) {
     this.#choices = requests.map((request, index) => new Choice(context, wanted, index, request));
+    this.#cost = new RequestCost(context.tracing.cost);
+    exchange.cost = this.#cost;
     this.#latencies = new RequestLatencies(context.metrics.latencies, exchange.request);
   }
 
@@ -59,7 +63,7 @@ export class Generation implements Abortable {
   }
 
   #observe(choice: Choice, event: RequestEvent): void {
-    this.exchange.deviceSeconds += deviceSecondsOf(event);
+    this.#cost.observe(choice.index, event);
     const over = this.#settled || choice.reason !== undefined;
     // After the answer is decided, late tokens are nobody's.
     if (event.type !== "token" || !(over || !choice.hasTokens)) this.exchange.request.trace?.observe(event);
@@ -165,10 +169,4 @@ export class Generation implements Abortable {
       completion: sum(this.#choices.map(({ tokens }) => tokens)),
     };
   }
-}
-
-/** What the engine says with the end of each phase. */
-function deviceSecondsOf(event: RequestEvent): number {
-  if (event.type === "prefilled") return event.forward.deviceSeconds;
-  return event.type === "preempted" || event.type === "ended" ? (event.forward?.deviceSeconds ?? 0) : 0;
 }

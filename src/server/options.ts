@@ -34,7 +34,7 @@ export interface ServerOptions {
   readonly prefixSalt: "key" | "none";
   /** What a request's sampling fields are where it leaves them out; OpenAI's defaults where this has none. */
   readonly samplingDefaults?: SamplingDefaults;
-  /** Ask the engine for each decode step by itself. */
+  /** Ask the engine to tell of the steps of requests whose traces are recorded. */
   readonly recordSteps: boolean;
   /** For users and API keys, in spans and metrics. */
   readonly hashIdentity: IdentityHasher;

@@ -77,19 +77,21 @@ function show(spans, open) {
   details.append(make("summary", "", time + "  " + root.name + "  " + ms(total) + failure(root) + "  " + root.traceId), table);
   return details;
 }
+// Requests and starts of the engine; its steps, if there are any, would leave room for nothing else.
+const QUERIES = ["annotationQuery=http.method", "spanName=model.load"];
 async function refresh() {
-  const response = await fetch("zipkin/api/v2/traces?limit=10");
-  const text = await response.text();
+  const responses = await Promise.all(QUERIES.map((query) => fetch("zipkin/api/v2/traces?limit=10&" + query)));
+  const texts = await Promise.all(responses.map((response) => response.text()));
   // What has not changed is left alone, with whatever is selected or focused in it.
-  if (text === shown) return;
-  const traces = JSON.parse(text);
+  if (texts.join() === shown) return;
+  const traces = texts.flatMap((text) => JSON.parse(text));
   const focused = document.activeElement.closest("details");
   const open = new Set([...list.querySelectorAll("details[open]")].map((details) => details.id));
   const first = list.querySelector("details") === null;
   traces.sort((a, b) => b[0].timestamp - a[0].timestamp);
-  list.replaceChildren(...traces.map((spans, i) => show(spans, open.has(spans[0].traceId) || (first && i === 0))));
+  list.replaceChildren(...traces.slice(0, 10).map((spans, i) => show(spans, open.has(spans[0].traceId) || (first && i === 0))));
   if (focused) document.getElementById(focused.id)?.querySelector("summary").focus();
-  shown = text;
+  shown = texts.join();
   if (traces.length === 0) list.textContent = "None yet: send a request.";
 }
 const tick = () => document.hidden || refresh().catch(() => {

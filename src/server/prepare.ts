@@ -31,12 +31,14 @@ export function prepare(
   const { wanted, model } = prepared;
   const end = context.clock();
   const seed = wanted.seed ?? context.randomSeed();
+  const recordSteps = context.recordSteps && exchange.request.trace?.recorded === true;
   const requests = prompts.flatMap((ids, number) =>
     Array.from({ length: wanted.n }, (_, k): ChoiceRequest => {
       const index = number * wanted.n + k;
       const id = prompts.length * wanted.n === 1 ? prepared.id : `${prepared.id}-${index}`;
       const prompt = wanted.prompts[number] as Prompt;
-      return { prompt, request: engineRequest(context, prepared, { id, ids, seed: seedAfter(seed, k), at: end }) };
+      const fields = { id, ids, seed: seedAfter(seed, k), at: end, recordSteps };
+      return { prompt, request: engineRequest(context, prepared, fields) };
     }),
   );
   const promptTokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
@@ -62,12 +64,13 @@ interface EngineFields {
   readonly ids: Int32Array;
   readonly seed: number;
   readonly at: number;
+  readonly recordSteps: boolean;
 }
 
 function engineRequest(
   context: ServerContext,
   { wanted, caller, model }: Prepared,
-  { id, ids, seed, at }: EngineFields,
+  { id, ids, seed, at, recordSteps }: EngineFields,
 ): EngineRequest {
   const { stop, logprobs } = wanted;
   const grammar = grammarOf(wanted, context.chatTemplate);
@@ -84,7 +87,7 @@ function engineRequest(
     sampling: { ...wanted.sampling, seed },
     // Waiting begins where tokenizing ended, so that no part of the request's life is outside its spans.
     submittedAt: at,
-    recordSteps: context.recordSteps,
+    recordSteps,
     priority: wanted.priority,
     cacheSalt: cacheSaltOf(owner, wanted.cacheSalt, context.hashKey),
     ...(grammar === undefined ? {} : { grammar }),

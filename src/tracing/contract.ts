@@ -3,17 +3,22 @@ import type { WireError } from "../errors.js";
 import type {
   DeviceChoice,
   DeviceRequest,
+  EngineRun,
   LoadTimeline,
   Micros,
   ModelDescription,
   RequestEvent,
   RequestId,
   SamplingParams,
+  StepStats,
 } from "../protocol.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
 import type { TailPolicy } from "./context/tail-policy.js";
 import type { Destination } from "./export/destination.js";
+import type { DeviceReading } from "./export/gpu-watch.js";
+
+export type { DeviceReading } from "./export/gpu-watch.js";
 
 /** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
 export type PropagationFormat = "b3multi" | "b3" | "w3c";
@@ -37,9 +42,9 @@ export interface TracingOptions {
   readonly storeTraces: boolean;
   /** Where this service will listen, for `localEndpoint`; its port is told once it does. */
   readonly localEndpoint: { readonly ipv4?: string };
-  /** CUDA indices of the devices to sample for `ai.gpu.*`; the first device when absent. */
   /** Adds `ai.cost.amount` to spans that say how long they held a device. */
   readonly pricePerDeviceHour?: number;
+  /** CUDA indices of the devices to sample for `ai.gpu.*` and metrics; the first device when absent. */
   readonly gpuDeviceIds?: readonly number[];
   /** Receives the export thread's log lines (level, message), e.g. the first failed send. */
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -50,6 +55,8 @@ export interface Tracing {
   startRequest(request: IncomingRequest): RequestTrace;
   /** One trace of its own for each engine start, failed ones included. */
   recordLoad(load: LoadRecord): void;
+  /** A trace of its own for each step in which there is a request whose trace is kept. */
+  recordStep(step: StepStats, run: EngineRun): void;
   /** Zipkin's read API over the embedded store; undefined when the store is off. */
   readonly store: TraceStoreReader | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */
@@ -60,10 +67,21 @@ export interface Tracing {
   destinations(): readonly DestinationCounters[];
   /** Requests that lost their caller's trace because its ids were refused, by header and reason. */
   refusedHeaders(): readonly RefusalCount[];
+  /** For totals over all requests, sampled or not. */
+  readonly cost: DeviceCost;
+  /** What the GPUs tell now, read in the export thread; none without one, and none where nothing is traced. */
+  gpus(): Promise<readonly DeviceReading[]>;
   /** The service listens on `port`, which the spans sent from now on say. */
   listening(port: number): void;
   /** Flushes what it can within `timeoutMs`, then stops the export thread. */
   shutdown(timeoutMs: number): Promise<void>;
+}
+
+/** What devices consume and cost. */
+export interface DeviceCost {
+  readonly pricePerDeviceHour: number | undefined;
+  /** Consumed by `device` (`cuda:0`) since it was first sampled, up to now; undefined where its power is not known. */
+  joules(device: string): number | undefined;
 }
 
 export interface IncomingRequest {
@@ -126,6 +144,8 @@ export interface RequestTrace {
   readonly spanId: string;
   /** The decision as the trace began, which headers and log lines tell. */
   readonly sampled: boolean;
+  /** It has spans, which are kept or not. */
+  readonly recorded: boolean;
   /** Sampled, or slow or failed enough by now to be kept all the same. */
   readonly kept: boolean;
   /** Headers that name this trace to the client, in the configured format, `x-b3-traceid` always among them. */

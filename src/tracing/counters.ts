@@ -137,6 +137,21 @@ export function readCounters(producer: ProducerCounts, thread: ThreadCounters): 
   };
 }
 
+/** Counted alike for every destination: these spans were lost before they went to each. */
+const COMMON_CAUSES: ReadonlySet<DropCause> = new Set(["ring_full", "undecodable", "tail_evicted"]);
+
+/** @param thread counters of any destination */
+export function dropsBeforeDestinations(producer: ProducerCounts, thread: ThreadCounters): Record<string, number> {
+  const { ring_full, oversize } = producer;
+  const counted = [...COMMON_CAUSES].map((cause) => [cause, thread.get(cause)]);
+  return { ...Object.fromEntries(counted), ring_full, oversize };
+}
+
+export function dropsAtDestination(thread: ThreadCounters): Record<string, number> {
+  const own = DROP_CAUSES.filter((cause) => !COMMON_CAUSES.has(cause));
+  return Object.fromEntries(own.map((cause) => [cause, thread.get(cause)]));
+}
+
 /** One line for the log; causes that never were are left out. */
 export function totals({ ended, delivered, sampledOut, queued, spooled, recovered, dropped }: ExportCounters): string {
   const causes = Object.entries(dropped).filter(([, count]) => count > 0);

@@ -23,11 +23,14 @@ const COUNTERS: ExportCounters = {
 export const NO_TRACING: Tracing = {
   startRequest: () => REQUEST,
   recordLoad: () => {},
+  recordStep: () => {},
   store: undefined,
   sampling: { rate: 0, limit: null, rules: [] },
   counters: () => COUNTERS,
   destinations: () => [],
   refusedHeaders: () => [],
+  cost: { pricePerDeviceHour: undefined, joules: () => undefined },
+  gpus: async () => [],
   listening: () => {},
   shutdown: async () => {},
 };

@@ -6,15 +6,19 @@ import type { Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
 import type { Destination } from "./export/destination.js";
+import { DeviceEnergy } from "./export/device-energy.js";
 import { Exporter } from "./export/exporter.js";
 import { createRing } from "./export/ring.js";
 import { RingSpanProcessor } from "./export/ring-processor.js";
-import { checkSpool } from "./export/spool.js";
+import { claimSpool } from "./export/spool-lock.js";
 import { TAIL_LIMITS } from "./export/tail-sampler.js";
 import type { ThreadData } from "./export/thread-messages.js";
+import { HEARTBEAT_MS } from "./export/thread-watch.js";
 import { readTlsFiles } from "./export/tls-files.js";
 import { NO_TRACING } from "./no-op.js";
 import { RequestTracing } from "./spans/request-tracing.js";
+import { StepTraces } from "./spans/step-traces.js";
+import { TraceIds } from "./spans/trace-ids.js";
 import { STORE_LIMITS, type StoreLimits } from "./store/trace-store.js";
 
 export type * from "./contract.js";
@@ -26,6 +30,8 @@ export interface TracingInternals {
   /** A power of two. */
   readonly ringBytes: number;
   readonly drainMs: number;
+  /** A thread that hangs is noticed after some 15 to 20 of these. */
+  readonly heartbeatMs: number;
   readonly storeLimits: StoreLimits;
   readonly deliveryLimits: DeliveryLimits;
   readonly gpuModule: string;
@@ -39,20 +45,21 @@ const DRAIN_MS = 50;
 export function createTracing(options: TracingOptions, internals: Partial<TracingInternals> = {}): Tracing {
   const { destinations = [] } = options;
   if (destinations.length === 0 && !options.storeTraces) return NO_TRACING;
-  for (const each of destinations) checkFiles(each);
+  const releaseSpools = prepareFiles(destinations);
   const ring = createRing(internals.ringBytes ?? RING_BYTES);
   const primary = new ThreadCounters();
   const counters = [primary, ...destinations.slice(1).map(() => new ThreadCounters())];
   const data = threadData(options, internals, ring, counters);
+  const energy = new DeviceEnergy(data.gpuEnergy);
   const processor = new RingSpanProcessor(ring);
   const exporter = new Exporter(data, counters, processor.counts, options.log);
   const sampler = headSampler(options);
-  const provider = new BasicTracerProvider({
-    sampler,
-    idGenerator: internals.idGenerator ?? new RandomIdGenerator(),
-    spanProcessors: [processor],
-  });
-  const requests = new RequestTracing(provider.getTracer("vitrine"), internals.clock ?? systemClock, sampler, options);
+  const ids = new TraceIds(internals.idGenerator ?? new RandomIdGenerator());
+  const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [processor] });
+  const tracer = provider.getTracer("vitrine");
+  const clock = internals.clock ?? systemClock;
+  const steps = new StepTraces(tracer, clock, ids);
+  const requests = new RequestTracing(tracer, clock, sampler, steps, options);
   return {
     get sampling() {
       return sampler.policy;
@@ -62,20 +69,44 @@ export function createTracing(options: TracingOptions, internals: Partial<Tracin
     },
     startRequest: (request) => requests.start(request),
     recordLoad: (load) => requests.load(load),
+    recordStep: (step, run) => steps.record(step, run),
     store: options.storeTraces ? exporter : undefined,
     counters: () => readCounters(processor.counts, primary),
     destinations: () =>
       destinations.map(({ kind }, i) => ({ kind, counters: readCounters(processor.counts, counters[i] ?? primary) })),
     refusedHeaders: () => requests.refused.counts,
+    cost: {
+      pricePerDeviceHour: options.pricePerDeviceHour,
+      joules: (device) => {
+        const index = data.gpuDeviceIds.findIndex((id) => device === `cuda:${id}`);
+        return index < 0 ? undefined : energy.joules(index, Date.now() * 1e3);
+      },
+    },
+    gpus: () => exporter.gpus(),
     listening: (port) => void Atomics.store(new Int32Array(data.port), 0, port),
-    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
+    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs).finally(releaseSpools),
   };
 }
 
-/** What is wrong with a destination's files is told at start. Throws VitrineError `config_invalid`. */
-function checkFiles(destination: Destination): void {
-  if (destination.kind === "zipkin" && destination.tls !== undefined) readTlsFiles(destination.tls);
-  if (destination.spool !== undefined) checkSpool(destination.spool.directory);
+/**
+ * What is wrong with the destinations' files is told at start. Throws VitrineError `config_invalid`. Their spools are this process's
+ * until the returned function is called.
+ */
+function prepareFiles(destinations: readonly Destination[]): () => void {
+  const claims: (() => void)[] = [];
+  const release = () => {
+    for (const each of claims.splice(0)) each();
+  };
+  try {
+    for (const each of destinations) {
+      if (each.kind === "zipkin" && each.tls !== undefined) readTlsFiles(each.tls);
+      if (each.spool !== undefined) claims.push(claimSpool(each.spool.directory));
+    }
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
 }
 
 /** Without an ending that would keep them, traces that are not sampled are not recorded, and cost nothing. */
@@ -99,11 +130,14 @@ function threadData(
   ring: SharedArrayBuffer,
   counters: readonly ThreadCounters[],
 ): ThreadData {
+  const { gpuDeviceIds = [0] } = options;
   return {
     ring,
     counters: counters.map(({ memory }) => memory),
     destinations: options.destinations ?? [],
     port: new SharedArrayBuffer(4),
+    heartbeat: new SharedArrayBuffer(4),
+    heartbeatMs: internals.heartbeatMs ?? HEARTBEAT_MS,
     localEndpoint: { serviceName: options.serviceName, ...options.localEndpoint },
     ...(options.storeTraces ? { storeLimits: internals.storeLimits ?? STORE_LIMITS } : {}),
     ...(options.tail === undefined
@@ -113,6 +147,7 @@ function threadData(
     deliveryLimits: internals.deliveryLimits ?? DELIVERY_LIMITS,
     drainMs: internals.drainMs ?? DRAIN_MS,
     gpuModule: internals.gpuModule ?? new URL("../gpu/sampler.js", import.meta.url).href,
-    gpuDeviceIds: options.gpuDeviceIds ?? [0],
+    gpuDeviceIds,
+    gpuEnergy: DeviceEnergy.of(gpuDeviceIds.length).memory,
   };
 }

@@ -11,7 +11,7 @@ serveEngine(async (options, clock) => {
   const at = clock();
   const row = new Float32Array(VOCAB);
   row[TOKEN] = 1;
-  const rows: Float32Array[] = Array.from({ length: options.maxSequences }, () => row);
+  const rows = Array.from({ length: options.maxSequences }, () => ({ all: () => row }));
   const runner: ModelRunner = {
     model: {
       ...{ name: "free", dtype: "fp32", vocabSize: VOCAB, contextLength: 4096 },

@@ -1,5 +1,6 @@
 import { KvCache } from "../../src/engine/cache/kv-cache.js";
 import { Scheduler } from "../../src/engine/scheduling/scheduler.js";
+import { stepTiming } from "../../src/engine/step.js";
 import { engineRequest } from "../support/engine-requests.js";
 import { type BenchRow, compare } from "./report.js";
 
@@ -38,11 +39,10 @@ function stepper(waiting: number): () => number {
   };
   return () => {
     const start = performance.now();
-    for (let i = 0; i < STEPS; i++) {
+    for (let number = 1; number <= STEPS; number++) {
       const plan = scheduler.plan();
       if (plan === undefined) throw new Error("there is nothing to do");
-      const timing = { start: clock(), end: clock(), batchSize: plan.rows.length, tokensFed: plan.work.tokens };
-      scheduler.commit(plan, timing, { choose, score });
+      scheduler.commit(plan, stepTiming(plan, number, clock(), clock()), { choose, score });
     }
     return performance.now() - start;
   };

@@ -1,5 +1,8 @@
 /** Nothing that a client sends leaves the process but in that client's own answer, whatever the route and the outcome. */
 import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Canary, formsOf, KeepingCollector } from "../support/canary.js";
 import { CanaryClient } from "../support/canary-client.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
@@ -114,6 +117,17 @@ function begin(client: CanaryClient, { url }: VitrineProcess, body: object, sign
   });
 }
 
+/** Every file below it, as its bytes and as its name. */
+function filesIn(directory: string): string[] {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => `${name} ${readFileSync(join(parentPath, name), "latin1")}`);
+}
+
+/** Nobody listens there, so that every span waits on disk. */
+const NOBODY = "http://127.0.0.1:1";
+
 describe("a canary in everything a client sends", function () {
   this.timeout(120_000);
 
@@ -131,8 +145,9 @@ describe("a canary in everything a client sends", function () {
   for (const level of ["silent", "info", "debug", "trace"]) {
     it(`leaves the process in nobody else's bytes, logging at ${level}`, async () => {
       const collector = await KeepingCollector.start();
+      const spool = mkdtempSync(join(tmpdir(), "vitrine-canary-"));
       const flags = ["--zipkin-endpoint", collector.url, "--log-level", level, "--trace-detail", "step"];
-      flags.push("--price-per-device-hour", "2.5");
+      flags.push("--price-per-device-hour", "2.5", "--otlp-endpoint", NOBODY, "--trace-spool", spool);
       const vitrine = await VitrineProcess.start({ flags: [...flags, "--max-sequences", "2", "--max-queue", "0"] });
       try {
         const client = new CanaryClient(vitrine.url);
@@ -152,9 +167,13 @@ describe("a canary in everything a client sends", function () {
         assert.ok(collector.spans > 100, `${collector.spans} spans`);
         for (const tag of ["user_id_hash", "api_key_hash", "ai.cost.amount"])
           assert.ok(collector.text.includes(tag), tag);
+        const files = filesIn(spool);
+        assert.ok(files.some((file) => file.includes("user_id_hash")));
+        for (const file of files) assert.deepEqual(client.canary.leaksIn(file), [], file);
       } finally {
         await vitrine.kill();
         collector.stop();
+        rmSync(spool, { recursive: true, force: true });
       }
     });
   }

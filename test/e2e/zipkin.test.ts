@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { coverage, descendants, isInside, type Trace } from "../support/spans.js";
 import { MARKER, TracedService } from "../support/traced-service.js";
+import { runVitrine } from "../support/vitrine-process.js";
 import { Caller } from "../support/zipkin-client.js";
 
 describe("a request's trace in a real Zipkin", function () {
@@ -167,6 +168,19 @@ describe("a request's trace in a real Zipkin", function () {
       assert.deepEqual((await service.zipkin.trace(unsampled.traceId)).spans, []);
       const known = new Set(before.map(({ spans }) => spans[0]?.traceId));
       assert.equal(after.filter(({ spans }) => !known.has(spans[0]?.traceId)).length, 1);
+    });
+  });
+
+  describe("the doctor", () => {
+    it("sends a span and reads it back", async () => {
+      const flags = ["--port", "0", "--device", "cpu", "--zipkin-endpoint", service.zipkin.base];
+      const { code, stdout } = await runVitrine(["doctor", ...flags, "--service-name", "patient"]);
+      assert.equal(code, 0, stdout);
+      const traceId = /✓ and shows it as trace ([0-9a-f]{32})/.exec(stdout)?.[1] ?? assert.fail(stdout);
+      const [span, ...others] = (await service.zipkin.trace(traceId)).spans;
+      assert.equal(others.length, 0);
+      assert.equal(span?.name, "vitrine doctor");
+      assert.equal(span.localEndpoint?.serviceName, "patient");
     });
   });
 

@@ -30,6 +30,7 @@ import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec, message } from "../support/onnx-builder.js";
+import { runLogits } from "../support/run-logits.js";
 import { type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 const folder = temporaryFolders();
@@ -62,7 +63,7 @@ async function rows(runner: ModelRunner): Promise<Float32Array[]> {
   const found: Float32Array[] = [];
   let past = 0;
   for (const end of [17, 33, 34, 35, 36]) {
-    const [logits] = await runner.run([{ slot: 0, tokens: ids.slice(past, end), past }]);
+    const [logits] = await runLogits(runner, [{ slot: 0, tokens: ids.slice(past, end), past }]);
     assert.ok(logits);
     assert.equal(logits.length, vocabSize);
     found.push(logits.slice());

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { OrtBinding, OrtEnvironment, OrtSession } from "../../native/ort.js";
+import { OrtBinding, OrtEnvironment, OrtMemory, OrtSession } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
 import type { VitrineError } from "../../src/errors.js";
 import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
@@ -7,10 +7,13 @@ import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createRunner } from "../../src/runtime/load-model.js";
+import { DeviceLogits } from "../../src/runtime/native/device-logits.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
+import { topOf } from "../support/fake-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
+import { runLogits } from "../support/run-logits.js";
 
 const folder = temporaryFolders();
 const ATTENTION = "GroupQueryAttention";
@@ -57,7 +60,7 @@ const ids = (count: number, vocab: number, seed = 1): Int32Array => {
 };
 
 async function feed(runner: ModelRunner, row: RunnerRow): Promise<Float32Array> {
-  const [logits] = await runner.run([row]);
+  const [logits] = await runLogits(runner, [row]);
   assert.ok(logits);
   return logits.slice();
 }
@@ -111,7 +114,7 @@ describe("native runner", () => {
         { slot: 0, tokens: Int32Array.of(8), past: 5 },
         { slot: 3, tokens: Int32Array.of(9), past: 0 },
       ];
-      const [batch, alone] = [await native.run(steps), await node.run(steps)];
+      const [batch, alone] = [await runLogits(native, steps), await runLogits(node, steps)];
       assert.equal(batch.length, 3);
       const worst = Math.max(...batch.map((logits, i) => difference(logits, alone[i] as Float32Array)));
       assert.ok(worst <= 2e-3, `logits differ by ${worst}`);
@@ -166,7 +169,7 @@ describe("native runner", () => {
     const lengths = new Map([1, 3, 5].map((slot) => [slot, 5 + 7 * slot]));
     const decode = async (): Promise<void> => {
       const rows = [...lengths].map(([slot, past]) => ({ slot, tokens: ids(1, vocabSize, past), past }));
-      const [got, wanted] = [await runner.run(rows), await alone.run(rows)];
+      const [got, wanted] = [await runLogits(runner, rows), await runLogits(alone, rows)];
       const worst = Math.max(...got.map((logits, i) => difference(logits, wanted[i] as Float32Array)));
       assert.ok(worst <= 1e-5, `logits differ by ${worst}`);
       for (const [slot, past] of lengths) lengths.set(slot, past + 1);
@@ -234,8 +237,40 @@ describe("native runner", () => {
     // A full row between others that decode cannot be carried along.
     const others = [{ slot: 1, tokens: Int32Array.of(3), past: 10 }];
     assert.ok(
-      difference((await native.run(others))[0] as Float32Array, (await node.run(others))[0] as Float32Array) < 1e-5,
+      difference(
+        (await runLogits(native, others))[0] as Float32Array,
+        (await runLogits(node, others))[0] as Float32Array,
+      ) < 1e-5,
     );
+  });
+
+  it("chooses the likeliest tokens where the logits are, and gives all of them when asked", async () => {
+    const directory = openModelDirectory(built());
+    const options = { directory, graph: prepareGraph(findGraphFile(directory.path, "fp32", "cpu")), device: CPU };
+    // The CPU stands in for the device: the tensors are others, the graphs the same.
+    const onDevice = await createNativeRunner({ ...options, threads: 1, maxSequences: 4 }, (session, signature) => {
+      const { vocabSize } = signature;
+      const logits = { type: signature.logits.type, vocabSize, session: {} };
+      return DeviceLogits.open(session, OrtMemory.cpu(session.environment), logits);
+    });
+    opened.push(onDevice);
+    const alone = await open("native", directory.path);
+    for (const runner of [onDevice, alone]) {
+      for (const slot of [0, 1, 2]) await feed(runner, { slot, tokens: ids(5 + slot, 32, slot), past: 0 });
+    }
+    for (const [past, slots] of [
+      [0, [0, 1, 2]],
+      [1, [0, 1, 2]],
+      [2, [0, 2]],
+    ] as const) {
+      const rows = slots.map((slot) => ({ slot, tokens: Int32Array.of(slot), past: 5 + slot + past, top: slot !== 1 }));
+      const got = await onDevice.run(rows);
+      for (const [index, wanted] of (await runLogits(alone, rows)).entries()) {
+        const row = got[index];
+        assert.deepEqual(row?.top, rows[index]?.top ? topOf(wanted) : undefined);
+        assert.deepEqual(row?.all(), wanted);
+      }
+    }
   });
 
   it("leaves the event loop free during a long run", async () => {
@@ -291,7 +326,7 @@ describe("native runner", () => {
       OrtBinding.prototype.run = run;
       OrtBinding.prototype.runAsync = runAsync;
     }
-    const [a] = await runner.run(step);
+    const [a] = await runLogits(runner, step);
     const other = await open("native", built());
     before.push(await feed(other, { slot: 0, tokens: ids(5, 32), past: 0 }));
     assert.ok(difference(a as Float32Array, await feed(other, { slot: 0, tokens: Int32Array.of(1), past: 5 })) < 1e-6);
@@ -378,8 +413,8 @@ async function randomSchedule(runner: ModelRunner, alone: ModelRunner, slots: nu
     }
     if (rows.length === 0) continue;
     rows.sort(() => random() - 0.5);
-    const got = (await runner.run(rows)).map((logits) => logits.slice());
-    const wanted = await alone.run(rows);
+    const got = (await runLogits(runner, rows)).map((logits) => logits.slice());
+    const wanted = await runLogits(alone, rows);
     for (const [index, { slot, past, tokens }] of rows.entries()) {
       const worst = difference(got[index] as Float32Array, wanted[index] as Float32Array);
       assert.ok(worst <= 1e-5, `step ${step}, slot ${slot}: logits differ by ${worst}`);

@@ -9,6 +9,7 @@ import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node/node-runner.js";
+import { runLogits } from "../support/run-logits.js";
 import { dtypeOf, type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 interface Candidate {
@@ -86,7 +87,7 @@ async function runAlone(runner: ModelRunner, { prompt, ids, logits = [] }: Parit
   const given: number[] = [];
   let tokens = Int32Array.from(prompt);
   for (let step = 0, past = 0; step < ids.length; step++) {
-    const [row] = await runner.run([{ slot: 0, tokens, past }]);
+    const [row] = await runLogits(runner, [{ slot: 0, tokens, past }]);
     assert.ok(row);
     const expected = logits.find((entry) => entry.step === step);
     if (expected !== undefined) assertClose(row, expected.row, `logits of step ${step}`);
@@ -103,7 +104,7 @@ async function runInChunks(runner: ModelRunner, cases: readonly ParityCase[]): P
   const fed = [...longest.prompt, ...longest.ids.slice(0, -1)];
   const given: number[] = [];
   for (let past = 0; past < fed.length; past += CHUNK) {
-    const [row] = await runner.run([{ slot: 0, tokens: Int32Array.from(fed.slice(past, past + CHUNK)), past }]);
+    const [row] = await runLogits(runner, [{ slot: 0, tokens: Int32Array.from(fed.slice(past, past + CHUNK)), past }]);
     const next = Math.min(past + CHUNK, fed.length) - longest.prompt.length;
     if (next >= 0) given.push(argMax(row) - (longest.ids[next] as number));
   }
@@ -122,7 +123,10 @@ async function runBatched(runner: ModelRunner, cases: readonly ParityCase[]): Pr
   const last = Math.max(...cases.map(({ ids }) => ids.length)) + cases.length - 1;
   for (let step = 0; step < last; step++) {
     const active = [...cases.keys()].filter((slot) => isActive(cases[slot] as ParityCase, step - slot));
-    const results = await runner.run(active.map((slot) => rowOf(cases[slot] as ParityCase, slot, step - slot, given)));
+    const results = await runLogits(
+      runner,
+      active.map((slot) => rowOf(cases[slot] as ParityCase, slot, step - slot, given)),
+    );
     for (const [index, slot] of active.entries()) {
       given[slot]?.push(argMax(results[index]));
       if (!isActive(cases[slot] as ParityCase, step + 1 - slot)) runner.release(slot);

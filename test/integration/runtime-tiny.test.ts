@@ -5,6 +5,7 @@ import { resolveModelDirectory } from "../../src/runtime/files/model-directory.j
 import { loadModel } from "../../src/runtime/load-model.js";
 import { loadChatTemplate } from "../../src/runtime/text/chat-template.js";
 import { loadTokenizer, type Tokenizer } from "../../src/runtime/text/tokenizer.js";
+import { runLogits } from "../support/run-logits.js";
 
 const modelDir = resolveModelDirectory("tiny");
 
@@ -20,7 +21,7 @@ async function load(dtype: Dtype | "auto"): Promise<ModelRunner> {
 }
 
 async function feed(runner: ModelRunner, slot: number, tokens: Int32Array, past: number): Promise<Float32Array> {
-  const [logits] = await runner.run([{ slot, tokens, past }]);
+  const [logits] = await runLogits(runner, [{ slot, tokens, past }]);
   assert.ok(logits);
   return logits.slice();
 }

@@ -6,6 +6,7 @@ import { probeCuda } from "../../src/runtime/device.js";
 import { createRunner, loadModel } from "../../src/runtime/load-model.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
+import { runLogits } from "../support/run-logits.js";
 
 const folder = temporaryFolders();
 const OPTIONS = { dtype: "auto", device: "cpu", threads: 1, maxSequences: 4, runtime: "node" } as const;
@@ -33,7 +34,7 @@ afterEach(async () => {
 const PROMPT = Int32Array.of(3, 14, 15, 9, 26, 5);
 
 async function feed(runner: ModelRunner, slot: number, tokens: Int32Array, past: number): Promise<Float32Array> {
-  const [logits] = await runner.run([{ slot, tokens, past }]);
+  const [logits] = await runLogits(runner, [{ slot, tokens, past }]);
   assert.ok(logits);
   return logits.slice();
 }
@@ -117,7 +118,7 @@ describe("node runner", () => {
     const together: number[][] = prompts.map(() => []);
     let rows = prompts.map((tokens, slot) => ({ slot, tokens, past: 0 }));
     for (let step = 0; step < 6; step++) {
-      const logits = await runner.run(rows);
+      const logits = await runLogits(runner, rows);
       rows = rows.map(({ slot, tokens, past }, i) => {
         const row = logits[i] as Float32Array;
         const best = row.indexOf(Math.max(...row));
@@ -250,10 +251,10 @@ describe("loadModel", () => {
     const inFolder = Object.fromEntries(Object.entries(files).map(([name, data]) => [`onnx/${name}`, data]));
     const directory = writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model.onnx": graph, ...inFolder });
     const whole = await load(modelFolder());
-    const [expected] = await whole.run([{ slot: 0, tokens: Int32Array.of(3, 4, 5), past: 0 }]);
+    const [expected] = await runLogits(whole, [{ slot: 0, tokens: Int32Array.of(3, 4, 5), past: 0 }]);
     for (const runtime of ["native", "node"] as const) {
       const runner = await load(directory, { runtime });
-      const [given] = await runner.run([{ slot: 0, tokens: Int32Array.of(3, 4, 5), past: 0 }]);
+      const [given] = await runLogits(runner, [{ slot: 0, tokens: Int32Array.of(3, 4, 5), past: 0 }]);
       assert.deepEqual(given, expected, runtime);
       const bytes = Object.values(files).reduce((sum, data) => sum + data.length, graph.length);
       assert.equal(runner.model.weightBytes, bytes);

@@ -64,6 +64,23 @@ describe("server: the life of a request", () => {
     assert.equal(trace?.writing?.end, finish?.at);
   });
 
+  it("asks for the steps of requests whose traces are recorded, where steps are wanted", async () => {
+    const asked: boolean[] = [];
+    for (const [recordSteps, recorded] of [
+      [true, true],
+      [true, false],
+      [false, true],
+    ] as const) {
+      const other = await ServerHarness.start({ recordSteps });
+      other.tracing.recorded = recorded;
+      other.engine.play = (fake) => void fake.admit().prefill().text("ok").finish("length");
+      await json(await other.complete());
+      asked.push(...other.engine.requests.map(({ request }) => request.recordSteps));
+      await other.stop();
+    }
+    assert.deepEqual(asked, [true, false, false]);
+  });
+
   it("streams an answer as it comes", async () => {
     const response = harness.complete({ stream: true });
     const fake = await harness.engine.nextRequest();

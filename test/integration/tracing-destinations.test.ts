@@ -167,6 +167,19 @@ describe("several destinations", function () {
     for (const { counters } of tracing.destinations()) assertBalanced(counters);
   });
 
+  it("tell of a span that was lost before it went to any of them once, and not once for each", async () => {
+    const { destination } = await otlp();
+    const zipkin = await harness.collector(202);
+    const destinations: Destination[] = [{ kind: "zipkin", endpoint: zipkin.endpoint }, destination];
+    const tracing = harness.start(undefined, { ringBytes: 4_096, drainMs: 600_000 }, { destinations });
+    for (let count = 0; count < 100; count++) request(tracing);
+    await tracing.shutdown(10_000);
+    const told = harness.logs.filter((line) => line.includes("dropped (ring_full)"));
+    const [{ counters } = { counters: undefined }] = tracing.destinations();
+    assert.equal(told.length, 1, told.join("\n"));
+    assert.ok(told[0]?.startsWith(`${counters?.dropped.ring_full} spans dropped (ring_full): `));
+  });
+
   it("count apart what an OTLP collector refuses and who cannot be reached", async () => {
     const { destination } = await otlp(400);
     const nobody: Destination = { kind: "zipkin", endpoint: "http://127.0.0.1:1/api/v2/spans" };

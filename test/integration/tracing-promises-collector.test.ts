@@ -105,4 +105,30 @@ describe("what the export thread promises of failures", function () {
     assert.deepEqual(ports, [8081, 8081], "the new thread knows where the service listens");
     assertBalanced(tracing);
   });
+
+  it("10. ends and restarts a thread that hangs, and counts what it held", async () => {
+    const zipkin = await harness.collector(202);
+    process.env.VITRINE_TEST_HANG = "1";
+    const hang = `setTimeout(() => {
+      parentPort.postMessage({ type: "log", level: "info", message: "stuck" });
+      for (;;);
+    }, 300)`;
+    const gpuModule = `data:text/javascript,import { parentPort } from "node:worker_threads";
+      export async function openGpuSampler() { if (process.env.VITRINE_TEST_HANG) ${hang} }`;
+    const deliveryLimits = { ...QUICK, batchMs: NEVER_MS };
+    const tracing = harness.start(zipkin.endpoint, { gpuModule, heartbeatMs: 100, deliveryLimits });
+    request(tracing);
+    assert.equal((await tracing.store?.get("/services"))?.status, 200);
+    await until(() => harness.logs.includes("stuck"));
+    delete process.env.VITRINE_TEST_HANG;
+    const unanswered = tracing.store?.get("/services");
+    request(tracing);
+    assert.equal((await unanswered)?.status, 503);
+    await until(() => harness.logs.some((line) => line.includes("The export thread stopped (it hung)")));
+    assert.equal(tracing.counters().dropped.thread_lost, 2, "held when it hung");
+    while ((await tracing.store?.get("/services"))?.status !== 200) await sleep(5);
+    await tracing.shutdown(10_000);
+    assert.equal(tracing.counters().delivered, 2, "in the ring when it hung");
+    assertBalanced(tracing);
+  });
 });

@@ -49,7 +49,9 @@ describe("the trace spool", function () {
       traces.flatMap((id) => [id, id]),
     );
     assert.equal(zipkin.mostOpen, 1);
-    await until(() => readdirSync(directory).length === 0);
+    await until(() => readdirSync(directory).join() === "lock");
+    await next.shutdown(10_000);
+    assert.deepEqual(readdirSync(directory), []);
   });
 
   it("keeps what a collector that hangs was sent, and what came behind, when time for shutting down is short", async () => {
@@ -59,6 +61,24 @@ describe("the trace spool", function () {
     await tracing.shutdown(3_000);
     const { spooled, dropped } = tracing.counters();
     assert.deepEqual([spooled, dropped.shutdown], [1_200, 0]);
+  });
+
+  it("is one process's alone: a second one is told so, and the first goes on", async () => {
+    const zipkin = await harness.collector(202);
+    const first = start(zipkin.endpoint);
+    assert.throws(() => start(zipkin.endpoint), { code: "config_invalid", message: /is in use by process \d+; give/ });
+    request(first);
+    await until(() => first.counters().delivered === 2);
+    await first.shutdown(10_000);
+    await start(zipkin.endpoint).shutdown(0);
+  });
+
+  it("is given up where another destination's files keep the service from starting", () => {
+    const endpoint = "https://127.0.0.1:1/api/v2/spans";
+    const spool = { directory, bytes: 1e6 };
+    const bad = { kind: "zipkin", endpoint, tls: { ca: join(directory, "none.pem") } } as const;
+    assert.throws(() => harness.start(undefined, {}, { destinations: [{ kind: "zipkin", endpoint, spool }, bad] }));
+    assert.deepEqual(readdirSync(directory), []);
   });
 
   it("refuses to start where it cannot write", () => {

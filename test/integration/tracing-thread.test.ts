@@ -88,7 +88,24 @@ describe("the export thread", function () {
         [tags["ai.gpu.utilization"], tags["ai.gpu.memory_used"], tags["ai.gpu.power"]],
         [utilization, "4096", "250"],
       );
+      assert.ok((tracing.cost.joules(`cuda:${deviceId}`) ?? 0) > 0);
     }
+    assert.equal(tracing.cost.joules("cuda:1"), undefined, "not sampled");
+  });
+
+  it("reads the GPUs when asked, and logs how they are read, or why not", async () => {
+    const gpuModule = `data:text/javascript,export const openGpuSampler = async (device, tell) => {
+      tell("read: " %2B (device === 3));
+      if (device !== 3) return undefined;
+      return { periodMs: 1e6, sample: async () => undefined, read: async () => ({ at: 1, temperatureCelsius: 61 }) };
+    }`;
+    const tracing = harness.start(undefined, { gpuModule }, { gpuDeviceIds: [0, 3] });
+    await until(() => harness.logs.some((line) => line === "read: true"));
+    assert.ok(harness.logs.some((line) => line === "read: false"));
+    let readings = await tracing.gpus();
+    // The line is written before the first sample is.
+    while (readings.length === 0) readings = await tracing.gpus();
+    assert.deepEqual(readings, [{ device: "cuda:3", reading: { at: 1, temperatureCelsius: 61 } }]);
   });
 
   it("goes on without GPU tags when the device cannot be opened, and says so", async () => {

@@ -5,6 +5,7 @@ import {
   type DeviceChoice,
   type DeviceRequest,
   type EngineRequest,
+  type EngineRun,
   type EngineStats,
   type FinishReason,
   type ForwardStats,
@@ -13,6 +14,7 @@ import {
   type Outcome,
   type PositionLogprobs,
   type RequestEvent,
+  type StepStats,
 } from "../../src/protocol.js";
 
 export const FAKE_MODEL: ModelDescription = {
@@ -131,6 +133,7 @@ export class FakeEngine implements EngineClient, EngineStatus {
   readonly requests: FakeRequest[] = [];
   readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
+  readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
   readonly #arrivals: ((request: FakeRequest) => void)[] = [];
   #handedOut = 0;
 
@@ -194,6 +197,14 @@ export class FakeEngine implements EngineClient, EngineStatus {
 
   onState(listener: (state: EngineState) => void): void {
     this.#stateListeners.push(listener);
+  }
+
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void {
+    this.#stepListeners.push(listener);
+  }
+
+  stepped(step: StepStats, run: EngineRun): void {
+    for (const listener of this.#stepListeners) listener(step, run);
   }
 
   async shutdown(): Promise<void> {}

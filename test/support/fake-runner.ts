@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
+import {
+  type ModelRunner,
+  type RowLogits,
+  type RunnerRow,
+  TOP_LOGITS,
+  type TopLogits,
+} from "../../src/engine/runner.js";
 import { VitrineError } from "../../src/errors.js";
 import type { DeviceChoice, ModelDescription } from "../../src/protocol.js";
 
@@ -11,6 +17,8 @@ export interface FakeRunnerOptions {
   /** Most rows times tokens of cache that can be had. */
   readonly memory?: number;
   readonly rewinds?: boolean;
+  /** Offers the likeliest tokens of a row that is content with them. */
+  readonly onDevice?: boolean;
   /** Logits after these tokens; by default they favour (last token + 1) mod vocabulary. */
   readonly logits?: (history: readonly number[], vocabSize: number) => Float32Array;
 }
@@ -25,6 +33,8 @@ export class FakeRunner implements ModelRunner {
   /** Rows of every run, with their tokens copied. */
   readonly runs: { readonly slot: number; readonly tokens: readonly number[]; readonly past: number }[][] = [];
   readonly rewinds: boolean;
+  /** Rows of which all logits were read. */
+  rowsRead = 0;
   disposed = false;
   readonly #options: FakeRunnerOptions;
   readonly #slots = new Map<number, number[]>();
@@ -52,7 +62,7 @@ export class FakeRunner implements ModelRunner {
     return [...this.#slots.keys()].sort((a, b) => a - b);
   }
 
-  async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+  async run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
     assert.equal(this.#running, false, "run was called while another run was unfinished");
     assert.equal(this.disposed, false, "run was called after dispose");
     assert.ok(rows.length > 0, "a run without rows");
@@ -61,7 +71,7 @@ export class FakeRunner implements ModelRunner {
     this.runs.push(rows.map(({ slot, tokens, past }) => ({ slot, tokens: [...tokens], past })));
     try {
       await this.#options.beforeRun?.(this.runs.length, rows);
-      return rows.map((row) => this.#runRow(row));
+      return rows.map((row) => this.#rowLogits(row));
     } catch (error) {
       // Nobody can rely on what they held.
       for (const { slot } of rows) this.#slots.set(slot, []);
@@ -101,6 +111,16 @@ export class FakeRunner implements ModelRunner {
     this.disposed = true;
   }
 
+  /** As a runner on a device has them, with `top`; reading all of them is counted. */
+  #rowLogits(row: RunnerRow): RowLogits {
+    const logits = this.#runRow(row);
+    const all = (): Float32Array => {
+      this.rowsRead++;
+      return logits;
+    };
+    return this.#options.onDevice && row.top === true ? { all, top: topOf(logits) } : { all };
+  }
+
   #runRow({ slot, tokens, past, logits = 1 }: RunnerRow): Float32Array {
     const { contextLength, vocabSize } = this.model;
     assert.ok(tokens.length > 0, "a row without tokens");
@@ -135,4 +155,11 @@ export function hashedLogits(history: readonly number[], vocabSize: number): Flo
     word = Math.imul(word ^ (word >>> 15), 0xc2b2ae35);
     return ((word ^ (word >>> 13)) >>> 0) / 2 ** 30;
   });
+}
+
+/** The likeliest tokens, found by sorting all of them. */
+export function topOf(logits: Float32Array): TopLogits {
+  const ids = [...logits.keys()].sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+  const kept = Int32Array.from(ids.slice(0, TOP_LOGITS));
+  return { ids: kept, logits: Float32Array.from(kept, (id) => logits[id] as number) };
 }

@@ -3,6 +3,8 @@ import type { RefusalCount } from "../../src/tracing/context/refused-headers.js"
 import type { SamplingPolicy } from "../../src/tracing/context/sampling-policy.js";
 import type {
   DestinationCounters,
+  DeviceCost,
+  DeviceReading,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
@@ -35,6 +37,7 @@ export class FakeTrace implements RequestTrace {
     readonly incoming: IncomingRequest,
     number: number,
     readonly kept = true,
+    readonly recorded = true,
   ) {
     this.spanId = number.toString(16).padStart(16, "0");
     this.traceId = number.toString(16).padStart(32, "0");
@@ -105,20 +108,29 @@ export class FakeTracing implements Tracing {
     attributesDropped: 4,
   };
 
+  cost: DeviceCost = { pricePerDeviceHour: undefined, joules: () => undefined };
   sampling: SamplingPolicy = { rate: 1, limit: null, rules: [] };
   refusals: readonly RefusalCount[] = [];
+  readings: readonly DeviceReading[] = [];
   port: number | undefined;
   /** Whether its traces are. */
   kept = true;
+  recorded = true;
 
   startRequest(request: IncomingRequest): FakeTrace {
-    const trace = new FakeTrace(request, this.traces.length + 1, this.kept);
+    const trace = new FakeTrace(request, this.traces.length + 1, this.kept, this.recorded);
     this.traces.push(trace);
     return trace;
   }
 
+  recordStep(): void {}
+
   recordLoad(load: LoadRecord): void {
     this.loads.push(load);
+  }
+
+  async gpus(): Promise<readonly DeviceReading[]> {
+    return this.readings;
   }
 
   counters(): ExportCounters {

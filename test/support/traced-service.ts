@@ -19,14 +19,14 @@ export class TracedService {
   ) {}
 
   /** For a `before` hook; skips its suite where Zipkin cannot be had. */
-  static async start(context: Mocha.Context): Promise<TracedService> {
+  static async start(context: Mocha.Context, flags: readonly string[] = []): Promise<TracedService> {
     // The first time it is a download of 130 MB.
     context.timeout(600_000);
     const start = await sharedZipkin();
     const why = start.kind === "running" ? "" : start.why;
     requirePart(context, { name: "a real Zipkin server", available: why === "", why, mandatoryInCi: true });
     if (start.kind !== "running") throw new Error(why);
-    const vitrine = await VitrineProcess.start({ flags: ["--zipkin-endpoint", start.server.url] });
+    const vitrine = await VitrineProcess.start({ flags: ["--zipkin-endpoint", start.server.url, ...flags] });
     const openai = openaiClient(vitrine.url);
     // The first request pays for lazy loading everywhere.
     await openai.completions.create({ model: "tiny", prompt: "Once", max_tokens: 8 });
@@ -41,9 +41,9 @@ export class TracedService {
   }
 
   /** A streaming request's trace id and finish reason; it hangs up after `enough` chunks. */
-  async stream(maxTokens: number, enough = Number.POSITIVE_INFINITY) {
+  async stream(maxTokens: number, enough = Number.POSITIVE_INFINITY, headers: Record<string, string> = {}) {
     const body = { ...ENDLESS, prompt: "Once upon a time", max_tokens: maxTokens, stream: true } as const;
-    const { data, response } = await this.openai.completions.create(body).withResponse();
+    const { data, response } = await this.openai.completions.create(body, { headers }).withResponse();
     let chunks = 0;
     let finish: string | undefined;
     for await (const chunk of data) {

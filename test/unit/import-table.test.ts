@@ -23,10 +23,21 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   },
   "src/engine": { may: ["src/protocol.ts", "src/errors.ts"], packages: false },
   "src/runtime": {
-    may: ["src/engine/runner.ts", "src/engine/sampling/constraint.ts", "native", "src/protocol.ts", "src/errors.ts"],
+    may: [
+      "src/engine/runner.ts",
+      "src/engine/sampling/constraint.ts",
+      "src/gpu",
+      "native",
+      "src/protocol.ts",
+      "src/errors.ts",
+    ],
     packages: true,
   },
   "src/tracing": { may: ["src/gpu", "src/protocol.ts", "src/errors.ts"], packages: true },
+  "src/doctor": {
+    may: ["src/gpu", "src/runtime", "src/tracing", "native", "src/config.ts", "src/protocol.ts", "src/errors.ts"],
+    packages: true,
+  },
   "src/gpu": { may: ["native", "src/errors.ts"], packages: true },
   "src/instrumentation": { may: ["src/tracing", "src/config.ts", "src/options.ts", "src/errors.ts"], packages: true },
   "src/bench": {

@@ -9,9 +9,11 @@ import { writeHeaders } from "../../tracing/context/propagation.js";
 import type { ExportCounters, PropagationFormat } from "../../tracing/contract.js";
 import { readCounters, ThreadCounters } from "../../tracing/counters.js";
 import { DELIVERY_LIMITS } from "../../tracing/export/delivery.js";
+import { DeviceEnergy } from "../../tracing/export/device-energy.js";
 import { Exporter } from "../../tracing/export/exporter.js";
 import { createRing } from "../../tracing/export/ring.js";
 import { RingSpanProcessor } from "../../tracing/export/ring-processor.js";
+import { HEARTBEAT_MS } from "../../tracing/export/thread-watch.js";
 import { type OpenSpan, SpanMaker, setAttributes } from "../../tracing/spans/span-maker.js";
 import type { BenchClock } from "../load/clock.js";
 import { failureOf } from "./failure.js";
@@ -71,6 +73,9 @@ export function createBenchTracing(options: BenchTracingOptions): BenchTracing {
     drainMs: DRAIN_MS,
     gpuModule: new URL("../../gpu/sampler.js", import.meta.url).href,
     gpuDeviceIds: [],
+    gpuEnergy: DeviceEnergy.of(0).memory,
+    heartbeat: new SharedArrayBuffer(4),
+    heartbeatMs: HEARTBEAT_MS,
   };
   const exporter = new Exporter(data, [counters], processor.counts, options.log);
   const provider = new BasicTracerProvider({ sampler: new AlwaysOnSampler(), spanProcessors: [processor] });

@@ -4,12 +4,14 @@ import type {
   DeviceChoice,
   DeviceRequest,
   EngineRequest,
+  EngineRun,
   EngineStats,
   LoadPhaseName,
   LoadTimeline,
   ModelDescription,
   RequestEvent,
   RequestId,
+  StepStats,
 } from "../../protocol.js";
 
 export type EngineState =
@@ -62,6 +64,8 @@ export interface EngineClient {
   /** Hears of every finished start; one that finished before is told on a later tick. */
   onLoad(listener: (load: EngineLoad) => void): void;
   onState(listener: (state: EngineState) => void): void;
+  /** Hears of every step in which there were requests that asked for it, before those hear what it brought them. */
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void;
   /** Waits up to `timeoutMs` for running requests, cancels the rest (`drain`), then ends the process. */
   shutdown(timeoutMs: number): Promise<void>;
 }

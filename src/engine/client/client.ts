@@ -1,9 +1,11 @@
+import { randomBytes } from "node:crypto";
 import { VitrineError, type WireError } from "../../errors.js";
 import {
   type CancelCause,
   type DeviceRequest,
   type EngineEvent,
   type EngineRequest,
+  type EngineRun,
   type EngineStats,
   type LoadOptions,
   type LoadTimeline,
@@ -12,6 +14,7 @@ import {
   type Outcome,
   type RequestEvent,
   type RequestId,
+  type StepStats,
 } from "../../protocol.js";
 import { systemTimers, type Timers } from "../timers.js";
 import { Backoff } from "./backoff.js";
@@ -57,8 +60,10 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   readonly #requests = new InFlight(() => this.#waiter?.());
   readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
+  readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
   #state: EngineState = { kind: "starting" };
   #stats: EngineStats | undefined;
+  #run: EngineRun | undefined;
   #child: EngineChild | undefined;
   #start: EngineStart;
   #restarts = 0;
@@ -106,6 +111,10 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
 
   onState(listener: (state: EngineState) => void): void {
     this.#stateListeners.push(listener);
+  }
+
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void {
+    this.#stepListeners.push(listener);
   }
 
   submit(request: EngineRequest, onEvent: (event: RequestEvent) => void): void {
@@ -180,6 +189,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
       case "ready": {
         const { model, device } = event;
         const load = this.#start.succeed(event.load);
+        this.#run = { id: randomBytes(16).toString("hex"), model: model.name, device };
         this.#setState({ kind: "ready", model, device });
         this.#report(load, { kind: "ready", model, device });
         break;
@@ -191,7 +201,11 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         this.#stats = event.stats;
         break;
       case "admitted":
-        this.#requests.deliver(this.#state.kind === "ready" ? { ...event, device: this.#state.device } : event);
+        this.#requests.deliver(this.#run === undefined ? event : { ...event, run: this.#run });
+        break;
+      case "step":
+        if (this.#run === undefined) break;
+        for (const listener of this.#stepListeners) listener(event.step, this.#run);
         break;
       default:
         this.#requests.deliver(event);
@@ -205,6 +219,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     const death = { ...exit, outOfMemory: killed && (this.#options.oomKills ?? systemOomKills).happened() };
     this.#child = undefined;
     this.#stats = undefined;
+    this.#run = undefined;
     if (!this.#start.finished) this.#failLoad(this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
       const error = this.#start.error ?? engineLost(death, "");

@@ -1,4 +1,4 @@
-import type { CancelCause, EngineRequest, RequestEvent, RequestId } from "../../protocol.js";
+import type { CancelCause, EngineRequest, EngineRun, RequestEvent, RequestId, StepStats } from "../../protocol.js";
 import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
 import { FleetMember } from "./fleet-member.js";
 
@@ -80,6 +80,10 @@ class Fleet implements EngineClient {
 
   onState(listener: (state: EngineState) => void): void {
     for (const client of this.#clients) client.onState(() => listener(this.state));
+  }
+
+  onStep(listener: (step: StepStats, run: EngineRun) => void): void {
+    for (const client of this.#clients) client.onStep(listener);
   }
 
   async shutdown(timeoutMs: number): Promise<void> {

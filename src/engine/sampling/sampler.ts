@@ -1,5 +1,7 @@
 import { VitrineError } from "../../errors.js";
 import type { PositionLogprobs, SamplingParams } from "../../protocol.js";
+import { TOP_LOGITS, type TopLogits } from "../runner.js";
+import { argMax } from "./arg-max.js";
 import { brokenLogits } from "./broken-logits.js";
 import type { TokenConstraint } from "./constraint.js";
 import { positionLogprobs } from "./logprobs.js";
@@ -7,7 +9,7 @@ import type { Random } from "./random.js";
 import { kthLargest, massThreshold } from "./select.js";
 import type { TokenCounts } from "./token-counts.js";
 import { TypicalCut } from "./typical-cut.js";
-import { weighFrom } from "./weight.js";
+import { weighFrom, weighOne } from "./weight.js";
 
 /**
  * Tokens e^60 times less likely than the likeliest are left out: all of them together, in the largest vocabulary, have
@@ -31,6 +33,13 @@ export interface SamplingState {
   readonly suppressed: readonly number[] | undefined;
   /** Rules out what a grammar does not allow next. */
   readonly constraint?: Pick<TokenConstraint, "mask"> | undefined;
+}
+
+/** Whether the likeliest logits as the model gave them will probably do to choose the next token. */
+export function isContentWithTop({ params, counts, suppressed, constraint }: SamplingState): boolean {
+  const untouched = counts === undefined && suppressed === undefined && constraint === undefined;
+  const few = params.temperature === 0 || (params.topK > 0 && params.topK < TOP_LOGITS);
+  return untouched && params.logitBias.length === 0 && few;
 }
 
 /**
@@ -101,7 +110,7 @@ export class Sampler {
         `The model returned ${logits.length} logits for a vocabulary of ${this.#vocabSize}; its config.json and its graph disagree.`,
       );
     }
-    const { params, random } = state;
+    const { params } = state;
     // A grammar may leave nothing but the end, however early.
     adjust(logits, params.logitBias, state.constraint === undefined ? state.suppressed : undefined);
     state.constraint?.mask(logits);
@@ -109,6 +118,39 @@ export class Sampler {
     const likeliest = argMax(logits);
     if (params.temperature === 0) return likeliest;
     this.#gather(logits, logits[likeliest] as number, params);
+    return this.#cutAndDraw(state);
+  }
+
+  /**
+   * The token that `sample` would choose, from the likeliest ones alone; undefined where they do not tell, as what is
+   * equally likely as the last that top_k keeps may go on beyond them. Only where `isContentWithTop`.
+   * @throws VitrineError `inference_failed` when the likeliest logit is not a finite number
+   */
+  sampleTop({ ids, logits }: TopLogits, state: SamplingState): number | undefined {
+    const { temperature, topK } = state.params;
+    const max = logits[0] as number;
+    if (!Number.isFinite(max)) throw brokenLogits(Number.isNaN(max) ? "contain NaN" : "have no finite maximum");
+    if (temperature === 0) return ids[0] as number;
+    const kth = logits[topK - 1];
+    if (kth === undefined || kth === logits.at(-1)) return undefined;
+    const floor = Math.max(max - REACH * temperature, kth);
+    const kept = logits.findLastIndex((logit) => logit >= floor) + 1;
+    // By ascending id, as `sample` has them, so that the same random number draws the same token.
+    const order = Array.from({ length: kept }, (_, rank) => rank).sort(
+      (a, b) => (ids[a] as number) - (ids[b] as number),
+    );
+    this.#count = kept;
+    this.#total = 0;
+    for (const [index, rank] of order.entries()) {
+      const weight = weighOne(logits[rank] as number, max, temperature);
+      this.#ids[index] = ids[rank] as number;
+      this.#weights[index] = weight;
+      this.#total += weight;
+    }
+    return this.#cutAndDraw(state);
+  }
+
+  #cutAndDraw({ params, random }: SamplingState): number {
     if (params.topP < 1) this.#keepNucleus(params.topP);
     if (params.minP > 0) this.#keepAtLeast(params.minP);
     if (params.typicalP < 1) this.#keepTypical(params.typicalP);
@@ -222,37 +264,4 @@ function adjust(
   // Past the end of a typed array nothing is written.
   for (const [token, value] of bias) logits[token] = (logits[token] as number) + value;
   if (suppressed !== undefined) for (const token of suppressed) logits[token] = Number.NEGATIVE_INFINITY;
-}
-
-/** Index of the largest logit, the first of equals. */
-function argMax(logits: Float32Array): number {
-  let index = -1;
-  let max = Number.NEGATIVE_INFINITY;
-  for (let start = 0; start < logits.length; start += 8) {
-    if (noneAbove(logits, start, max)) continue;
-    for (let id = start; id < Math.min(start + 8, logits.length); id++) {
-      const logit = logits[id] as number;
-      if (Number.isNaN(logit)) throw brokenLogits("contain NaN");
-      if (logit <= max) continue;
-      max = logit;
-      index = id;
-    }
-  }
-  if (index < 0) throw brokenLogits("are all minus infinity");
-  if (max === Number.POSITIVE_INFINITY) throw brokenLogits("contain infinity");
-  return index;
-}
-
-/** Whether eight logits are all at most `max`; false for NaN, too, and at the end. Written out: a loop takes twice as long. */
-function noneAbove(logits: Float32Array, at: number, max: number): boolean {
-  return (
-    (logits[at] as number) <= max &&
-    (logits[at + 1] as number) <= max &&
-    (logits[at + 2] as number) <= max &&
-    (logits[at + 3] as number) <= max &&
-    (logits[at + 4] as number) <= max &&
-    (logits[at + 5] as number) <= max &&
-    (logits[at + 6] as number) <= max &&
-    (logits[at + 7] as number) <= max
-  );
 }

@@ -46,6 +46,10 @@ export function weighFrom(
   return count;
 }
 
+/** The weight of one logit, as `weighFrom` has it. */
+export const weighOne = (logit: number, max: number, temperature: number): number =>
+  weigh((logit - max) * (STEPS_PER_E / temperature));
+
 /** The sum of e^(logit - max) over the logits from `floor` on, which is at most 100 below `max`, the largest logit. */
 export function totalWeight(floor: number, logits: Float32Array, max: number): number {
   let total = 0;

@@ -1,7 +1,9 @@
-import type { ForwardStats, Micros } from "../../protocol.js";
+import type { ForwardStats, Micros, StepNumbers } from "../../protocol.js";
 
 /** When one step's forward pass ran, and how much it fed over all its rows. */
 export interface StepTiming {
+  /** Counts from 1. */
+  readonly number: number;
   readonly start: Micros;
   readonly end: Micros;
   readonly batchSize: number;
@@ -21,14 +23,12 @@ export class ForwardTimings {
   #expectedMs = 0;
   #expectations = 0;
   #deviceTime: Micros = 0;
-  readonly #passes: { start: Micros; end: Micros; batchSize: number }[] | undefined;
+  #numbers: StepNumbers | undefined;
 
   constructor(
     readonly phase: ForwardStats["phase"],
-    recordSteps: boolean,
-  ) {
-    this.#passes = recordSteps ? [] : undefined;
-  }
+    private readonly recordSteps: boolean,
+  ) {}
 
   /**
    * The phase counts from here, where the one before it ended, and not from its first pass: what lies between belongs
@@ -39,7 +39,9 @@ export class ForwardTimings {
   }
 
   /** @param tokens fed for this sequence in that step; a step's time is split over its rows by tokens fed */
-  add({ start, end, batchSize, tokensFed, expectedMs }: StepTiming, tokens: number): void {
+  add({ number, start, end, batchSize, tokensFed, expectedMs }: StepTiming, tokens: number): void {
+    const { first = number, slowest = number } = this.#numbers ?? {};
+    this.#numbers = { first, last: number, slowest: end - start > this.#longest ? number : slowest };
     this.#end = end;
     this.#steps++;
     this.#tokens += tokens;
@@ -50,7 +52,6 @@ export class ForwardTimings {
       this.#expectedMs += expectedMs;
       this.#expectations++;
     }
-    this.#passes?.push({ start, end, batchSize });
   }
 
   /** Undefined when no pass ran. @param until where what follows the phase begins, when that is after its last pass */
@@ -66,7 +67,7 @@ export class ForwardTimings {
       maxStepMs: this.#longest / 1e3,
       ...(this.#expectations === 0 ? {} : { expectedStepMs: this.#expectedMs / this.#expectations }),
       deviceSeconds: this.#deviceTime / 1e6,
-      ...(this.#passes === undefined ? {} : { passes: this.#passes }),
+      ...(this.recordSteps && this.#numbers !== undefined ? { stepNumbers: this.#numbers } : {}),
     };
   }
 }

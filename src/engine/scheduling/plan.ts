@@ -33,7 +33,8 @@ export function prefillRow(sequence: Sequence, most: number): RunnerRow {
   const count = Math.min(uncached, most, scored ? MOST_SCORED : uncached);
   const last = count === uncached ? 1 : 0;
   const fed = tokens.view(cached, cached + count);
-  return { slot: slotOf(sequence), tokens: fed, past: cached, logits: scored ? count : last };
+  const logits = scored ? count : last;
+  return { slot: slotOf(sequence), tokens: fed, past: cached, logits, top: !scored && sequence.contentWithTop };
 }
 
 /** The sequence's last token and the guesses after it, with logits after each. */
@@ -45,7 +46,8 @@ export function decodeRow(sequence: Sequence): RunnerRow {
     tokens[0] = sequence.tokens.at(cached);
     tokens.set(draft, 1);
   }
-  return { slot: slotOf(sequence), tokens, past: cached, logits: tokens.length };
+  const top = draft.length === 0 && sequence.contentWithTop;
+  return { slot: slotOf(sequence), tokens, past: cached, logits: tokens.length, top };
 }
 
 function workOf(phase: Plan["phase"], rows: readonly RunnerRow[]): StepWork {

@@ -2,7 +2,7 @@ import type { EngineRequest, ForwardStats, Micros, RequestId, SamplingParams } f
 import type { CacheHolder } from "../cache/cache-slot.js";
 import type { CompiledConstraint, TokenConstraint } from "../sampling/constraint.js";
 import { Random } from "../sampling/random.js";
-import type { SamplingState } from "../sampling/sampler.js";
+import { isContentWithTop, type SamplingState } from "../sampling/sampler.js";
 import { TokenCounts } from "../sampling/token-counts.js";
 import { ForwardTimings, type StepTiming } from "./forward-timings.js";
 import { TokenList } from "./token-list.js";
@@ -76,6 +76,11 @@ export class Sequence implements SamplingState, CacheHolder {
   /** Its next tokens are of the prompt, and their log probabilities are wanted. */
   get scores(): boolean {
     return this.request.promptLogprobs === true && this.generated === 0;
+  }
+
+  /** The likeliest tokens will probably do to choose its next one. */
+  get contentWithTop(): boolean {
+    return this.request.logprobs === undefined && isContentWithTop(this);
   }
 
   /** Tokens chosen so far. */

@@ -2,6 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import type { GraphFile } from "../files/graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
+import { feedLengths } from "./attention-lengths.js";
 import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
 import { type OnnxFile, readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
@@ -43,6 +44,8 @@ export interface PrepareOptions {
   readonly fastInt4?: boolean | undefined;
   /** For a runner that wants plain attention fused: what config.json says of it. */
   readonly attention?: AttentionSizes | undefined;
+  /** For a runner that tells attention each row's length. */
+  readonly lengths?: boolean | undefined;
   /** LongRoPE: tokens up to which a sequence has the short rotary factors. */
   readonly ropeSwitch?: number | undefined;
 }
@@ -83,13 +86,14 @@ export function prepareGraph(file: GraphFile, options: PrepareOptions = {}): Pre
 }
 
 /** Fusion first: it takes merged decoders apart, whose output head is hidden before. */
-function rewritesFor({ fastInt4 = true, attention, ropeSwitch }: PrepareOptions): Rewrite[] {
+function rewritesFor({ fastInt4 = true, attention, lengths = false, ropeSwitch }: PrepareOptions): Rewrite[] {
   return [
     ...(attention === undefined ? [] : [fuseAttention(attention)]),
     ...(ropeSwitch === undefined ? [] : [joinRopeTables(ropeSwitch)]),
     keepLastLogits,
     ...(fastInt4 ? [setAccuracyLevel, quantizeHead] : []),
     packAttention,
+    ...(lengths ? [feedLengths] : []),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { OrtMemory, OrtRunOptions, type OrtSession } from "../../../native/ort.js";
-import type { ModelRunner, RunnerRow } from "../../engine/runner.js";
+import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 import { describeModel } from "../describe-model.js";
@@ -8,7 +8,9 @@ import type { ModelConfig } from "../files/model-config.js";
 import { type GraphSignature, readGraphSignature } from "../graph-signature.js";
 import type { RunnerOptions } from "../node/node-runner.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
+import { atHand } from "../row-logits.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
+import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
 import { createNativeSession } from "./native-session.js";
 import { RowWindow } from "./row-window.js";
 import { SlotCache } from "./slot-cache.js";
@@ -29,7 +31,10 @@ const SPARE_TOKENS = 256;
  * one run. Prompts run one at a time, in chunks. Throws as `createNativeSession` does, and `model_unsupported` for
  * graphs whose cache cannot be updated in place.
  */
-export async function createNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
+export async function createNativeRunner(
+  options: RunnerOptions,
+  openLogits: typeof openLogitsMemory = openLogitsMemory,
+): Promise<ModelRunner> {
   const { graph, device, threads } = options;
   const { nodes } = graph;
   // What the nodes alone tell saves the session's creation.
@@ -41,8 +46,11 @@ export async function createNativeRunner(options: RunnerOptions): Promise<ModelR
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
     const model = describeModel(directory, graph, signature);
     const { ropeSwitch } = directory.config;
-    const cacheMemory = await openCacheMemory(session, signature.cacheType, device);
-    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, cacheMemory);
+    const memory = {
+      cache: await openCacheMemory(session, signature.cacheType, device),
+      logits: await openLogits(session, signature, device),
+    };
+    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, memory);
     return withRopeSwitch(runner, signature, ropeSwitch);
   } catch (error) {
     session.dispose();
@@ -55,6 +63,12 @@ function refuseFor(obstacle: string | undefined, { path }: GraphFile): void {
   throw new VitrineError("model_unsupported", `The native runtime cannot run ${path}: ${obstacle}.`);
 }
 
+/** Where what runs leave behind lives: beside the weights. */
+interface RunnerMemory {
+  readonly cache: CacheMemory;
+  readonly logits: LogitsMemory;
+}
+
 class NativeRunner implements ModelRunner {
   readonly device: DeviceChoice;
   readonly rewinds = true;
@@ -65,9 +79,9 @@ class NativeRunner implements ModelRunner {
   /** Tokens up to which a sequence has the first of two rotary tables. */
   readonly #ropeSwitch: number | undefined;
   readonly #slots: number;
-  /** For what goes in and comes out; ONNX Runtime takes it to the device and back. */
-  readonly #memory: OrtMemory;
-  readonly #cacheMemory: CacheMemory;
+  /** For what goes in; ONNX Runtime takes it to the device. */
+  readonly #inputs: OrtMemory;
+  readonly #memory: RunnerMemory;
   readonly #runOptions: OrtRunOptions;
   readonly #cache: SlotCache;
   /** By first row and count; good for one allocation of the cache. */
@@ -83,7 +97,7 @@ class NativeRunner implements ModelRunner {
     signature: GraphSignature,
     options: RunnerOptions & Pick<ModelConfig, "ropeSwitch">,
     readonly model: ModelDescription,
-    cacheMemory: CacheMemory,
+    memory: RunnerMemory,
   ) {
     this.device = options.device;
     this.#session = session;
@@ -92,14 +106,14 @@ class NativeRunner implements ModelRunner {
     this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
     this.#ropeSwitch = options.ropeSwitch;
     this.#slots = options.maxSequences;
-    this.#memory = OrtMemory.cpu(session.environment);
+    this.#inputs = OrtMemory.cpu(session.environment);
     this.#runOptions = OrtRunOptions.create(session.environment);
     const { cacheType: type, cache: entries } = signature;
-    this.#cacheMemory = cacheMemory;
-    this.#cache = new SlotCache({ ...cacheMemory, type, entries });
+    this.#memory = memory;
+    this.#cache = new SlotCache({ ...memory.cache, type, entries });
   }
 
-  async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+  async run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
     if (this.#running !== undefined) throw planError("another step is still running");
     const running = this.#runRows(rows);
     this.#running = running;
@@ -139,13 +153,11 @@ class NativeRunner implements ModelRunner {
     await this.#running?.catch(() => {});
     this.#dropBindings();
     this.#cache.dispose();
-    this.#cacheMemory.dispose();
-    this.#runOptions.dispose();
-    this.#memory.dispose();
+    for (const memory of [this.#memory.cache, this.#memory.logits, this.#runOptions, this.#inputs]) memory.dispose();
     this.#session.dispose();
   }
 
-  async #runRows(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
+  async #runRows(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
     for (const row of rows) this.#checkRow(row);
     if (new Set(rows.map(({ slot }) => slot)).size < rows.length) throw planError("a slot is in it twice");
     for (const { slot, past } of rows) {
@@ -154,13 +166,13 @@ class NativeRunner implements ModelRunner {
       this.#cache.setLength(slot, past);
     }
     this.#makeRoom(Math.max(...rows.map(({ past, tokens }) => past + tokens.length)));
-    const logits = new Map<RunnerRow, Float32Array>();
+    const logits = new Map<RunnerRow, RowLogits>();
     // Before the prompts: what it moves goes by the lengths from before the step.
     const decoding = rows.filter((row) => row.tokens.length === 1);
     if (decoding.length > 0) await this.#runDecode(decoding, logits);
-    for (const row of rows) if (row.tokens.length > 1) logits.set(row, await this.#runPrompt(row));
+    for (const row of rows) if (row.tokens.length > 1) logits.set(row, atHand(await this.#runPrompt(row)));
     for (const { slot, past, tokens } of rows) this.#cache.setLength(slot, past + tokens.length);
-    return rows.map((row) => logits.get(row) as Float32Array);
+    return rows.map((row) => logits.get(row) as RowLogits);
   }
 
   /** A prompt, in as many runs as it takes; the logits are copied, as those of the next prompt go to the same memory. */
@@ -176,7 +188,7 @@ class NativeRunner implements ModelRunner {
       end = Math.min(tokens.length, start + step.mostTokens(logits));
       const chunk = tokens.subarray(start, end);
       for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
-      step.setMaskSum(row, past + end);
+      step.setLength(row, past + end);
       const count = Math.max(0, end - Math.max(start, firstWanted));
       window.bind(chunk.length, Math.max(1, count));
       await this.#execute(window, this.#decodeMs * chunk.length);
@@ -185,19 +197,24 @@ class NativeRunner implements ModelRunner {
     return wanted;
   }
 
-  async #runDecode(decoding: readonly RunnerRow[], logits: Map<RunnerRow, Float32Array>): Promise<void> {
+  async #runDecode(decoding: readonly RunnerRow[], logits: Map<RunnerRow, RowLogits>): Promise<void> {
     this.#cache.arrange(decoding.map(({ slot }) => slot));
     const window = this.#window(0, decoding.length);
     for (const { slot, tokens, past } of decoding) {
       const row = this.#cache.rowOf(slot) as number;
       this.#step?.feed(row, tokens[0] as number, past, rotaryShift(this.#ropeSwitch, past + 1));
-      this.#step?.setMaskSum(row, past + 1);
+      this.#step?.setLength(row, past + 1);
     }
     window.bind(1);
     const start = performance.now();
     await this.#execute(window, this.#decodeMs);
     this.#decodeMs = performance.now() - start;
-    for (const row of decoding) logits.set(row, window.logitsOf(this.#cache.rowOf(row.slot) as number));
+    const tops = decoding.some(({ top }) => top === true) ? window.top() : undefined;
+    for (const row of decoding) {
+      const at = this.#cache.rowOf(row.slot) as number;
+      const top = row.top === true ? tops?.[at] : undefined;
+      logits.set(row, { all: () => window.logitsOf(at), ...(top === undefined ? {} : { top }) });
+    }
   }
 
   async #execute(window: RowWindow, expectedMs: number): Promise<void> {
@@ -218,7 +235,8 @@ class NativeRunner implements ModelRunner {
     // They hold the old memory.
     this.#dropBindings();
     this.#cache.reserve(rows, tokens);
-    this.#step = new StepTensors(this.#memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
+    const memory = { inputs: this.#inputs, logits: this.#memory.logits.memory };
+    this.#step = new StepTensors(memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
   }
 
   #window(first: number, count: number): RowWindow {
@@ -226,7 +244,8 @@ class NativeRunner implements ModelRunner {
     let window = this.#windows.get(key);
     if (window === undefined) {
       const parts = { session: this.#session, signature: this.#signature, cache: this.#cache };
-      window = new RowWindow({ ...parts, step: this.#step as StepTensors, runOptions: this.#runOptions }, first, count);
+      const step = { step: this.#step as StepTensors, logits: this.#memory.logits, runOptions: this.#runOptions };
+      window = new RowWindow({ ...parts, ...step }, first, count);
       this.#windows.set(key, window);
     }
     return window;

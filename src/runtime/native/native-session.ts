@@ -5,6 +5,13 @@ import type { PreparedGraph } from "../graph/prepare-graph.js";
 import { explainSessionFailure } from "../node/node-session.js";
 import { disableTelemetry } from "../node/onnxruntime.js";
 
+/**
+ * Of the CUDA provider. The arena takes what is asked for: doubling, its default, would claim memory for nothing beside
+ * a KV cache of gigabytes. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Its search for convolution kernels
+ * is left alone: a decoder has no convolutions.
+ */
+const CUDA_OPTIONS = { arena_extend_strategy: "kSameAsRequested", use_tf32: "0" };
+
 let environment: Promise<OrtEnvironment> | undefined;
 
 /**
@@ -37,7 +44,7 @@ export async function createNativeSession(
 ): Promise<OrtSession> {
   const environment = await startOrt();
   try {
-    const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0 } : {};
+    const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0, cudaOptions: CUDA_OPTIONS } : {};
     const { rewritten } = graph;
     const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
     return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });

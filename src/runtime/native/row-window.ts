@@ -1,6 +1,7 @@
 import { OrtBinding, type OrtRunOptions, type OrtSession, type OrtTensor } from "../../../native/ort.js";
-import { float16ToFloat32 } from "../float16.js";
+import type { TopLogits } from "../../engine/runner.js";
 import type { FloatType, GraphSignature } from "../graph-signature.js";
+import type { LogitsMemory } from "./logits-memory.js";
 import type { SlotCache } from "./slot-cache.js";
 import type { StepTensors } from "./step-tensors.js";
 
@@ -9,6 +10,7 @@ export interface WindowParts {
   readonly signature: GraphSignature;
   readonly cache: SlotCache;
   readonly step: StepTensors;
+  readonly logits: LogitsMemory;
   readonly runOptions: OrtRunOptions;
 }
 
@@ -61,11 +63,17 @@ export class RowWindow {
 
   /** Logits after the last tokens of a row of the cache, as many as `bind` was told; valid until the next run of any window. */
   logitsOf(row: number): Float32Array {
-    const { vocabSize } = this.#parts.signature;
-    const { data, shape } = this.#logits as OrtTensor<FloatType>;
-    const end = (row - this.#first + 1) * (shape[1] as number) * vocabSize;
-    const last = data.subarray(end - this.#kept * vocabSize, end);
-    return last instanceof Float32Array ? last : float16ToFloat32(last);
+    const { logits, signature } = this.#parts;
+    const { vocabSize } = signature;
+    const bound = this.#logits as OrtTensor<FloatType>;
+    const end = (row - this.#first + 1) * (bound.shape[1] as number) * vocabSize;
+    return logits.read(bound, end - this.#kept * vocabSize, this.#kept * vocabSize);
+  }
+
+  /** The likeliest tokens after each row, where they are chosen on a device; after a run of one token a row. */
+  top(): readonly TopLogits[] | undefined {
+    const { logits, step } = this.#parts;
+    return logits.top?.(step.logits, this.#first, this.#count);
   }
 
   dispose(): void {
@@ -83,8 +91,12 @@ export class RowWindow {
       this.#binding.bindOutput(present, view);
       view.dispose();
     }
-    const { attentionMask, logitsToKeep } = signature;
-    if (attentionMask) {
+    const { attentionMask, lengths, logitsToKeep } = signature;
+    if (lengths && step.lengths && step.totalLength) {
+      this.#bindView(lengths.rows, step.lengths, this.#first, [this.#count]);
+      this.#binding.bindInput(lengths.total, step.totalLength);
+    }
+    if (attentionMask && step.mask) {
       this.#bindView(attentionMask.name, step.mask, this.#first * cache.tokens, [this.#count, cache.tokens]);
     }
     if (logitsToKeep && step.logitsToKeep) this.#binding.bindInput(logitsToKeep.name, step.logitsToKeep);

@@ -36,7 +36,10 @@ export function whyNoSlotCache(
 ): string | undefined {
   if (signature.useCacheBranch !== undefined)
     return "the graph is a merged decoder, with a branch of its own for no past";
-  if (signature.attentionMask === undefined) return "the graph has no attention_mask, which tells each row's length";
+  const { attentionMask: mask, lengths } = signature;
+  if (mask === undefined && lengths === undefined) {
+    return "the graph has no attention_mask, which tells each row's length";
+  }
   const fixed = inputs.find(({ shape }) => shape.length > 1 && typeof shape[0] === "number");
   if (fixed !== undefined) return `the graph's batch is fixed: "${fixed.name}" is [${fixed.shape.join(", ")}]`;
   for (const { past, present } of signature.cache) {
@@ -49,7 +52,7 @@ export function whyNoSlotCache(
       return `"${past}" and "${present}" are not past and present of one operator`;
     }
   }
-  if (readsMaskBeyondLengths(signature.attentionMask.name, signature.logits.name, nodes)) {
+  if (mask !== undefined && readsMaskBeyondLengths(mask.name, signature.logits.name, nodes)) {
     return "the graph makes more of attention_mask than each row's length";
   }
   return undefined;

@@ -14,6 +14,13 @@ export interface StepShape {
   readonly lastLogits: boolean;
 }
 
+/** Where tensors live. */
+export interface StepMemory {
+  /** Written by this process. */
+  readonly inputs: OrtMemory;
+  readonly logits: OrtMemory;
+}
+
 /**
  * The small tensors that go into runs and come out of them. They are written in place and bound as views, so that a
  * step allocates nothing. Mask and decode logits have a row for each row of the cache.
@@ -23,8 +30,11 @@ export class StepTensors {
   readonly ids: OrtTensor<IdType>;
   readonly positions: OrtTensor<IdType> | undefined;
   readonly rotaryPositions: OrtTensor<IdType> | undefined;
-  /** `[rows, tokens]`: ones over what a row holds and is fed. */
-  readonly mask: OrtTensor<IdType>;
+  /** `[rows, tokens]`: ones over what a row holds and is fed, where the graph counts them. */
+  readonly mask: OrtTensor<IdType> | undefined;
+  /** `[rows]`: the same less one, where the graph takes it, and `[1]` the tokens that a row has room for. */
+  readonly lengths: OrtTensor<"int32"> | undefined;
+  readonly totalLength: OrtTensor<"int32"> | undefined;
   /** `[rows, vocabSize]`: after each row's last token. */
   readonly logits: OrtTensor<FloatType>;
   /** The graph's `num_logits_to_keep`. */
@@ -32,14 +42,15 @@ export class StepTensors {
   /** The graph gives logits for the last position only. */
   readonly lastLogits: boolean;
   readonly #promptTokens: number;
-  readonly #memory: OrtMemory;
+  readonly #memory: StepMemory;
   readonly #vocabSize: number;
   readonly #tokens: number;
   readonly #maskSums: Int32Array;
   #promptLogits: OrtTensor<FloatType> | undefined;
 
-  constructor(memory: OrtMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
-    const { inputIds, positionIds, rotaryPositions, attentionMask, logitsToKeep, logits, vocabSize } = signature;
+  constructor(memory: StepMemory, signature: GraphSignature, { rows, tokens, lastLogits }: StepShape) {
+    const { inputIds, positionIds, rotaryPositions, attentionMask, lengths, logitsToKeep, logits, vocabSize } =
+      signature;
     this.lastLogits = lastLogits;
     const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
@@ -49,14 +60,18 @@ export class StepTensors {
     this.#tokens = tokens;
     this.#maskSums = new Int32Array(rows);
     const fed = Math.max(rows, this.#promptTokens);
-    this.ids = OrtTensor.allocate(memory, inputIds.type, [fed]);
-    this.positions = positionIds && OrtTensor.allocate(memory, positionIds.type, [fed]);
-    this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory, rotaryPositions.type, [fed]);
-    this.mask = OrtTensor.allocate(memory, attentionMask?.type ?? "int64", [rows * tokens]);
-    fill(this.mask, 0, 0, rows * tokens);
-    this.logits = OrtTensor.allocate(memory, logits.type, [rows * vocabSize]);
+    this.ids = OrtTensor.allocate(memory.inputs, inputIds.type, [fed]);
+    this.positions = positionIds && OrtTensor.allocate(memory.inputs, positionIds.type, [fed]);
+    this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory.inputs, rotaryPositions.type, [fed]);
+    this.mask = attentionMask && OrtTensor.allocate(memory.inputs, attentionMask.type, [rows * tokens]);
+    if (this.mask) fill(this.mask, 0, 0, rows * tokens);
+    this.lengths = lengths && OrtTensor.allocate(memory.inputs, "int32", [rows]);
+    this.totalLength = lengths && OrtTensor.allocate(memory.inputs, "int32", [1]);
+    this.lengths?.data.fill(0);
+    this.totalLength?.data.fill(tokens);
+    this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
     this.logitsToKeep =
-      logitsToKeep && OrtTensor.allocate(memory, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
+      logitsToKeep && OrtTensor.allocate(memory.inputs, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
     this.keepLogits(1);
   }
 
@@ -81,12 +96,17 @@ export class StepTensors {
     if (this.logitsToKeep) fill(this.logitsToKeep, count, 0, 1);
   }
 
-  /** Makes a row's mask sum up to what it holds and is fed. */
-  setMaskSum(row: number, sum: number): void {
+  /** Tells the graph how many tokens a row holds and is fed. */
+  setLength(row: number, length: number): void {
+    if (this.lengths) this.lengths.data[row] = length - 1;
+    if (this.mask) this.#setMaskSum(this.mask, row, length);
+  }
+
+  #setMaskSum(mask: OrtTensor<IdType>, row: number, sum: number): void {
     const old = this.#maskSums[row] as number;
     const start = row * this.#tokens;
-    if (sum > old) fill(this.mask, 1, start + old, start + sum);
-    else fill(this.mask, 0, start + sum, start + old);
+    if (sum > old) fill(mask, 1, start + old, start + sum);
+    else fill(mask, 0, start + sum, start + old);
     this.#maskSums[row] = sum;
   }
 
@@ -95,7 +115,7 @@ export class StepTensors {
     const size = positions * this.#vocabSize;
     if (this.#promptLogits === undefined || this.#promptLogits.size < size) {
       this.#promptLogits?.dispose();
-      this.#promptLogits = OrtTensor.allocate(this.#memory, this.logits.type, [size]);
+      this.#promptLogits = OrtTensor.allocate(this.#memory.logits, this.logits.type, [size]);
     }
     return this.#promptLogits.view(0, [1, positions, this.#vocabSize]);
   }
@@ -106,6 +126,8 @@ export class StepTensors {
       this.positions,
       this.rotaryPositions,
       this.mask,
+      this.lengths,
+      this.totalLength,
       this.logits,
       this.logitsToKeep,
       this.#promptLogits,

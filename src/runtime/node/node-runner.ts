@@ -1,5 +1,5 @@
 import type { InferenceSession, OnnxValue, Tensor, TensorConstructor } from "onnxruntime-node";
-import type { ModelRunner, RunnerRow } from "../../engine/runner.js";
+import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 import { describeModel } from "../describe-model.js";
@@ -9,7 +9,9 @@ import type { ModelDirectory } from "../files/model-directory.js";
 import { float16ToFloat32 } from "../float16.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "../graph-signature.js";
+import { unsupportedGraph } from "../graph-value.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
+import { atHand } from "../row-logits.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
@@ -33,6 +35,9 @@ export async function createNodeRunner(options: RunnerOptions): Promise<ModelRun
     const directory = await options.directory;
     const inputs = describeValues(session.inputMetadata);
     const signature = readGraphSignature(inputs, describeValues(session.outputMetadata), directory.config);
+    if (signature.lengths !== undefined) {
+      throw unsupportedGraph(`it wants "${signature.lengths.rows}", which the native runtime alone feeds`);
+    }
     const { Tensor } = await loadOnnxRuntime();
     const model = describeModel(directory, options.graph, signature);
     const { ropeSwitch } = directory.config;
@@ -74,9 +79,11 @@ class NodeRunner implements ModelRunner {
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
   }
 
-  async run(rows: readonly RunnerRow[]): Promise<readonly Float32Array[]> {
-    const logits: Float32Array[] = [];
-    for (const row of rows) logits.push(await (this.goesOneByOne(row) ? this.runOneByOne(row) : this.runRow(row)));
+  async run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
+    const logits: RowLogits[] = [];
+    for (const row of rows) {
+      logits.push(atHand(await (this.goesOneByOne(row) ? this.runOneByOne(row) : this.runRow(row))));
+    }
     return logits;
   }
 

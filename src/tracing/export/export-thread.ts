@@ -9,16 +9,19 @@ import { TraceStore } from "../store/trace-store.js";
 import { createSender } from "./create-sender.js";
 import { Delivery, systemTimers } from "./delivery.js";
 import type { Destination } from "./destination.js";
+import { DeviceEnergy } from "./device-energy.js";
 import { ExportPipeline } from "./export-pipeline.js";
-import { watchGpus } from "./gpu-watch.js";
+import { type GpuWatch, watchGpus } from "./gpu-watch.js";
 import type { Sender } from "./sender.js";
 import { Spool } from "./spool.js";
 import { SpoolingSender } from "./spooling-sender.js";
 import { TailSampler } from "./tail-sampler.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
+import { beat } from "./thread-watch.js";
 import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 const data = workerData as ThreadData;
+beat(data.heartbeat, data.heartbeatMs);
 const counters = data.counters.map((memory) => new ThreadCounters(memory));
 
 function post(message: FromThread): void {
@@ -69,9 +72,19 @@ async function shutdown(timeoutMs: number): Promise<void> {
   post({ type: "stopped" });
 }
 
+let gpus: GpuWatch | undefined;
+
+async function readGpus(id: number): Promise<void> {
+  post({ type: "answer", id, status: 200, body: JSON.stringify((await gpus?.read()) ?? []) });
+}
+
 parentPort?.on("message", (message: ToThread) => {
   if (message.type === "shutdown") {
     void shutdown(message.timeoutMs);
+    return;
+  }
+  if (message.type === "gpus") {
+    void readGpus(message.id);
     return;
   }
   // Spans that ended before the question was asked are part of the answer.
@@ -89,9 +102,10 @@ function drainInTurns(): void {
 }
 drainInTurns();
 
-watchGpus(data.gpuModule, data.gpuDeviceIds).then(
-  (histories) => {
-    pipeline.gpu = histories;
+watchGpus(data.gpuModule, data.gpuDeviceIds, new DeviceEnergy(data.gpuEnergy), (line) => log("info", line)).then(
+  (watch) => {
+    gpus = watch;
+    pipeline.gpu = watch.histories;
   },
   (error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);

@@ -1,29 +1,41 @@
 import { Worker } from "node:worker_threads";
 import type { TraceStoreReader, TracingOptions } from "../contract.js";
-import { type ProducerCounts, readCounters, type ThreadCounters, totals } from "../counters.js";
+import {
+  dropsAtDestination,
+  dropsBeforeDestinations,
+  type ProducerCounts,
+  readCounters,
+  type ThreadCounters,
+  totals,
+} from "../counters.js";
 import { DropLog } from "../drop-log.js";
 import type { Answer } from "../store/read-api.js";
+import type { DeviceReading } from "./gpu-watch.js";
 import { RingReader } from "./ring.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
+import { BEATS_PER_LOOK, ThreadWatch } from "./thread-watch.js";
 
 const ENTRY = new URL("./export-thread.js", import.meta.url);
-const RESTART_MS = { first: 100, most: 5_000 } as const;
 /** Far above what the bounded queue and store take; a leak ends the thread, not the process. */
 const MAX_HEAP_MB = 256;
 const DROP_LOG_MS = 1_000;
 const GONE: Answer = { status: 503, body: "the export thread is not running; ask again shortly" };
 
-/** The producer's side of the export thread: starts it, restarts it, asks it, stops it. */
+/** The producer's side of the export thread: starts it, watches it, restarts it, asks it, stops it. */
 export class Exporter implements TraceStoreReader {
   #worker: Worker | undefined;
   #stopping = false;
-  #restarts = 0;
+  /** Told to end, because it hung. */
+  #hung = false;
   #restartTimer: NodeJS.Timeout | undefined;
   #nextId = 0;
   readonly #pending = new Map<number, (answer: Answer) => void>();
   #stopped: (() => void) | undefined;
   readonly #accounts: readonly { readonly counters: ThreadCounters; readonly drops: DropLog; readonly name: string }[];
-  readonly #dropTimer: NodeJS.Timeout;
+  /** What is dropped before spans part is told of once, whatever the number of destinations. */
+  readonly #commonDrops: DropLog;
+  readonly #watch: ThreadWatch;
+  readonly #timers: readonly NodeJS.Timeout[];
 
   constructor(
     private readonly data: ThreadData,
@@ -36,11 +48,27 @@ export class Exporter implements TraceStoreReader {
       const name = counters.length === 1 ? "" : ` (${data.destinations[index]?.kind})`;
       return { counters: own, name, drops: new DropLog((level, message) => log(level, `${message}${name}`)) };
     });
-    this.#dropTimer = setInterval(() => this.#tellOfDrops(), DROP_LOG_MS).unref();
+    this.#commonDrops = new DropLog(log);
+    this.#watch = new ThreadWatch(data.heartbeat);
+    this.#timers = [
+      setInterval(() => this.#tellOfDrops(), DROP_LOG_MS).unref(),
+      setInterval(() => this.#look(), BEATS_PER_LOOK * data.heartbeatMs).unref(),
+    ];
     this.#start();
   }
 
   get(path: string): Promise<Answer> {
+    return this.#ask((id) => ({ type: "get", id, path }));
+  }
+
+  /** Of the GPUs watched; none while the thread is gone. */
+  async gpus(): Promise<readonly DeviceReading[]> {
+    if (this.data.gpuDeviceIds.length === 0) return [];
+    const { status, body } = await this.#ask((id) => ({ type: "gpus", id }));
+    return status === 200 ? (JSON.parse(body) as readonly DeviceReading[]) : [];
+  }
+
+  #ask(question: (id: number) => ToThread): Promise<Answer> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.resolve(GONE);
     const id = this.#nextId++;
@@ -48,7 +76,7 @@ export class Exporter implements TraceStoreReader {
       this.#pending.set(id, resolve);
       // Whoever waits for the answer keeps the process alive, nobody else.
       worker.ref();
-      this.#post(worker, { type: "get", id, path });
+      this.#post(worker, question(id));
     });
   }
 
@@ -57,7 +85,7 @@ export class Exporter implements TraceStoreReader {
     if (this.#stopping) return;
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
-    clearInterval(this.#dropTimer);
+    for (const timer of this.#timers) clearInterval(timer);
     const worker = this.#worker;
     if (worker !== undefined) {
       await this.#flush(worker, timeoutMs);
@@ -95,14 +123,22 @@ export class Exporter implements TraceStoreReader {
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
     this.#worker = worker;
+    this.#watch.started();
     let failure = "it ended";
     worker.on("error", (error) => {
       failure = error instanceof Error ? error.message : String(error);
     });
     worker.on("message", (message: FromThread) => this.#receive(message));
-    worker.on("exit", () => this.#exited(failure));
+    worker.on("exit", () => this.#exited(this.#hung ? "it hung" : failure));
     // After the listeners: adding one for messages keeps the process alive again.
     worker.unref();
+  }
+
+  /** A thread that hangs is ended, which is a crash like others. */
+  #look(): void {
+    if (this.#worker === undefined || this.#hung || !this.#watch.hung()) return;
+    this.#hung = true;
+    void this.#worker.terminate();
   }
 
   #receive(message: FromThread): void {
@@ -118,13 +154,14 @@ export class Exporter implements TraceStoreReader {
 
   #exited(reason: string): void {
     this.#worker = undefined;
+    this.#hung = false;
     for (const answer of this.#pending.values()) answer(GONE);
     this.#pending.clear();
     this.#stopped?.();
     if (this.#stopping) return;
     // What is in the ring stays there for its successor.
     this.#settle(this.produced.written - new RingReader(this.data.ring).waiting, "thread_lost");
-    const pause = Math.min(RESTART_MS.most, RESTART_MS.first * 2 ** this.#restarts++);
+    const pause = this.#watch.pause();
     this.log(
       "error",
       `The export thread stopped (${reason}); it starts again in ${pause} ms. Serving is not affected.`,
@@ -133,9 +170,10 @@ export class Exporter implements TraceStoreReader {
   }
 
   #tellOfDrops(): void {
-    for (const { counters, drops } of this.#accounts) {
-      drops.check(performance.now(), readCounters(this.produced, counters).dropped);
-    }
+    const now = performance.now();
+    const [first] = this.#accounts;
+    if (first !== undefined) this.#commonDrops.check(now, dropsBeforeDestinations(this.produced, first.counters));
+    for (const { counters, drops } of this.#accounts) drops.check(now, dropsAtDestination(counters));
   }
 
   #settle(read: number, cause: "thread_lost" | "shutdown"): void {

@@ -3,18 +3,19 @@ import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace
 import { samplingState } from "../context/trace-context.js";
 import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";
-import { SpanEncoder } from "./span-codec.js";
+import { MAX_SPAN_BYTES, SpanEncoder } from "./span-codec.js";
 
 /** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
 export class RingSpanProcessor implements SpanProcessor {
   readonly counts: ProducerCounts = { ended: 0, written: 0, ring_full: 0, oversize: 0, attributesDropped: 0 };
-  readonly #encoder = new SpanEncoder();
   readonly #ring: RingWriter;
+  readonly #encoder: SpanEncoder;
   /** The debug flag is in the context, which `onEnd` does not get. */
   readonly #debug = new WeakSet<ReadableSpan>();
 
   constructor(ring: SharedArrayBuffer) {
-    this.#ring = new RingWriter(ring);
+    this.#ring = new RingWriter(ring, MAX_SPAN_BYTES);
+    this.#encoder = new SpanEncoder(this.#ring.bytes, this.#ring.mostBytes);
   }
 
   onStart(span: Span, parentContext: Context): void {
@@ -22,13 +23,21 @@ export class RingSpanProcessor implements SpanProcessor {
   }
 
   onEnd(span: ReadableSpan): void {
-    this.counts.ended++;
-    const length = this.#encoder.encode(span, this.#debug.has(span));
-    this.counts.attributesDropped = this.#encoder.droppedAttributes;
-    const result = length === 0 ? "oversize" : this.#ring.write(this.#encoder.bytes, length);
-    if (result === "written") this.counts.written++;
-    else if (result === "full") this.counts.ring_full++;
-    else this.counts.oversize++;
+    const { counts } = this;
+    counts.ended++;
+    const start = this.#ring.begin();
+    if (start < 0) {
+      counts.ring_full++;
+      return;
+    }
+    const length = this.#encoder.encode(span, this.#debug.has(span), start);
+    counts.attributesDropped = this.#encoder.droppedAttributes;
+    if (length === 0) {
+      counts.oversize++;
+      return;
+    }
+    this.#ring.commit(length);
+    counts.written++;
   }
 
   /** Flushing and stopping are the exporter's. */

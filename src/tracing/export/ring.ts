@@ -9,8 +9,10 @@ const HEAD = 0;
 const TAIL = 16;
 const HEADER_BYTES = 128;
 const GAP = -1;
+const LENGTH_BYTES = 4;
 
-export type WriteResult = "written" | "full" | "oversize";
+/** Records start at multiples of 4. */
+const padded = (length: number): number => (length + 3) & ~3;
 
 /** `capacity` is a power of two, in bytes. */
 export function createRing(capacity: number): SharedArrayBuffer {
@@ -36,33 +38,53 @@ abstract class RingEnd {
   }
 }
 
+/**
+ * Records are written where they will be read, with no copy between: `begin`, then up to `mostBytes` into `bytes`, then `commit`.
+ * Until then the reader sees nothing of them.
+ */
 export class RingWriter extends RingEnd {
-  readonly #bytes: Uint8Array;
+  readonly bytes: Buffer;
+  /** The longest record. Half the ring always fits once the reader has caught up, wherever the gap falls. */
+  readonly mostBytes: number;
+  /** `HEAD`, which only this end writes. */
+  #head: number;
+  /** The last `TAIL` seen. It is looked up only when there seems to be no room: the line it is on belongs to the other core. */
+  #tail: number;
+  #at = 0;
+  #gap = 0;
 
-  constructor(memory: SharedArrayBuffer) {
+  constructor(memory: SharedArrayBuffer, mostBytes: number) {
     super(memory);
-    this.#bytes = new Uint8Array(memory, HEADER_BYTES);
+    this.bytes = Buffer.from(memory, HEADER_BYTES);
+    this.mostBytes = Math.min(mostBytes, this.capacity / 2 - LENGTH_BYTES);
+    this.#head = Atomics.load(this.counters, HEAD);
+    this.#tail = Atomics.load(this.counters, TAIL);
   }
 
-  /** Copies the first `length` bytes of `record`. Never waits. */
-  write(record: Uint8Array, length: number): WriteResult {
-    const need = 4 + ((length + 3) & ~3);
-    // Half the ring always fits once the reader has caught up, wherever the gap falls.
-    if (need > this.capacity / 2) return "oversize";
-    const head = Atomics.load(this.counters, HEAD);
-    const used = (head - Atomics.load(this.counters, TAIL)) >>> 0;
-    let at = this.offset(head);
+  /** Where in `bytes` the next record starts; -1 when there may be no room for the longest one. Never waits. */
+  begin(): number {
+    const need = LENGTH_BYTES + padded(this.mostBytes);
+    const at = this.offset(this.#head);
     const toEnd = this.capacity - at;
-    const gap = need > toEnd ? toEnd : 0;
-    if (used + gap + need > this.capacity) return "full";
-    if (gap > 0) {
-      this.words[at >> 2] = GAP;
-      at = 0;
+    this.#gap = need > toEnd ? toEnd : 0;
+    this.#at = this.#gap > 0 ? 0 : at;
+    if (!this.#has(this.#gap + need)) {
+      this.#tail = Atomics.load(this.counters, TAIL);
+      if (!this.#has(this.#gap + need)) return -1;
     }
-    this.words[at >> 2] = length;
-    this.#bytes.set(record.length === length ? record : record.subarray(0, length), at + 4);
-    Atomics.store(this.counters, HEAD, (head + gap + need) | 0);
-    return "written";
+    return this.#at + LENGTH_BYTES;
+  }
+
+  /** Gives the record begun, which is `length` bytes long, to the reader. */
+  commit(length: number): void {
+    if (this.#gap > 0) this.words[this.offset(this.#head) >> 2] = GAP;
+    this.words[this.#at >> 2] = length;
+    this.#head = (this.#head + this.#gap + LENGTH_BYTES + padded(length)) | 0;
+    Atomics.store(this.counters, HEAD, this.#head);
+  }
+
+  #has(bytes: number): boolean {
+    return ((this.#head - this.#tail) >>> 0) + bytes <= this.capacity;
   }
 }
 
@@ -89,9 +111,9 @@ export class RingReader extends RingEnd {
       length = this.words[0] ?? 0;
     }
     try {
-      consume(this.#bytes, at + 4, length);
+      consume(this.#bytes, at + LENGTH_BYTES, length);
     } finally {
-      Atomics.store(this.counters, TAIL, (tail + 4 + ((length + 3) & ~3)) | 0);
+      Atomics.store(this.counters, TAIL, (tail + LENGTH_BYTES + padded(length)) | 0);
     }
     return true;
   }
@@ -104,7 +126,7 @@ export class RingReader extends RingEnd {
       const length = this.words[this.offset(tail) >> 2] ?? GAP;
       if (length === GAP) tail += this.capacity - this.offset(tail);
       else {
-        tail += 4 + ((length + 3) & ~3);
+        tail += LENGTH_BYTES + padded(length);
         count++;
       }
     }

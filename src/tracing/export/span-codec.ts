@@ -11,8 +11,8 @@ import type { AttributeValue, SpanRecord } from "./span-record.js";
  *     u8 attributes × (u8 code of the name, value), u8 events × (f64 time, text name)
  *
  * Flags also say whether the head sampler left the trace undecided, and whether the span is the last of its trace
- * here: one without a parent in this process. Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are in host order:
- * both ends run on one machine.
+ * here: one without a parent in this process. Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are
+ * little-endian.
  */
 const FLAG = { parent: 1, debug: 2, failed: 4, undecided: 8, last: 16 } as const;
 const TRACE_ID = { from: 2, to: 18 } as const;
@@ -44,19 +44,27 @@ function micros(time: HrTime): number {
 /** Thrown inside the encoder when the span outgrows its buffer; allocated once. */
 const TOO_LARGE = new Error("span is too large");
 
-/** Writes spans into one buffer that it keeps; it allocates nothing a span. */
+/** Writes spans into `bytes`, which are the ring's; it allocates nothing a span. */
 export class SpanEncoder {
-  readonly bytes = Buffer.alloc(MAX_SPAN_BYTES);
   /** Attributes left out because the allow-list does not have them. */
   droppedAttributes = 0;
-  readonly #float = new Float64Array(1);
-  readonly #floatBytes = new Uint8Array(this.#float.buffer);
+  readonly #view: DataView;
   #at = 0;
+  #end = 0;
 
-  /** The span's length in `bytes`, or 0 when it does not fit. */
-  encode(span: ReadableSpan, debug: boolean): number {
+  /** @param mostBytes of one span */
+  constructor(
+    private readonly bytes: Buffer,
+    private readonly mostBytes: number,
+  ) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Writes from `start` on. The span's length, or 0 when it does not fit. */
+  encode(span: ReadableSpan, debug: boolean, start: number): number {
     try {
-      this.#at = 0;
+      this.#at = start;
+      this.#end = start + this.mostBytes;
       this.#head(span, debug);
       this.#attributes(span.attributes);
       const events = Math.min(span.events.length, MAX_ITEMS);
@@ -66,7 +74,7 @@ export class SpanEncoder {
         this.#double(event === undefined ? 0 : micros(event.time));
         this.#text(event?.name ?? "", MAX_NAME_LENGTH);
       }
-      return this.#at;
+      return this.#at - start;
     } catch (error) {
       if (error === TOO_LARGE) return 0;
       throw error;
@@ -124,24 +132,21 @@ export class SpanEncoder {
   }
 
   #byte(value: number): void {
-    if (this.#at >= MAX_SPAN_BYTES) throw TOO_LARGE;
+    if (this.#at >= this.#end) throw TOO_LARGE;
     this.bytes[this.#at++] = value;
   }
 
   #double(value: number): void {
     const at = this.#at;
-    if (at + 8 > MAX_SPAN_BYTES) throw TOO_LARGE;
-    this.#float[0] = value;
-    const from = this.#floatBytes;
-    const to = this.bytes;
-    for (let index = 0; index < 8; index++) to[at + index] = from[index] ?? 0;
+    if (at + 8 > this.#end) throw TOO_LARGE;
+    this.#view.setFloat64(at, value, true);
     this.#at = at + 8;
   }
 
   #hex(digits: string): void {
     const bytes = this.bytes;
     let at = this.#at;
-    if (at + digits.length / 2 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    if (at + digits.length / 2 > this.#end) throw TOO_LARGE;
     for (let index = 0; index < digits.length; index += 2) {
       const high = NIBBLES[digits.charCodeAt(index)] ?? 0;
       bytes[at++] = (high << 4) | (NIBBLES[digits.charCodeAt(index + 1)] ?? 0);
@@ -151,7 +156,7 @@ export class SpanEncoder {
 
   #text(text: string, limit: number): void {
     const length = Math.min(text.length, limit);
-    if (this.#at + 2 + length * 3 > MAX_SPAN_BYTES) throw TOO_LARGE;
+    if (this.#at + 2 + length * 3 > this.#end) throw TOO_LARGE;
     const bytes = this.bytes;
     const start = this.#at + 2;
     let written = 0;
@@ -172,8 +177,6 @@ export class SpanEncoder {
 
 /** Reads one span at a time; only the export thread does. */
 export class SpanDecoder {
-  readonly #float = new Float64Array(1);
-  readonly #floatBytes = new Uint8Array(this.#float.buffer);
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
 
@@ -224,8 +227,9 @@ export class SpanDecoder {
   }
 
   #double(): number {
-    for (let index = 0; index < 8; index++) this.#floatBytes[index] = this.#byte();
-    return this.#float[0] ?? 0;
+    const at = this.#at;
+    this.#at = at + 8;
+    return this.#bytes.readDoubleLE(at);
   }
 
   #hex(count: number): string {

@@ -1,28 +1,14 @@
-import { accessSync, constants, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { open, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { VitrineError } from "../../errors.js";
 
 /** `SEQUENCE-SPANS.spans`: the oldest sorts first, and what is lost with a damaged file can be counted. */
 const NAME = /^(\d{12})-(\d+)\.spans$/;
 const PARTIAL = ".partial";
 /** Only this user reads it. Spans hold no content, but names of callers' services and models. */
-const MODE = { file: 0o600, directory: 0o700 } as const;
+export const SPOOL_MODE = { file: 0o600, directory: 0o700 } as const;
 const CHECKSUM_BYTES = 4;
-
-/** Throws VitrineError `config_invalid` where spans cannot be kept in `directory`. */
-export function checkSpool(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: MODE.directory });
-    accessSync(directory, constants.R_OK | constants.W_OK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new VitrineError("config_invalid", `--trace-spool: ${directory} cannot be written to (${code}).`, {
-      param: "--trace-spool",
-    });
-  }
-}
 
 export interface SpooledBatch {
   readonly name: string;
@@ -33,7 +19,8 @@ export interface SpooledBatch {
 
 /**
  * Batches of spans in a directory of one process, oldest first: one file each, its checksum before its lines.
- * A file gets its name when it is whole, and goes when its batch was taken: nothing is ever rewritten.
+ * A file gets its name when it is whole and on the disk, and goes when its batch was taken: nothing is ever rewritten.
+ * A batch that was appended outlives a power cut (fsync of the file, then of the directory); that it was removed may not, and it is sent again.
  */
 export class Spool {
   #batches: SpooledBatch[] = [];
@@ -45,7 +32,7 @@ export class Spool {
     private readonly directory: string,
     private readonly limitBytes: number,
   ) {
-    mkdirSync(directory, { recursive: true, mode: MODE.directory });
+    mkdirSync(directory, { recursive: true, mode: SPOOL_MODE.directory });
     for (const name of readdirSync(directory).sort()) {
       // Half a batch, of a process that died: it had not been counted as kept.
       if (name.endsWith(PARTIAL)) rmSync(join(directory, name), { force: true });
@@ -80,8 +67,9 @@ export class Spool {
     const checksum = Buffer.alloc(CHECKSUM_BYTES);
     checksum.writeUInt32LE(crc32(body));
     try {
-      await writeFile(path + PARTIAL, Buffer.concat([checksum, body]), { mode: MODE.file });
+      await writeFile(path + PARTIAL, Buffer.concat([checksum, body]), { mode: SPOOL_MODE.file, flush: true });
       await rename(path + PARTIAL, path);
+      await syncDirectory(this.directory);
     } catch (error) {
       await unlink(path + PARTIAL).catch(() => {});
       throw error;
@@ -118,5 +106,15 @@ export class Spool {
     if (oldest === undefined) return 0;
     await this.remove(oldest);
     return oldest.count;
+  }
+}
+
+/** So that a new name in it outlives a power cut. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

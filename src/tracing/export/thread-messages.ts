@@ -13,6 +13,9 @@ export interface ThreadData {
   readonly localEndpoint: ZipkinEndpoint;
   /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
   readonly port: SharedArrayBuffer;
+  /** One Int32, raised by the thread every `heartbeatMs` as long as it is not stuck. */
+  readonly heartbeat: SharedArrayBuffer;
+  readonly heartbeatMs: number;
   readonly pricePerDeviceHour?: number;
   readonly storeLimits?: StoreLimits;
   /** Absent where every recorded span is to be kept. */
@@ -20,13 +23,17 @@ export interface ThreadData {
   readonly deliveryLimits: DeliveryLimits;
   /** How often the ring is emptied. */
   readonly drainMs: number;
-  /** Module that exports `openGpuSampler(deviceId)`. */
+  /** Module that exports `openGpuSampler(deviceId, tell)`. */
   readonly gpuModule: string;
   readonly gpuDeviceIds: readonly number[];
+  /** `DeviceEnergy` of these devices, in their order. */
+  readonly gpuEnergy: SharedArrayBuffer;
 }
 
 export type ToThread =
   | { readonly type: "get"; readonly id: number; readonly path: string }
+  /** Answered with `DeviceReading`s as JSON. */
+  | { readonly type: "gpus"; readonly id: number }
   | { readonly type: "shutdown"; readonly timeoutMs: number };
 
 export type FromThread =

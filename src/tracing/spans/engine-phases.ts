@@ -1,7 +1,16 @@
 import type { WireError } from "../../errors.js";
-import type { DeviceChoice, ForwardStats, Micros, Outcome, RequestEvent } from "../../protocol.js";
+import type {
+  DeviceChoice,
+  EngineRun,
+  ForwardStats,
+  Micros,
+  Outcome,
+  RequestEvent,
+  StepNumbers,
+} from "../../protocol.js";
 import { deviceAttributes, deviceName } from "./device-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "./span-maker.js";
+import { stepTraceId } from "./step-traces.js";
 
 /** What the phases add up to, for `model.generate`. */
 export interface PhaseTotals {
@@ -43,7 +52,7 @@ export class EnginePhases implements EngineSpans {
   #tokens = 0;
   firstTokenAt: Micros | undefined;
   #lastTokenAt: Micros = 0;
-  #device: DeviceChoice | undefined;
+  #run: EngineRun | undefined;
   outcome: Outcome | undefined;
 
   constructor(
@@ -74,8 +83,8 @@ export class EnginePhases implements EngineSpans {
     this.#phaseStart = at;
   }
 
-  #admitted({ grammar, queue, allocation, device }: Extract<RequestEvent, { type: "admitted" }>): void {
-    this.#device = device;
+  #admitted({ grammar, queue, allocation, run }: Extract<RequestEvent, { type: "admitted" }>): void {
+    this.#run = run;
     this.#queuedMicros = (this.#queuedMicros ?? 0) + queue.end - queue.start;
     if (grammar !== undefined) this.#child("grammar.compile", grammar.start, grammar.end, {});
     this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
@@ -116,14 +125,14 @@ export class EnginePhases implements EngineSpans {
   }
 
   #forward(forward: ForwardStats, error?: WireError): void {
-    const { phase, start, end, passes = [] } = forward;
+    const { phase, start, end, stepNumbers } = forward;
     const batchSize = rounded(forward.meanBatchSize, 2);
     if (phase === "prefill") this.#prefillMicros = (this.#prefillMicros ?? 0) + end - start;
     else this.#decodeMicros = (this.#decodeMicros ?? 0) + end - start;
     this.#inferenceStart ??= start;
     this.#inferenceEnd = end;
     this.#deviceSeconds = (this.#deviceSeconds ?? 0) + forward.deviceSeconds;
-    const span = this.maker.open("inference.forward", start, this.parent, {
+    const attributes: SpanAttributes = {
       "ai.phase": phase,
       "ai.steps": forward.steps,
       "ai.tokens": forward.tokens,
@@ -132,16 +141,13 @@ export class EnginePhases implements EngineSpans {
       "ai.step_ms.expected": forward.expectedStepMs === undefined ? undefined : rounded(forward.expectedStepMs, 3),
       "ai.cost.device_seconds": rounded(forward.deviceSeconds, 9),
       "ai.device": deviceName(this.#device),
-    });
-    passes.forEach((pass, index) => {
-      this.maker.add("inference.forward", pass.start, pass.end, span, {
-        "ai.phase": phase,
-        "ai.step": index,
-        "ai.batch.size": pass.batchSize,
-        "ai.device": deviceName(this.#device),
-      });
-    });
-    this.maker.end(span, Math.max(end, ...passes.slice(-1).map((pass) => pass.end)), error);
+      ...(stepNumbers === undefined || this.#run === undefined ? {} : stepTags(this.#run, stepNumbers)),
+    };
+    this.#child("inference.forward", start, end, attributes, error);
+  }
+
+  get #device(): DeviceChoice | undefined {
+    return this.#run?.device;
   }
 
   /** Ends the phase that is open, if any, at `at`. */
@@ -198,6 +204,15 @@ export class EnginePhases implements EngineSpans {
       },
     };
   }
+}
+
+/** Where to find the steps of a phase: those between the first and the last have the ids between theirs. */
+function stepTags(run: EngineRun, { first, last, slowest }: StepNumbers): SpanAttributes {
+  return {
+    "ai.step.first": stepTraceId(run, first),
+    "ai.step.last": stepTraceId(run, last),
+    "ai.step.slowest": stepTraceId(run, slowest),
+  };
 }
 
 /**

@@ -8,6 +8,7 @@ import { ChoiceSpans } from "./choice-spans.js";
 import { EnginePhases, type EngineSpans, failureOf } from "./engine-phases.js";
 import { generateAttributes } from "./generate-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
+import { SteppedRequest, type StepTraces } from "./step-traces.js";
 
 /** What a request came to, as `ai.outcome` says it. */
 interface Ending {
@@ -27,6 +28,8 @@ export class RecordedRequest implements RequestTrace {
   readonly traceId: string;
   readonly spanId: string;
   readonly sampled: boolean;
+  readonly recorded = true;
+  readonly #inSteps = new SteppedRequest(this);
   #reason: KeepReason | undefined;
   #generate: OpenSpan | undefined;
   #phases: EngineSpans | undefined;
@@ -36,6 +39,7 @@ export class RecordedRequest implements RequestTrace {
     private readonly maker: SpanMaker,
     private readonly server: OpenSpan,
     private readonly headers: Record<string, string>,
+    private readonly steps: StepTraces,
     private readonly tail: TailPolicy | undefined,
   ) {
     const context = server.span.spanContext();
@@ -72,6 +76,7 @@ export class RecordedRequest implements RequestTrace {
   observe(event: RequestEvent): void {
     if (this.#finished) return;
     this.#phases?.observe(event);
+    if (event.type === "admitted") this.steps.join(event.id, this.#inSteps);
     // A first token that came late is known to be a reason before the request ends.
     if (event.type === "token" && event.at === this.#phases?.firstTokenAt) {
       this.#judge({ failed: false, cancelled: false, at: event.at });
@@ -94,6 +99,8 @@ export class RecordedRequest implements RequestTrace {
     const callersFault = result.status >= 400 && result.status < 500;
     const failed = !callersFault && (ending.error !== undefined || result.status >= 500);
     this.#judge({ failed, cancelled: ending.outcome === "cancelled", at });
+    // Before its last span: with it, all that its trace names is there.
+    this.steps.leave(this.#inSteps);
     setAttributes(this.server, { "http.status_code": result.status, "sampling.reason": this.#reason });
     // A client that left is answered 499 by convention, and is no failure of this service.
     const bare = result.status >= 400 && ending.cause === undefined ? { status: result.status } : undefined;
@@ -122,6 +129,7 @@ export class RecordedRequest implements RequestTrace {
       "gen_ai.latency.time_to_first_token": ttft === undefined ? undefined : seconds(ttft),
       "gen_ai.response.time_to_first_chunk": ttft === undefined ? undefined : seconds(ttft),
       "gen_ai.latency.e2e": seconds(at - this.server.start),
+      "ai.steps.lost": this.#inSteps.lost > 0 ? this.#inSteps.lost : undefined,
     };
     setAttributes(generate, attributes);
     this.maker.end(generate, at, ending.error);
@@ -154,6 +162,7 @@ function endingOf(error: WireError, served: boolean): Ending {
 /** A request whose trace is not recorded: it has ids for logs and headers, and no spans. */
 export class UnrecordedRequest implements RequestTrace {
   readonly sampled = false;
+  readonly recorded = false;
   readonly kept = false;
 
   constructor(

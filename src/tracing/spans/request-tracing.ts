@@ -9,6 +9,7 @@ import type { IncomingRequest, LoadRecord, RequestTrace, TracingOptions } from "
 import { recordLoadSpans } from "./load-trace.js";
 import { RecordedRequest, SERVER_KIND, serverAttributes, serverSpanName, UnrecordedRequest } from "./request-trace.js";
 import { SpanMaker } from "./span-maker.js";
+import type { StepTraces } from "./step-traces.js";
 
 /** Loads are few and worth having, so a rate thins out requests only. A service that keeps no trace keeps none of these. */
 function loadContext(sampler: HeadSampler): Context {
@@ -23,6 +24,7 @@ export class RequestTracing {
     private readonly tracer: Tracer,
     private readonly clock: Clock,
     private readonly sampler: HeadSampler,
+    private readonly steps: StepTraces,
     private readonly options: Pick<TracingOptions, "propagation" | "tail" | "log">,
   ) {
     this.refused = new RefusedHeaders(options.log);
@@ -50,7 +52,7 @@ export class RequestTracing {
       ...writeHeaders(headersOf(server.context), ...this.options.propagation),
     };
     return server.span.isRecording()
-      ? new RecordedRequest(maker, server, headers, this.options.tail)
+      ? new RecordedRequest(maker, server, headers, this.steps, this.options.tail)
       : new UnrecordedRequest(traceId, spanId, headers);
   }
 }

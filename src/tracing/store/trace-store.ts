@@ -24,12 +24,46 @@ interface Entry {
   readonly since: number;
 }
 
-/** The last traces. Past a limit the trace that was first seen longest ago goes, whole. */
-export class TraceStore {
+/** Traces of one kind. */
+class Shelf {
   /** In the order of first sight. */
-  readonly #traces = new Map<string, Entry>();
-  #spans = 0;
-  #bytes = 0;
+  readonly traces = new Map<string, Entry>();
+  spans = 0;
+  bytes = 0;
+
+  add(span: ZipkinSpan, bytes: number, now: number): void {
+    const entry = this.traces.get(span.traceId) ?? { spans: [], bytes: 0, since: now };
+    this.traces.set(span.traceId, entry);
+    entry.spans.push(asZipkinStores(span));
+    entry.bytes += bytes;
+    this.spans++;
+    this.bytes += bytes;
+  }
+
+  evictOldest(): void {
+    for (const [id, { spans, bytes }] of this.traces) {
+      this.traces.delete(id);
+      this.spans -= spans.length;
+      this.bytes -= bytes;
+      return;
+    }
+  }
+
+  forget(before: number): void {
+    for (const { since } of this.traces.values()) {
+      if (since >= before) return;
+      this.evictOldest();
+    }
+  }
+}
+
+/**
+ * The last traces. Past a limit the trace that was first seen longest ago goes, whole. An engine takes many steps for a
+ * request: their traces (`engine.step`) go first, as long as they have more than half of the room.
+ */
+export class TraceStore {
+  readonly #steps = new Shelf();
+  readonly #others = new Shelf();
 
   constructor(
     private readonly limits: StoreLimits = STORE_LIMITS,
@@ -38,46 +72,42 @@ export class TraceStore {
 
   /** `bytes` is the length of the span's JSON. */
   add(span: ZipkinSpan, bytes: number): void {
-    const entry = this.#traces.get(span.traceId) ?? { spans: [], bytes: 0, since: this.now() };
-    this.#traces.set(span.traceId, entry);
-    entry.spans.push(asZipkinStores(span));
-    entry.bytes += bytes;
-    this.#spans++;
-    this.#bytes += bytes;
-    while (this.#spans > this.limits.spans || this.#bytes > this.limits.bytes) this.#evictOldest();
+    const shelf = span.name === "engine.step" ? this.#steps : this.#others;
+    shelf.add(span, bytes, this.now());
+    while (this.#exceeds(this.size, 1)) (this.#exceeds(this.#steps, 0.5) ? this.#steps : this.#others).evictOldest();
     this.#forget();
   }
 
-  #forget(): void {
-    const oldest = this.now() - this.limits.ageMs;
-    for (const { since } of this.#traces.values()) {
-      if (since >= oldest) return;
-      this.#evictOldest();
-    }
+  #exceeds({ spans, bytes }: Pick<StoreLimits, "spans" | "bytes">, share: number): boolean {
+    return spans > this.limits.spans * share || bytes > this.limits.bytes * share;
   }
 
-  #evictOldest(): void {
-    for (const [id, { spans, bytes }] of this.#traces) {
-      this.#traces.delete(id);
-      this.#spans -= spans.length;
-      this.#bytes -= bytes;
-      return;
-    }
+  #forget(): void {
+    const before = this.now() - this.limits.ageMs;
+    this.#steps.forget(before);
+    this.#others.forget(before);
   }
 
   /** `id` in the form `normalizeTraceId` gives. */
   trace(id: string): readonly ZipkinSpan[] | undefined {
     this.#forget();
-    return this.#traces.get(id)?.spans;
+    return (this.#others.traces.get(id) ?? this.#steps.traces.get(id))?.spans;
   }
 
   *traces(): IterableIterator<StoredTrace> {
     this.#forget();
-    for (const [id, { spans }] of this.#traces) yield { id, spans };
+    for (const { traces } of [this.#others, this.#steps]) {
+      for (const [id, { spans }] of traces) yield { id, spans };
+    }
   }
 
   get size(): { readonly traces: number; readonly spans: number; readonly bytes: number } {
-    return { traces: this.#traces.size, spans: this.#spans, bytes: this.#bytes };
+    const [steps, others] = [this.#steps, this.#others];
+    return {
+      traces: steps.traces.size + others.traces.size,
+      spans: steps.spans + others.spans,
+      bytes: steps.bytes + others.bytes,
+    };
   }
 }
 

@@ -6,6 +6,7 @@ import { Sampler, type SamplingState } from "../../../src/engine/sampling/sample
 import { monotonicMicros, type RuntimeRequest } from "../../../src/protocol.js";
 import { loadModel } from "../../../src/runtime/load-model.js";
 import { GREEDY } from "../../support/engine-requests.js";
+import { runLogits } from "../../support/run-logits.js";
 import { type Peer, type PeerSettings, servePeer } from "./peer.js";
 
 const STATE: SamplingState = {
@@ -43,7 +44,7 @@ class VitrinePeer implements Peer {
   }
 
   async #feed(tokens: Int32Array): Promise<void> {
-    const [logits] = await this.runner.run([{ slot: 0, tokens, past: this.#length }]);
+    const [logits] = await runLogits(this.runner, [{ slot: 0, tokens, past: this.#length }]);
     this.#length += tokens.length;
     this.#last = this.#sampler.sample(logits as Float32Array, STATE);
   }

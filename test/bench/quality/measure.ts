@@ -1,4 +1,5 @@
 import type { ModelRunner } from "../../../src/engine/runner.js";
+import { runLogits } from "../../support/run-logits.js";
 import { argMax } from "../peers/peer.js";
 import { divergence, largestDifference, logProbabilities } from "./divergence.js";
 
@@ -55,7 +56,7 @@ async function predict(runner: ModelRunner, windows: readonly Int32Array[]): Pro
   const length = windows[0]?.length ?? 0;
   for (let past = 0, end = promptLength(windows[0] as Int32Array); end < length; past = end, end++) {
     const rows = windows.map((tokens, slot) => ({ slot, tokens: tokens.subarray(past, end), past }));
-    const logits = await runner.run(rows);
+    const logits = await runLogits(runner, rows);
     for (const [slot, row] of logits.entries()) predictions[slot]?.push(logProbabilities(row));
   }
   for (const slot of windows.keys()) runner.release(slot);
@@ -67,7 +68,7 @@ async function carryOn(runner: ModelRunner, prompt: Int32Array): Promise<Int32Ar
   let tokens = prompt;
   let past = 0;
   for (let at = 0; at < CONTINUATION_TOKENS; at++) {
-    const [logits] = await runner.run([{ slot: 0, tokens, past }]);
+    const [logits] = await runLogits(runner, [{ slot: 0, tokens, past }]);
     past += tokens.length;
     continuation[at] = argMax(logits as Float32Array);
     tokens = continuation.subarray(at, at + 1);

@@ -102,6 +102,48 @@ describe("Engine", () => {
     assert.deepEqual(runner.runs.at(-1), [{ slot: 0, tokens: [9], past: 4 }]);
   });
 
+  it("tells of the steps of requests that ask for it, each before what it brought, and of no others", async () => {
+    const { events, submit, ended } = startEngine({ prefillChunk: 4 });
+    await turn();
+    submit(engineRequest({ id: "a", prompt: Int32Array.of(1, 2, 3), maxTokens: 4, recordSteps: true }));
+    submit(engineRequest({ id: "b", prompt: Int32Array.of(8, 9), maxTokens: 6 }));
+    await ended();
+    const told = events.flatMap((event) => {
+      if (event.type === "token" && event.id === "a") return ["token"];
+      if (event.type !== "step") return [];
+      const { number, phase, batchSize, tokens, contextTokens, requests } = event.step;
+      return [`${number} ${phase}: ${batchSize} rows, ${tokens} tokens, context ${contextTokens}, ${requests}`];
+    });
+    // b's prompt is half in step 1 and half in step 3; its last steps have no a.
+    assert.deepEqual(told, [
+      "1 prefill: 2 rows, 4 tokens, context 4, a",
+      "token",
+      "2 decode: 1 rows, 1 tokens, context 4, a",
+      "token",
+      "4 decode: 2 rows, 2 tokens, context 8, a",
+      "token",
+      "5 decode: 2 rows, 2 tokens, context 10, a",
+      "token",
+    ]);
+    const [last] = events.filter((event) => event.type === "ended" && event.id === "a");
+    assert.ok(last?.type === "ended");
+    assert.deepEqual(last.forward?.stepNumbers, { first: 2, last: 5, slowest: 2 });
+  });
+
+  it("tells of a step that failed", async () => {
+    const { events, submit, ended } = startEngine({
+      beforeRun: () => {
+        throw new VitrineError("inference_failed", "out of memory");
+      },
+    });
+    await turn();
+    submit(engineRequest({ id: "a", recordSteps: true }));
+    await ended();
+    const [told] = events.filter(({ type }) => type === "step");
+    assert.ok(told?.type === "step");
+    assert.deepEqual(told.step.error?.code, "inference_failed");
+  });
+
   it("sends one message a step, and an admission before its prefill is done", async () => {
     const hold = gate();
     const { events, messages, submit, ended } = startEngine({
@@ -455,5 +497,28 @@ describe("Engine", () => {
     for (const kind of ["finished stop", "finished length", "cancelled client_gone", "failed inference_failed"]) {
       assert.ok(kinds.has(kind), `no request ${kind}`);
     }
+  });
+
+  it("takes the likeliest tokens from a device, and all logits only where a request needs them", async () => {
+    const outputs = async (onDevice: boolean, sampling: EngineRequest["sampling"], logprobs?: number) => {
+      const { runner, events, submit, ended, shutdown } = startEngine({
+        onDevice,
+        logits: hashedLogits,
+        vocabSize: 200,
+      });
+      const extra = logprobs === undefined ? {} : { logprobs };
+      submit({ ...engineRequest({ id: "a", sampling, maxTokens: 8 }), ...extra });
+      await ended();
+      await shutdown();
+      return { tokens: tokensOf(events, "a"), read: runner.rowsRead };
+    };
+    for (const sampling of [GREEDY, { ...GREEDY, temperature: 1, topK: 20, topP: 0.9 }]) {
+      const [device, host] = [await outputs(true, sampling), await outputs(false, sampling)];
+      assert.deepEqual(device.tokens, host.tokens);
+      assert.equal(device.read, 0);
+      assert.equal((await outputs(true, sampling, 2)).read, 8);
+    }
+    const penalized = { ...GREEDY, presencePenalty: 1 };
+    assert.equal((await outputs(true, penalized)).read, 8);
   });
 });

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { nvidiaSmiSampler, sampleOf } from "../../../src/gpu/nvidia-smi.js";
+import { nvidiaSmiSampler } from "../../../src/gpu/nvidia-smi.js";
+import { listedGpus, readingOf } from "../../../src/gpu/smi-document.js";
 
 const require = createRequire(import.meta.url);
+const MIB = 2 ** 20;
 
-/** Parsed as `node-nvidia-smi` parses it. */
-function parse(xml: string): unknown {
+/** A document of `test/fixtures/nvidia-smi`, parsed as `node-nvidia-smi` parses it. */
+function recorded(name: string): unknown {
   // The parser is a dependency of node-nvidia-smi, not ours: found from there.
   const { parseString } = createRequire(require.resolve("node-nvidia-smi"))("xml2js") as {
     parseString(xml: string, options: object, callback: (error: unknown, document: unknown) => void): void;
   };
+  const xml = readFileSync(`test/fixtures/nvidia-smi/${name}.xml`, "utf8");
   let parsed: unknown;
   parseString(xml, { explicitArray: false, trim: true, async: false }, (error, document) => {
     if (error) throw error;
@@ -18,84 +22,105 @@ function parse(xml: string): unknown {
   return parsed;
 }
 
-const gpu = (uuid: string, utilization: string, power: string) => `
-  <gpu id="00000000:19:00.0">
-    <product_name>NVIDIA H200</product_name>
-    <uuid>${uuid}</uuid>
-    <fb_memory_usage>
-      <total>143771 MiB</total>
-      <reserved>561 MiB</reserved>
-      <used>2048 MiB</used>
-      <free>141162 MiB</free>
-    </fb_memory_usage>
-    <utilization><gpu_util>${utilization}</gpu_util><memory_util>3 %</memory_util></utilization>
-    ${power}
-  </gpu>`;
-
-const log = (...gpus: readonly string[]) =>
-  parse(`<?xml version="1.0" ?>
-<nvidia_smi_log>
-  <driver_version>570.133.20</driver_version>
-  <attached_gpus>${gpus.length}</attached_gpus>${gpus.join("")}
-</nvidia_smi_log>`);
-
-const NEW_POWER = `<gpu_power_readings>
-      <average_power_draw>101.50 W</average_power_draw>
-      <instant_power_draw>117.25 W</instant_power_draw>
-    </gpu_power_readings>`;
-const OLD_POWER = "<power_readings><power_state>P0</power_state><power_draw>75.93 W</power_draw></power_readings>";
-
 describe("nvidia-smi document", () => {
-  it("gives utilization, memory in bytes and power of the one device", () => {
-    assert.deepEqual(sampleOf(log(gpu("GPU-a", "37 %", NEW_POWER)), 0, 5), {
+  it("gives every reading of a GPU, in base units", () => {
+    assert.deepEqual(readingOf(recorded("two-gpus"), 0, 5), {
       at: 5,
-      utilization: 37,
-      memoryUsedBytes: 2048 * 2 ** 20,
-      powerWatts: 117.25,
+      uuid: "GPU-0f5d1c2e-7a31-4d0b-9d5e-3b1f2c4a6e01",
+      name: "NVIDIA H200",
+      utilization: 87,
+      memoryActivity: 54,
+      memoryUsedBytes: 98304 * MIB,
+      memoryTotalBytes: 143771 * MIB,
+      powerWatts: 617.25,
+      temperatureCelsius: 71,
+      smClockHertz: 1.755e9,
+      memoryClockHertz: 3.201e9,
+      throttleReasons: ["sw_power_cap", "sw_thermal_slowdown"],
+      migEnabled: false,
+      eccCorrected: 12,
+      eccUncorrected: 2,
+      processes: [{ pid: 4711, memoryBytes: 97280 * MIB }],
     });
   });
 
-  it("picks a device by index and by UUID, and reads power as older drivers name it", () => {
-    const two = log(gpu("GPU-a", "37 %", NEW_POWER), gpu("GPU-b", "0 %", OLD_POWER));
-    const second = { at: 5, utilization: 0, memoryUsedBytes: 2048 * 2 ** 20, powerWatts: 75.93 };
-    assert.deepEqual(sampleOf(two, 1, 5), second);
-    assert.deepEqual(sampleOf(two, "GPU-b", 5), second);
-    assert.equal(sampleOf(two, 2, 5), undefined);
-    assert.equal(sampleOf(two, "GPU-c", 5), undefined);
+  it("lists the GPUs, and has what is there of each", () => {
+    const two = recorded("two-gpus");
+    assert.deepEqual(
+      listedGpus(two).map(({ uuid }) => uuid?.slice(-2)),
+      ["01", "02"],
+    );
+    assert.deepEqual(readingOf(two, 1, 5), {
+      at: 5,
+      uuid: "GPU-0f5d1c2e-7a31-4d0b-9d5e-3b1f2c4a6e02",
+      name: "NVIDIA H200",
+      utilization: 0,
+      memoryActivity: 0,
+      memoryUsedBytes: MIB,
+      memoryTotalBytes: 143771 * MIB,
+      powerWatts: 76.08,
+      migEnabled: false,
+      processes: [],
+    });
+    assert.equal(readingOf(two, 2, 5), undefined);
   });
 
-  it("leaves power out where the device does not report it", () => {
-    const noPower = "<gpu_power_readings><power_draw>N/A</power_draw></gpu_power_readings>";
-    assert.deepEqual(sampleOf(log(gpu("GPU-a", "1 %", noPower)), 0, 5), {
+  it("has a GPU with MIG on without the load it does not tell, and no slice", () => {
+    const reading = readingOf(recorded("mig"), 0, 5);
+    assert.ok(reading);
+    assert.equal(reading.migEnabled, true);
+    assert.ok(!("utilization" in reading));
+    assert.equal(reading.memoryUsedBytes, 37 * MIB);
+    assert.equal(reading.eccUncorrected, 0);
+    assert.deepEqual(reading.throttleReasons, ["gpu_idle"]);
+    assert.equal(readingOf(recorded("mig"), "MIG-5c2a9d10", 5), undefined);
+  });
+
+  it("reads what older drivers call otherwise", () => {
+    const reading = readingOf(recorded("old-driver"), 0, 5);
+    assert.equal(reading?.powerWatts, 43.93);
+    assert.deepEqual(reading.throttleReasons, ["hw_slowdown"]);
+    assert.equal(reading.eccCorrected, 3);
+    assert.equal(reading.eccUncorrected, 0);
+    assert.deepEqual(reading.processes, [{ pid: 99, memoryBytes: 2033 * MIB }]);
+  });
+
+  it("leaves out what is not available, each by itself", () => {
+    assert.deepEqual(readingOf(recorded("not-available"), 0, 5), {
       at: 5,
-      utilization: 1,
-      memoryUsedBytes: 2048 * 2 ** 20,
+      uuid: "GPU-e2c0a7b8-5f3d-4b22-9e7a-1d8c9b6f4a01",
+      name: "NVIDIA GeForce RTX 4060 Laptop GPU",
+      utilization: 12,
+      memoryTotalBytes: 8188 * MIB,
+      processes: [{ pid: 4711, memoryBytes: undefined }],
     });
   });
 
-  it("is no sample without utilization, without devices, or of another shape", () => {
-    assert.equal(sampleOf(log(gpu("GPU-a", "N/A", NEW_POWER)), 0, 5), undefined);
-    assert.equal(sampleOf(log(), 0, 5), undefined);
-    for (const other of [undefined, null, "text", {}, { nvidia_smi_log: "" }]) {
-      assert.equal(sampleOf(other, 0, 5), undefined);
+  it("is nothing for a document of another shape", () => {
+    for (const other of [undefined, null, "text", {}, { nvidia_smi_log: "" }, { nvidia_smi_log: { gpu: {} } }]) {
+      assert.equal(readingOf(other, 0, 5), undefined);
     }
   });
 });
 
 describe("nvidia-smi sampler", () => {
-  it("runs one nvidia-smi at a time, however often it is asked", async () => {
+  it("runs one nvidia-smi at a time, however often it is asked, and keeps its last reading", async () => {
     const callbacks: ((error: unknown, document: unknown) => void)[] = [];
     const sampler = nvidiaSmiSampler(
       (callback) => callbacks.push(callback),
-      0,
+      (gpus) => gpus.findIndex(({ uuid }) => uuid?.endsWith("02")),
       () => 7,
     );
     const both = [sampler.sample(), sampler.sample()];
+    assert.equal(await sampler.read(), undefined);
     assert.equal(callbacks.length, 1);
-    callbacks[0]?.(null, log(gpu("GPU-a", "37 %", NEW_POWER)));
+    callbacks[0]?.(null, recorded("two-gpus"));
     const [first, second] = await Promise.all(both);
     assert.equal(first?.at, 7000);
+    assert.equal(first.powerWatts, 76.08);
     assert.deepEqual(second, first);
+    assert.deepEqual(await sampler.read(), first);
+    assert.equal(callbacks.length, 1);
     void sampler.sample();
     assert.equal(callbacks.length, 2);
   });
@@ -103,7 +128,7 @@ describe("nvidia-smi sampler", () => {
   it("gives no sample when nvidia-smi fails", async () => {
     const sampler = nvidiaSmiSampler(
       (callback) => callback(new Error("exit status 9"), undefined),
-      0,
+      () => 0,
       () => 7,
     );
     assert.equal(await sampler.sample(), undefined);

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { openNvmlSampler, physicalDevice } from "../../../src/gpu/sampler.js";
-import { compileNvmlStub, hasCompiler } from "../../support/nvml-stub.js";
+import { openNvmlSampler } from "../../../src/gpu/nvml-sampler.js";
+import type { GpuSampler } from "../../../src/gpu/sample.js";
+import { compileNvmlStub, hasCompiler, stubUuid } from "../../support/nvml-stub.js";
 import { requirePart } from "../../support/requirements.js";
 
 const compiler = { name: "a C compiler", why: "there is no cc command on the PATH", mandatoryInCi: false };
 
 describe("GPU sampler over NVML", () => {
-  it("is undefined where the library is not installed", () => {
-    assert.equal(openNvmlSampler(0, "libnvidia-ml-that-nobody-has.so.1"), undefined);
+  it("says so where the library is not installed", () => {
+    const none = openNvmlSampler(() => 0, { library: "libnvidia-ml-that-nobody-has.so.1" });
+    assert.deepEqual(none, { why: "libnvidia-ml.so.1 is not installed" });
   });
 
   describe("with a library", () => {
@@ -18,54 +20,95 @@ describe("GPU sampler over NVML", () => {
       library = compileNvmlStub();
     });
 
-    it("samples the device", async () => {
-      const sampler = openNvmlSampler(0, library, () => 1_700_000_000_123);
-      assert.equal(sampler?.source, "nvml");
-      assert.deepEqual(await sampler?.sample(), {
+    const sampler = (device: number | string): GpuSampler => {
+      const opened = openNvmlSampler(() => device, { library, now: () => 1_700_000_000_123 });
+      assert.ok(!("why" in opened));
+      return opened;
+    };
+
+    it("lists the GPUs to choose from, lost ones too", () => {
+      let seen: readonly object[] = [];
+      openNvmlSampler(
+        (gpus) => {
+          seen = gpus;
+          return undefined;
+        },
+        { library },
+      );
+      assert.equal(seen.length, 4);
+      assert.deepEqual(seen[0], { uuid: stubUuid(0), name: "NVIDIA H200" });
+      assert.deepEqual(seen[3], { uuid: stubUuid(3), name: "NVIDIA A30" });
+    });
+
+    it("samples what spans need", async () => {
+      const opened = sampler(0);
+      assert.equal(opened.source, "nvml");
+      const { energyJoules = 0, ...sample } = (await opened.sample()) ?? {};
+      assert.deepEqual(sample, {
         at: 1_700_000_000_123_000,
         utilization: 37,
-        memoryUsedBytes: 91_268_055_041,
+        memoryUsedBytes: 90_679_803_905,
         powerWatts: 312.345,
+        throttleReasons: ["sw_power_cap", "hw_thermal_slowdown"],
       });
-      sampler?.close();
+      const later = await opened.sample();
+      assert.equal((later?.energyJoules ?? 0) - energyJoules, 25);
+      opened.close();
     });
 
-    it("is undefined for a device that does not exist, has no utilization, or is lost", () => {
-      assert.equal(openNvmlSampler(7, library), undefined);
-      assert.equal(openNvmlSampler(1, library), undefined);
-      assert.equal(openNvmlSampler(2, library), undefined);
+    it("reads everything there is", async () => {
+      const opened = sampler(stubUuid(0));
+      const reading = await opened.read();
+      assert.equal(reading?.uuid, stubUuid(0));
+      assert.equal(reading.name, "NVIDIA H200");
+      assert.equal(reading.memoryActivity, 11);
+      assert.equal(reading.memoryTotalBytes, 150_754_820_096);
+      assert.equal(reading.temperatureCelsius, 61);
+      assert.equal(reading.smClockHertz, 1.98e9);
+      assert.equal(reading.memoryClockHertz, 3.201e9);
+      assert.equal(reading.migEnabled, false);
+      assert.equal(reading.eccCorrected, 12);
+      assert.equal(reading.eccUncorrected, 0);
+      assert.equal(reading.processes?.length, 20);
+      assert.equal(reading.utilization, 37);
+      opened.close();
     });
 
-    it("gives no sample, and no error, once the device stops answering", async () => {
-      const sampler = openNvmlSampler("GPU-stub", library);
-      assert.ok(await sampler?.sample());
-      sampler?.close();
-      assert.ok(sampler);
-      assert.equal(await sampler.sample(), undefined);
+    it("leaves out what a device does not tell, by name, and keeps the rest", async () => {
+      const poor = sampler(1);
+      assert.deepEqual(await poor.sample(), { at: 1_700_000_000_123_000, memoryUsedBytes: 90_679_803_905 });
+      poor.close();
+      // With MIG on, the whole device has no utilization.
+      const sliced = sampler(3);
+      const reading = await sliced.read();
+      assert.ok(reading);
+      assert.ok(!("utilization" in reading));
+      assert.equal(reading.migEnabled, true);
+      assert.equal(reading.powerWatts, 312.345);
+      sliced.close();
     });
 
-    it("is undefined where the driver is not loaded", () => {
-      assert.equal(openNvmlSampler(0, compileNvmlStub(9)), undefined);
+    it("says why not for a device that CUDA does not have, does not exist, or is lost", () => {
+      const why = (device: number | undefined) => {
+        const none = openNvmlSampler(() => device, { library });
+        return "why" in none ? none.why : "";
+      };
+      assert.match(why(undefined), /no GPU of this machine is that CUDA device/);
+      assert.match(why(7), /Invalid Argument/);
+      assert.match(why(2), /GPU is lost/);
     });
-  });
-});
 
-describe("physical device of a CUDA index", () => {
-  it("is the index itself where all devices are visible", () => {
-    assert.equal(physicalDevice(2, undefined), 2);
-  });
+    it("gives nothing, and no error, once the device stops answering", async () => {
+      const opened = sampler(0);
+      assert.ok(await opened.sample());
+      opened.close();
+      assert.equal(await opened.sample(), undefined);
+      assert.equal(await opened.read(), undefined);
+    });
 
-  it("follows CUDA_VISIBLE_DEVICES", () => {
-    assert.equal(physicalDevice(0, "3,1"), 3);
-    assert.equal(physicalDevice(1, "3, 1"), 1);
-    assert.equal(physicalDevice(0, "GPU-8932f937-d72c"), "GPU-8932f937-d72c");
-    assert.equal(physicalDevice(0, "MIG-GPU-8932f937/1/0"), "MIG-GPU-8932f937/1/0");
-  });
-
-  it("is undefined for a hidden device", () => {
-    assert.equal(physicalDevice(0, ""), undefined);
-    assert.equal(physicalDevice(0, "-1"), undefined);
-    assert.equal(physicalDevice(1, "0"), undefined);
-    assert.equal(physicalDevice(1, "0,-1,1"), undefined);
+    it("says what NVML says where the driver is not loaded", () => {
+      const none = openNvmlSampler(() => 0, { library: compileNvmlStub({ initResult: 9 }) });
+      assert.deepEqual(none, { why: "nvmlInit_v2: Driver Not Loaded (NVML error 9)" });
+    });
   });
 });

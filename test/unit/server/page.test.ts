@@ -51,10 +51,14 @@ class FakeNode {
   }
 }
 
-/** Runs the page's script; `show` makes it see those traces. */
-function openPage(): { readonly list: FakeNode; focus(node: FakeNode): void; show(traces: unknown): Promise<void> } {
+/** Runs the page's script; `show` makes it see those traces of requests and of starts. */
+function openPage(): {
+  readonly list: FakeNode;
+  focus(node: FakeNode): void;
+  show(requests: unknown, loads?: unknown): Promise<void>;
+} {
   const list = new FakeNode("div");
-  let answer = "[]";
+  let answers: Readonly<Record<string, unknown>> = {};
   let tick = (): void => {};
   const document = {
     hidden: true,
@@ -64,15 +68,18 @@ function openPage(): { readonly list: FakeNode; focus(node: FakeNode): void; sho
   };
   const page = createContext({
     document,
-    fetch: async () => ({ text: async () => answer }),
+    fetch: async (url: string) => {
+      const query = /^zipkin\/api\/v2\/traces\?limit=10&(.*)$/.exec(url)?.[1] ?? "";
+      return { text: async () => JSON.stringify(answers[query] ?? []) };
+    },
     setInterval: (run: () => void) => {
       tick = run;
     },
   });
   new Script(scriptOf(renderPage({ modelId: "tiny", version: "1", traces: true })) ?? "").runInContext(page);
   document.hidden = false;
-  const show = async (traces: unknown): Promise<void> => {
-    answer = JSON.stringify(traces);
+  const show = async (requests: unknown, loads: unknown = []): Promise<void> => {
+    answers = { "annotationQuery=http.method": requests, "spanName=model.load": loads };
     tick();
     await new Promise((resolve) => setImmediate(resolve));
   };
@@ -121,6 +128,19 @@ describe("page", () => {
     const [failed, good] = list.querySelectorAll("details");
     assert.match(failed?.text ?? "", /failed: engine_lost/);
     assert.doesNotMatch(good?.text ?? "", /failed/);
+  });
+
+  it("shows the ten newest of requests and starts together", async () => {
+    const { list, show } = openPage();
+    const requests = Array.from({ length: 10 }, (_, i) => [{ ...span(`request${i}`), timestamp: 20 - 2 * i }]);
+    await show(requests, [[{ ...span("load"), timestamp: 17 }]]);
+    const ids = list.querySelectorAll("details").map(({ id }) => id);
+    assert.deepEqual(ids, [
+      "request0",
+      "request1",
+      "load",
+      ...requests.slice(2, 9).map(([{ traceId } = span("")]) => traceId),
+    ]);
   });
 
   it("leaves what has not changed alone, and keeps the focus in what has", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { addCostTags } from "../../../src/tracing/export/cost-tags.js";
-import { GpuHistory } from "../../../src/tracing/export/gpu-tags.js";
+import { GpuHistory } from "../../../src/tracing/export/gpu-history.js";
 import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
 
 describe("addCostTags", () => {
@@ -30,6 +30,16 @@ describe("addCostTags", () => {
 
   it("takes the mean power over the span for its share of device time", () => {
     assert.deepEqual(tagged({ "ai.cost.device_seconds": 0.25, "ai.device": "cuda:0" }), { joules: 50 });
+  });
+
+  it("goes by the device's energy counter where it has one", () => {
+    const metered = new GpuHistory();
+    metered.add({ at: 100, powerWatts: 1, energyJoules: 7 });
+    metered.add({ at: 300, powerWatts: 1, energyJoules: 7.05 });
+    histories.set("cuda:1", metered);
+    // 0.05 J in 200 us are 250 W.
+    const { joules } = tagged({ "ai.cost.device_seconds": 0.0002, "ai.device": "cuda:1" });
+    assert.ok(typeof joules === "number" && Math.abs(joules - 0.05) < 1e-6, String(joules));
   });
 
   it("knows no energy where no power is known, and no amount without a price", () => {

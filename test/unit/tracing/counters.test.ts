@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { readCounters, ThreadCounters, totals } from "../../../src/tracing/counters.js";
+import {
+  dropsAtDestination,
+  dropsBeforeDestinations,
+  readCounters,
+  ThreadCounters,
+  totals,
+} from "../../../src/tracing/counters.js";
 
 /** 10 spans ended: 2 met a full ring, 8 were written to it. */
 const PRODUCED = { ended: 10, written: 8, ring_full: 2, oversize: 0, attributesDropped: 0 };
@@ -43,6 +49,17 @@ describe("ThreadCounters", () => {
     counters.settle(PRODUCED.written, "shutdown");
     const { queued, dropped } = readCounters(PRODUCED, counters);
     assert.deepEqual([queued, dropped.shutdown], [0, 4]);
+  });
+
+  it("tells what was lost on the way to all destinations from what one of them lost", () => {
+    const counters = thread(6);
+    counters.add("tail_evicted", 3);
+    counters.add("oversize", 4);
+    const before = dropsBeforeDestinations({ ...PRODUCED, oversize: 1 }, counters);
+    assert.deepEqual(before, { ring_full: 2, oversize: 1, undecodable: 0, tail_evicted: 3 });
+    const { oversize, refused, ...others } = dropsAtDestination(counters);
+    assert.deepEqual([oversize, refused], [4, 1]);
+    for (const cause of ["ring_full", "undecodable", "tail_evicted"]) assert.ok(!(cause in others), cause);
   });
 
   it("sums up in a line", () => {

@@ -1,52 +1,19 @@
 import assert from "node:assert/strict";
-import { addGpuTags, GpuHistory } from "../../../src/tracing/export/gpu-tags.js";
+import { GpuHistory } from "../../../src/tracing/export/gpu-history.js";
+import { addGpuTags } from "../../../src/tracing/export/gpu-tags.js";
 import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
 
 /** Samples at 100, 200, 300: 10 %, 50 %, 90 %. */
-function history(limit?: number): GpuHistory {
-  const samples = new GpuHistory(limit);
+function history(): GpuHistory {
+  const samples = new GpuHistory();
   samples.add({ at: 100, utilization: 10, memoryUsedBytes: 1_000, powerWatts: 100 });
   samples.add({ at: 200, utilization: 50, memoryUsedBytes: 3_000, powerWatts: 200 });
   samples.add({ at: 300, utilization: 90, memoryUsedBytes: 2_000, powerWatts: 300 });
   return samples;
 }
 
-describe("GpuHistory", () => {
-  it("weighs each sample by how long it holds inside the interval", () => {
-    // 150..200 at 10 %, 200..300 at 50 %, 300..350 at 90 %.
-    assert.deepEqual(history().over(150, 350), { utilization: 50, memoryUsedBytes: 3_000, powerWatts: 200 });
-    // 100..200 at 10 %, 200..300 at 50 %.
-    assert.equal(history().over(100, 300)?.utilization, 30);
-  });
-
-  it("uses the last sample before a short interval", () => {
-    assert.deepEqual(history().over(210, 211), { utilization: 50, memoryUsedBytes: 3_000, powerWatts: 200 });
-    assert.equal(history().over(250, 250)?.utilization, 50);
-    assert.equal(history().over(900, 950)?.utilization, 90);
-  });
-
-  it("stretches the first sample back over the time before it, but not over an interval it is not in", () => {
-    assert.equal(history().over(0, 150)?.utilization, 10);
-    assert.equal(history().over(0, 50), undefined);
-    assert.equal(new GpuHistory().over(0, 50), undefined);
-  });
-
-  it("keeps a bounded number of samples, the last ones", () => {
-    const short = history(2);
-    assert.equal(short.over(0, 150), undefined);
-    assert.equal(short.over(0, 400)?.memoryUsedBytes, 3_000);
-    assert.equal(short.over(300, 400)?.utilization, 90);
-  });
-
-  it("gives no power when the device reports none", () => {
-    const samples = new GpuHistory();
-    samples.add({ at: 0, utilization: 1, memoryUsedBytes: 1 });
-    assert.deepEqual(samples.over(0, 10), { utilization: 1, memoryUsedBytes: 1 });
-  });
-});
-
 describe("addGpuTags", () => {
-  function tagged(name: string, device: string | undefined): SpanRecord["attributes"] {
+  function tagged(name: string, device: string | undefined, samples = history()): SpanRecord["attributes"] {
     const span: SpanRecord = {
       traceId: "a",
       spanId: "b",
@@ -60,12 +27,12 @@ describe("addGpuTags", () => {
       attributes: device === undefined ? {} : { "ai.device": device },
       events: [],
     };
-    addGpuTags(span, new Map([["cuda:0", history()]]));
+    addGpuTags(span, new Map([["cuda:0", samples]]));
     return span.attributes;
   }
 
   it("tags the spans that ran on the device", () => {
-    for (const name of ["inference.forward", "model.generate", "model.load"]) {
+    for (const name of ["inference.forward", "model.generate", "model.load", "engine.step"]) {
       assert.deepEqual(tagged(name, "cuda:0"), {
         "ai.device": "cuda:0",
         "ai.gpu.utilization": 50,
@@ -73,6 +40,18 @@ describe("addGpuTags", () => {
         "ai.gpu.power": 200,
       });
     }
+  });
+
+  it("says what held the clocks down, and not that nothing ran or somebody set them", () => {
+    const slow = new GpuHistory();
+    slow.add({ at: 100, throttleReasons: ["gpu_idle", "applications_clocks_setting", "sw_power_cap", "hw_slowdown"] });
+    assert.deepEqual(tagged("model.generate", "cuda:0", slow), {
+      "ai.device": "cuda:0",
+      "ai.gpu.throttled": "sw_power_cap,hw_slowdown",
+    });
+    const idle = new GpuHistory();
+    idle.add({ at: 100, throttleReasons: ["gpu_idle"] });
+    assert.deepEqual(tagged("model.generate", "cuda:0", idle), { "ai.device": "cuda:0" });
   });
 
   it("leaves all others alone", () => {

@@ -10,6 +10,8 @@ import { RingSpanProcessor } from "../../../src/tracing/export/ring-processor.js
 import { TAIL_LIMITS, TailSampler } from "../../../src/tracing/export/tail-sampler.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { RequestTracing } from "../../../src/tracing/spans/request-tracing.js";
+import { type StepLimits, StepTraces } from "../../../src/tracing/spans/step-traces.js";
+import { TraceIds } from "../../../src/tracing/spans/trace-ids.js";
 import { TraceStore } from "../../../src/tracing/store/trace-store.js";
 
 /** Microseconds since the epoch at monotonic time 0. */
@@ -18,12 +20,16 @@ export const EPOCH = 1_700_000_000_000_000;
 export class Harness {
   readonly store = new TraceStore();
   readonly requests: RequestTracing;
+  readonly steps: StepTraces;
   readonly #pipeline: ExportPipeline;
   readonly processor: RingSpanProcessor;
   readonly counters = new ThreadCounters();
   readonly log: string[] = [];
 
-  constructor(options: Partial<Pick<TracingOptions, "propagation" | "sampleRate" | "tail">> = {}) {
+  constructor(
+    options: Partial<Pick<TracingOptions, "propagation" | "sampleRate" | "tail">> = {},
+    steps: StepLimits = { held: 100, batch: 1 },
+  ) {
     const { propagation = ["b3multi"], sampleRate = 1, tail } = options;
     const ring = createRing(2 ** 20);
     this.processor = new RingSpanProcessor(ring);
@@ -38,16 +44,15 @@ export class Harness {
     const sampler = new HeadSampler(policy, { recordAll: tail !== undefined });
     let spans = 0;
     let traces = 0;
-    const provider = new BasicTracerProvider({
-      sampler,
-      idGenerator: {
-        generateSpanId: () => (++spans).toString(16).padStart(16, "0"),
-        generateTraceId: () => `aa${(++traces).toString(16).padStart(30, "0")}`,
-      },
-      spanProcessors: [this.processor],
+    const ids = new TraceIds({
+      generateSpanId: () => (++spans).toString(16).padStart(16, "0"),
+      generateTraceId: () => `aa${(++traces).toString(16).padStart(30, "0")}`,
     });
+    const provider = new BasicTracerProvider({ sampler, idGenerator: ids, spanProcessors: [this.processor] });
+    const tracer = provider.getTracer("test");
     const clock = { wall: () => EPOCH, monotonic: () => 0 };
-    this.requests = new RequestTracing(provider.getTracer("test"), clock, sampler, {
+    this.steps = new StepTraces(tracer, clock, ids, steps);
+    this.requests = new RequestTracing(tracer, clock, sampler, this.steps, {
       propagation,
       ...(tail === undefined ? {} : { tail }),
       log: (_, line) => void this.log.push(line),

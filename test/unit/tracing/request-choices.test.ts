@@ -83,10 +83,11 @@ describe("trace of a request of several choices", () => {
     for (const other of [1, 2]) {
       const harness = new Harness();
       const trace = begin(harness);
-      const { device } = ADMITTED;
-      assert.ok(device !== undefined);
+      const { run } = ADMITTED;
+      assert.ok(run !== undefined);
+      const device = { ...run.device, deviceId: other };
       trace.observe(of(0, ADMITTED));
-      trace.observe(of(1, { ...ADMITTED, device: { ...device, deviceId: other } }));
+      trace.observe(of(1, { ...ADMITTED, run: { ...run, device } }));
       for (const choice of [0, 1]) trace.observe(of(choice, prefilled));
       for (const choice of [0, 1]) trace.observe(of(choice, ended(FINISHED)));
       trace.finish({ status: 200, at: 37_000 });

@@ -1,12 +1,24 @@
 /** Engine events of one request, and ways to drive its trace. Times in microseconds after the request came in. */
 import assert from "node:assert/strict";
 import type { WireError } from "../../../src/errors.js";
-import type { ForwardStats, Outcome, RequestEvent } from "../../../src/protocol.js";
+import type { EngineRun, ForwardStats, Outcome, RequestEvent } from "../../../src/protocol.js";
 import type { RequestTrace } from "../../../src/tracing/contract.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
 import { GENERATE, type Harness, INCOMING } from "./harness.js";
 
 export const id = "request-1";
+
+export const RUN: EngineRun = {
+  id: "e3f1a2b3c4d5e6f70123456789abcdef",
+  model: "tiny",
+  device: {
+    requested: "auto",
+    provider: "cuda",
+    deviceId: 1,
+    reason: "a CUDA device was found",
+    runtime: { requested: "native", kind: "native", reason: "asked for" },
+  },
+};
 
 export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
   type: "admitted",
@@ -21,13 +33,7 @@ export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
     evictedTokens: 2,
     poolUtilization: 0.123456,
   },
-  device: {
-    requested: "auto",
-    provider: "cuda",
-    deviceId: 1,
-    reason: "a CUDA device was found",
-    runtime: { requested: "native", kind: "native", reason: "asked for" },
-  },
+  run: RUN,
 };
 
 export const PREFILL: ForwardStats = {

@@ -147,29 +147,14 @@ describe("request trace", () => {
     assert.deepEqual(harness.span("stream").tags, { "ai.chunks": "4" });
   });
 
-  it("shows each pass under its phase when passes were recorded", () => {
+  it("names the first, last and slowest step of each phase by their traces", () => {
     const harness = new Harness();
-    const passes = [
-      { start: 15_000, end: 24_000, batchSize: 3 },
-      { start: 24_500, end: 35_000, batchSize: 4 },
-    ];
-    complete(harness, {}, { ...DECODE, passes });
-    const steps = harness.spans().filter(({ tags }) => tags?.["ai.step"] !== undefined);
-    assert.deepEqual(
-      steps.map(({ timestamp, duration, tags }) => [timestamp - EPOCH, duration, tags?.["ai.batch.size"]]),
-      [
-        [15_000, 9_000, "3"],
-        [24_500, 10_500, "4"],
-      ],
-    );
-    const ids = new Set(
-      harness
-        .spans()
-        .filter(({ tags }) => tags?.["ai.steps"] === "2")
-        .map(({ id }) => id),
-    );
-    assert.ok(steps.every(({ parentId }) => ids.has(parentId ?? "")));
-    checkShape(harness.spans());
+    complete(harness, {}, { ...DECODE, stepNumbers: { first: 9, last: 1_234, slowest: 77 } });
+    const tags = harness.span("inference.forward", "decode").tags ?? {};
+    assert.equal(tags["ai.step.first"], "e3f1a2b3c4d5e6f70123400000000009");
+    assert.equal(tags["ai.step.last"], "e3f1a2b3c4d5e6f70123400000001234");
+    assert.equal(tags["ai.step.slowest"], "e3f1a2b3c4d5e6f70123400000000077");
+    assert.equal(harness.span("inference.forward", "prefill").tags?.["ai.step.first"], undefined);
   });
 
   it("gives no speed for one token, and no decode span without a step", () => {

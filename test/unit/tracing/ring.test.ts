@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import { createRing, RingReader, RingWriter } from "../../../src/tracing/export/ring.js";
 
-function pair(capacity: number): { writer: RingWriter; reader: RingReader; memory: SharedArrayBuffer } {
+function pair(capacity: number, mostBytes = capacity) {
   const memory = createRing(capacity);
-  return { writer: new RingWriter(memory), reader: new RingReader(memory), memory };
+  return { writer: new RingWriter(memory, mostBytes), reader: new RingReader(memory) };
 }
 
-const filled = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
+/** Writes a record of `length` bytes that all are `value`; false when the ring is full. */
+function write(writer: RingWriter, length: number, value: number): boolean {
+  const start = writer.begin();
+  if (start < 0) return false;
+  writer.bytes.fill(value, start, start + length);
+  writer.commit(length);
+  return true;
+}
 
 function take(reader: RingReader): number[] | undefined {
   let record: number[] | undefined;
@@ -20,15 +27,18 @@ describe("ring", () => {
   it("gives records back whole and in order", () => {
     const { writer, reader } = pair(1024);
     assert.equal(take(reader), undefined);
-    for (const length of [1, 2, 3, 4, 5, 60]) assert.equal(writer.write(filled(length, length), length), "written");
+    for (const length of [1, 2, 3, 4, 5, 60]) assert.ok(write(writer, length, length));
     for (const length of [1, 2, 3, 4, 5, 60]) assert.deepEqual(take(reader), Array(length).fill(length));
     assert.equal(take(reader), undefined);
   });
 
-  it("writes only the first `length` bytes", () => {
+  it("gives the reader nothing of a record that was begun and not committed", () => {
     const { writer, reader } = pair(64);
-    writer.write(filled(60, 7), 3);
-    assert.deepEqual(take(reader), [7, 7, 7]);
+    writer.bytes.fill(7, writer.begin());
+    assert.equal(take(reader), undefined);
+    assert.ok(write(writer, 3, 9));
+    assert.deepEqual(take(reader), [9, 9, 9]);
+    assert.equal(take(reader), undefined);
   });
 
   it("wraps around at every offset without losing or mixing records", () => {
@@ -39,7 +49,7 @@ describe("ring", () => {
     for (let round = 0; round < 20_000; round++) {
       random = (random * 48_271) % 2_147_483_647;
       const length = 1 + (random % 120);
-      if (writer.write(filled(length, next & 255), length) === "written") next++;
+      if (write(writer, length, next & 255)) next++;
       else {
         const record = take(reader);
         assert.ok(record?.every((byte) => byte === (expected & 255)));
@@ -53,14 +63,15 @@ describe("ring", () => {
 
   it("keeps counting when its counters pass 2^31 and 2^32", () => {
     for (const position of [2 ** 31 - 64, 2 ** 32 - 64]) {
-      const { writer, reader, memory } = pair(64);
+      const memory = createRing(64);
       const counters = new Int32Array(memory, 0, 32);
       counters[0] = position | 0;
       counters[16] = position | 0;
+      const [writer, reader] = [new RingWriter(memory, 20), new RingReader(memory)];
       for (let round = 0; round < 10; round++) {
-        assert.equal(writer.write(filled(20, round), 20), "written");
-        assert.equal(writer.write(filled(20, 99), 20), "written");
-        assert.equal(writer.write(filled(20, 99), 20), "full");
+        assert.ok(write(writer, 20, round));
+        assert.ok(write(writer, 20, 99));
+        assert.ok(!write(writer, 20, 99));
         assert.deepEqual(take(reader), Array(20).fill(round));
         assert.deepEqual(take(reader), Array(20).fill(99));
       }
@@ -69,30 +80,31 @@ describe("ring", () => {
 
   it("refuses when full, and takes more once the reader has caught up", () => {
     const { writer, reader } = pair(64);
-    assert.equal(writer.write(filled(28, 1), 28), "written");
-    assert.equal(writer.write(filled(28, 2), 28), "written");
-    assert.equal(writer.write(filled(1, 3), 1), "full");
+    assert.ok(write(writer, 28, 1));
+    assert.ok(write(writer, 28, 2));
+    assert.ok(!write(writer, 1, 3));
     assert.deepEqual(take(reader), Array(28).fill(1));
-    assert.equal(writer.write(filled(1, 3), 1), "written");
+    assert.ok(write(writer, 1, 3));
     assert.deepEqual(take(reader), Array(28).fill(2));
     assert.deepEqual(take(reader), [3]);
   });
 
-  it("refuses a record over half its size, always, and takes one of half, always", () => {
+  it("takes a record of half its size wherever it stands, and none that is longer", () => {
     const { writer, reader } = pair(64);
-    assert.equal(writer.write(filled(29, 1), 29), "oversize");
+    assert.equal(writer.mostBytes, 28);
+    assert.equal(pair(64, 20).writer.mostBytes, 20);
     for (let start = 0; start < 16; start++) {
-      assert.equal(writer.write(filled(1, 0), 1), "written");
+      assert.ok(write(writer, 1, 0));
       take(reader);
-      assert.equal(writer.write(filled(28, 5), 28), "written");
+      assert.ok(write(writer, 28, 5));
       assert.deepEqual(take(reader), Array(28).fill(5));
     }
   });
 
   it("frees a record whose reader threw", () => {
     const { writer, reader } = pair(64);
-    writer.write(filled(4, 1), 4);
-    writer.write(filled(4, 2), 4);
+    write(writer, 4, 1);
+    write(writer, 4, 2);
     assert.throws(() =>
       reader.read(() => {
         throw new Error("bad record");
@@ -102,12 +114,10 @@ describe("ring", () => {
   });
 
   it("knows how many records wait in it, wherever the gap falls", () => {
-    const memory = createRing(256);
-    const [writer, reader] = [new RingWriter(memory), new RingReader(memory)];
-    const record = new Uint8Array(100);
+    const { writer, reader } = pair(256, 92);
     let waiting = 0;
     for (let step = 0; step < 1_000; step++) {
-      while (writer.write(record, 1 + ((step * 37) % 90)) === "written") waiting++;
+      while (write(writer, 1 + ((step * 37) % 90), 0)) waiting++;
       assert.equal(reader.waiting, waiting);
       for (let left = step % 3; left >= 0 && reader.read(() => {}); left--) waiting--;
       assert.equal(reader.waiting, waiting);

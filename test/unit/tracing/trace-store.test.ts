@@ -45,6 +45,21 @@ describe("TraceStore", () => {
     }
   });
 
+  it("lets steps go first, which have half of the room to themselves", () => {
+    const store = new TraceStore({ ...STORE_LIMITS, spans: 4 });
+    const ids = (): string[] => [...store.traces()].map(({ id }) => id).sort();
+    const step = (number: number): string => `f${String(number).padStart(15, "0")}`;
+    store.add(span({ traceId: A }), 10);
+    for (let number = 1; number <= 9; number++) store.add(span({ traceId: step(number), name: "engine.step" }), 10);
+    assert.deepEqual(ids(), [A, step(7), step(8), step(9)]);
+    store.add(span({ traceId: B }), 10);
+    assert.deepEqual(ids(), [A, B, step(8), step(9)]);
+    store.add(span({ traceId: C }), 10);
+    assert.deepEqual(ids(), [B, C, step(8), step(9)], "requests do not take theirs either");
+    assert.deepEqual(store.size, { traces: 4, spans: 4, bytes: 40 });
+    assert.equal(store.trace(step(9))?.length, 1);
+  });
+
   it("forgets whole traces when they are too old, also when nothing new comes", () => {
     let now = 0;
     const store = new TraceStore({ ...STORE_LIMITS, ageMs: 1_000 }, () => now);

@@ -22,7 +22,7 @@ function reshaped(input: SampleTensor, shape: readonly number[] | undefined): Sa
 }
 
 /** A list that is an input in new operators and an attribute in old ones. */
-function listOf(input: SampleTensor | undefined, node: NodeProto, attribute: string): number[] | undefined {
+export function listOf(input: SampleTensor | undefined, node: NodeProto, attribute: string): number[] | undefined {
   return input?.data === undefined ? integersOf(node, attribute) : Array.from(input.data);
 }
 

@@ -4,6 +4,7 @@ import {
   expand,
   flatten,
   gather,
+  listOf,
   type Operator,
   reshape,
   scatter,
@@ -55,6 +56,23 @@ const range: Operator = (inputs) => {
   const length = Math.max(0, Math.ceil((limit - start) / step));
   const data = Float64Array.from({ length }, (_, index) => start + index * step);
   return sampleTensor([length], data, inputs[0]?.integer ?? true);
+};
+
+/** All axes where none are named. */
+const reduceSum: Operator = ([input, axes], node) => {
+  if (input?.data === undefined) return undefined;
+  const { data, shape, integer } = input;
+  const named = listOf(axes, node, "axes") ?? [...shape.keys()];
+  const summed = new Set(named.map((axis) => (axis < 0 ? axis + shape.length : axis)));
+  const kept = shape.map((size, axis) => (summed.has(axis) ? 1 : size));
+  const sums = new Float64Array(sizeOf(kept));
+  const sumOf = broadcastIndex(kept, shape);
+  for (let place = 0; place < data.length; place++) {
+    const at = sumOf(place);
+    sums[at] = (sums[at] as number) + (data[place] as number);
+  }
+  const keepsAxes = integerOf(node, "keepdims") !== 0;
+  return sampleTensor(keepsAxes ? kept : shape.filter((_, axis) => !summed.has(axis)), sums, integer);
 };
 
 const constantOfShape: Operator = ([shape], node) => {
@@ -119,6 +137,7 @@ export const SAMPLE_OPERATORS: Readonly<Record<string, Operator>> = {
   Or: truth((a, b) => a !== 0 || b !== 0),
   Pow: elementwise((a = 0, b = 0) => a ** b, "float"),
   Range: range,
+  ReduceSum: reduceSum,
   Reshape: reshape,
   ScatterND: scatter,
   Shape: shapeOf,

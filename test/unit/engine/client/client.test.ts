@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createEngineClient, type EngineClient, type EngineLoad } from "../../../../src/engine/client/client.js";
-import type { LoadOptions, RequestEvent } from "../../../../src/protocol.js";
+import type { EngineRun, LoadOptions, RequestEvent } from "../../../../src/protocol.js";
 import { engineRequest, story } from "../../../support/engine-requests.js";
 import { FakeEngineProcesses } from "../../../support/fake-engine-child.js";
 import { ManualTimers } from "../../../support/manual-timers.js";
@@ -143,7 +143,7 @@ describe("EngineClient", () => {
     assert.equal(client.inFlight, 0);
   });
 
-  it("says at admission which device a request runs on", () => {
+  it("says at admission where a request runs", () => {
     const { client, processes, ready } = makeClient();
     ready();
     const events = submit(client, "a");
@@ -151,7 +151,41 @@ describe("EngineClient", () => {
     const allocation = { start: 2, end: 3, tokens: 4, bytes: 5, reusedTokens: 0, evictedTokens: 0, poolUtilization: 1 };
     processes.latest.events({ type: "admitted", id: "a", queue, allocation });
     assert.ok(client.state.kind === "ready" && events[0]?.type === "admitted");
-    assert.equal(events[0].device, client.state.device);
+    const { run } = events[0];
+    assert.equal(run?.device, client.state.device);
+    assert.equal(run?.model, client.state.model.name);
+    assert.match(run?.id ?? "", /^[0-9a-f]{32}$/);
+  });
+
+  it("tells of steps with the run they belong to, before what they brought", () => {
+    const { client, processes, timers, ready } = makeClient();
+    ready();
+    const heard: string[] = [];
+    const runs: EngineRun[] = [];
+    client.onStep(({ number }, run) => {
+      heard.push(`step ${number}`);
+      runs.push(run);
+    });
+    client.submit(engineRequest({ id: "a", recordSteps: true }), ({ type }) => heard.push(type));
+    const step = {
+      phase: "decode",
+      start: 1,
+      end: 2,
+      batchSize: 1,
+      tokens: 1,
+      contextTokens: 4,
+      requests: ["a"],
+    } as const;
+    const token = { type: "token", id: "a", token: 7, at: 2 } as const;
+    processes.latest.events({ type: "step", step: { ...step, number: 1 } }, token);
+    processes.latest.events({ type: "step", step: { ...step, number: 2 } }, token);
+    assert.deepEqual(heard, ["step 1", "token", "step 2", "token"]);
+    assert.equal(runs[0], runs[1]);
+    processes.latest.exit(KILLED);
+    timers.runNext();
+    ready();
+    processes.latest.events({ type: "step", step: { ...step, number: 1 } });
+    assert.notEqual(runs[2]?.id, runs[0]?.id, "its numbers begin again");
   });
 
   it("passes the child's log lines on", () => {

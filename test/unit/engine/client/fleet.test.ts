@@ -158,6 +158,17 @@ describe("Fleet: as one engine", () => {
     assert.equal(engines[1]?.requests[0]?.stops, 1, "an ended request is nobody's");
   });
 
+  it("tells of every engine's steps", () => {
+    const { fleet, engines } = makeFleet();
+    const runs: string[] = [];
+    fleet.onStep(({ number }, run) => runs.push(`${run.id} ${number}`));
+    const step = { number: 1, phase: "decode", start: 1, end: 2, batchSize: 1, tokens: 1, contextTokens: 4 } as const;
+    for (const [index, engine] of engines.entries()) {
+      engine.stepped({ ...step, requests: ["a"] }, { id: `run${index}`, model: "fake", device: FAKE_DEVICE });
+    }
+    assert.deepEqual(runs, ["run0 1", "run1 1"]);
+  });
+
   it("tells of every engine's starts and states", () => {
     const { fleet, engines } = makeFleet();
     const loads: EngineLoad[] = [];

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Random } from "../../../../src/engine/sampling/random.js";
-import { Sampler, type SamplingState } from "../../../../src/engine/sampling/sampler.js";
+import { isContentWithTop, Sampler, type SamplingState } from "../../../../src/engine/sampling/sampler.js";
 import { TokenCounts } from "../../../../src/engine/sampling/token-counts.js";
 import { VitrineError } from "../../../../src/errors.js";
 import type { SamplingParams } from "../../../../src/protocol.js";
 import { GREEDY } from "../../../support/engine-requests.js";
+import { topOf } from "../../../support/fake-runner.js";
 import { distribution, logSoftmax, penalized } from "./reference-sampler.js";
 
 const warm = (params: Partial<SamplingParams>): SamplingParams => ({ ...GREEDY, temperature: 1, ...params });
@@ -136,6 +137,47 @@ describe("Sampler", () => {
       const tied = randomLogits(random, 64, 2, 1).map((logit) => logit * Math.LN2);
       assertDistribution(tied, warm({ topK: 9 }));
       assertDistribution(tied, warm({ topP: 0.7001 }));
+    }
+  });
+
+  it("chooses from the likeliest tokens what it chooses from all of them", () => {
+    const sampler = new Sampler(500);
+    const part = fc.double({ min: 0.01, max: 1, noNaN: true });
+    const params = fc.record({
+      ...{ topK: fc.integer({ min: 1, max: 63 }), temperature: fc.constantFrom(0, 0.2, 1, 3) },
+      ...{ topP: part, minP: part, typicalP: part },
+    });
+    let chosen = 0;
+    fc.assert(
+      fc.property(params, fc.double({ min: 0, max: 0.999, noNaN: true }), fc.nat(), (cut, uniform, seed) => {
+        // Rounded, so that some are equal.
+        const logits = randomLogits(Random.seeded(seed), 500, 3, 1 / 64);
+        const state = drawing(warm(cut), uniform);
+        assert.ok(isContentWithTop(state));
+        const token = sampler.sampleTop(topOf(logits), state);
+        if (token === undefined) return;
+        chosen++;
+        assert.equal(token, sampler.sample(logits, state));
+      }),
+    );
+    assert.ok(chosen > 50, `only ${chosen} were chosen from the likeliest`);
+  });
+
+  it("asks for all logits where the likeliest do not tell, or not as the model gave them", () => {
+    const sampler = new Sampler(200);
+    const level = topOf(new Float32Array(200));
+    assert.equal(sampler.sampleTop(level, drawing(warm({ topK: 5 }), 0.5)), undefined);
+    assert.equal(sampler.sampleTop(level, drawing(GREEDY, 0)), 0);
+    const content = (params: Partial<SamplingParams>, state: Partial<SamplingState> = {}): boolean =>
+      isContentWithTop({ ...drawing(warm(params), 0), ...state });
+    assert.ok(content({ temperature: 0 }) && content({ topK: 63 }));
+    assert.ok(!content({}) && !content({ topK: 64 }) && !content({ temperature: 0, logitBias: [[1, 2]] }));
+    assert.ok(!content({ topK: 5 }, { suppressed: [3] }));
+    assert.ok(!content({ topK: 5 }, { constraint: { mask: () => {} } }));
+    assert.ok(!content({ topK: 5 }, { counts: TokenCounts.for(warm({ presencePenalty: 1 }), Int32Array.of(1)) }));
+    for (const broken of [Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]) {
+      const top = { ids: Int32Array.of(7), logits: Float32Array.of(broken) };
+      assert.throws(() => sampler.sampleTop(top, drawing(GREEDY, 0)), { code: "inference_failed" });
     }
   });
 

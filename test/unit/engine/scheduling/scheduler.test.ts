@@ -4,6 +4,7 @@ import type { RunnerRow } from "../../../../src/engine/runner.js";
 import { Random } from "../../../../src/engine/sampling/random.js";
 import type { Plan } from "../../../../src/engine/scheduling/plan.js";
 import { Scheduler } from "../../../../src/engine/scheduling/scheduler.js";
+import { stepTiming } from "../../../../src/engine/step.js";
 import { VitrineError } from "../../../../src/errors.js";
 import type { EngineRequest, RequestEvent } from "../../../../src/protocol.js";
 import { engineRequest, story, tokensOf } from "../../../support/engine-requests.js";
@@ -40,10 +41,11 @@ function makeScheduler({ slots, tokensPerSlot = 64, prefillChunk = 256, rewinds 
     clock,
     emit: (event) => events.push(event),
   });
+  let steps = 0;
   const timing = (plan: Plan) => {
     const start = clock();
     now += (more.takes?.(plan) ?? 1) - 1;
-    return { start, end: clock(), batchSize: plan.rows.length, tokensFed: plan.work.tokens };
+    return stepTiming(plan, ++steps, start, clock());
   };
   /** Runs one step; every row's choice is `choose`'s. Tells what ran, e.g. `decode a b`. */
   const step = (choose: (id: string, row: RunnerRow, position: number) => Choice = () => 7): string | undefined => {
@@ -296,7 +298,7 @@ describe("Scheduler", () => {
       assert.ok(plan !== undefined);
       assert.throws(() => scheduler.cancel("a", "drain"), /middle of a step/);
       assert.throws(() => scheduler.plan(), /middle of a step/);
-      const step = { start: 0, end: 1, batchSize: 1, tokensFed: 3 };
+      const step = { number: 1, start: 0, end: 1, batchSize: 1, tokensFed: 3 };
       assert.throws(
         () => scheduler.commit({ ...plan }, step, { choose: () => ({ token: 1 }), score: () => assert.fail() }),
         /not the open one/,
@@ -330,19 +332,18 @@ describe("Scheduler", () => {
     const ended = a?.at(-1);
     assert.ok(ended?.type === "ended" && ended.forward !== undefined);
     // a decodes alone once, then twice beside b, each step a tick of the clock: half of it is b's.
-    const { steps, tokens, meanBatchSize, maxStepMs, deviceSeconds, passes } = ended.forward;
+    const { steps, tokens, meanBatchSize, maxStepMs, deviceSeconds, stepNumbers } = ended.forward;
     assert.deepEqual([steps, tokens, meanBatchSize, maxStepMs], [3, 3, 5 / 3, 1e-3]);
     assert.ok(Math.abs(deviceSeconds - 2e-6) < 1e-15);
-    assert.deepEqual(
-      passes?.map(({ batchSize }) => batchSize),
-      [1, 2, 2],
-    );
+    // Steps 1 and 3 were prefills, of a and of b.
+    assert.deepEqual(stepNumbers, { first: 2, last: 5, slowest: 2 });
+    assert.deepEqual(prefilled.forward.stepNumbers, { first: 1, last: 1, slowest: 1 });
     assert.ok(a?.[0]?.type === "admitted");
     assert.equal(prefilled.forward.start, a[0].allocation.end, "the phases leave no gap");
     assert.equal(ended.forward.start, prefilled.forward.end, "the phases leave no gap");
     assert.equal(ended.forward.end, ended.at, "the phases leave no gap");
     const other = b?.at(-1);
-    assert.ok(other?.type === "ended" && other.forward?.passes === undefined);
+    assert.ok(other?.type === "ended" && other.forward !== undefined && !("stepNumbers" in other.forward));
   });
 
   describe("long prompts", () => {

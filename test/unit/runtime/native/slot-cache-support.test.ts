@@ -29,6 +29,7 @@ describe("slot cache support", () => {
   const signature: GraphSignature = {
     inputIds: { name: "input_ids", type: "int64" },
     attentionMask: { name: "attention_mask", type: "int64" },
+    lengths: undefined,
     positionIds: undefined,
     rotaryPositions: undefined,
     logitsToKeep: undefined,

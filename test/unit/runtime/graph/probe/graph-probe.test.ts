@@ -38,6 +38,17 @@ describe("GraphProbe", () => {
       ],
     ],
     ["Sub", [list(5, 7), number(2)], [[2], [3, 5]]],
+    ["ReduceSum", [square, list(1)], [[2], [6, 15]], { keepdims: 0n }],
+    [
+      "ReduceSum",
+      [square],
+      [
+        [1, 3],
+        [5, 7, 9],
+      ],
+      { axes: [-2n] },
+    ],
+    ["ReduceSum", [square], [[1, 1], [21]]],
     ["Div", [list(7, -7), number(2)], [[2], [3, -3]]],
     ["Div", [number(7, false), number(2, false)], [[], [3.5]]],
     ["Cast", [sampleTensor([2], [1.7, -1.7], false)], [[2], [1, -1]], { to: 7n }],

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { checkModel, type ModelQuestion } from "../../../src/doctor/model.js";
+import { cures, lines } from "./findings.js";
+
+const GIB = 2 ** 30;
+const TINY: ModelQuestion = {
+  model: "models/tiny",
+  dtype: "q4",
+  provider: "cpu",
+  memory: { total: 8 * GIB, free: 4 * GIB },
+  kvMemory: 2 * GIB,
+};
+
+describe("doctor: model", () => {
+  it("tells what a directory holds, and that it fits", async () => {
+    const found = lines(await checkModel(TINY));
+    assert.equal(found.length, 3, found.join("\n"));
+    assert.match(found[0] ?? "", /^ok tiny in \/.*models\/tiny: llama, q4, \d/);
+    assert.match(found[1] ?? "", /^ok its tokenizer loads: \d+ tokens/);
+    assert.match(found[2] ?? "", /^ok its weights take .* of 4\.0 GiB of memory free/);
+  });
+
+  it("names what is wrong with a directory", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "vitrine-doctor-"));
+    try {
+      assert.match(lines(await checkModel({ ...TINY, model: "nowhere" }))[0] ?? "", /^problem There is no directory/);
+      assert.match(
+        lines(await checkModel({ ...TINY, model: folder }))[0] ?? "",
+        /^problem .*config\.json does not exist/,
+      );
+      cpSync("models/tiny/config.json", join(folder, "config.json"));
+      assert.match(lines(await checkModel({ ...TINY, model: folder }))[0] ?? "", /^problem .*has no model_q4\.onnx/);
+      mkdirSync(join(folder, "onnx"));
+      cpSync("models/tiny/onnx/model_q4.onnx", join(folder, "onnx", "model_q4.onnx"));
+      const found = await checkModel({ ...TINY, model: folder });
+      assert.match(lines(found)[1] ?? "", /^problem .*tokenizer\.json does not exist/);
+      assert.ok(cures(found).every((cure) => cure !== ""));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("finds weights that do not fit the device", async () => {
+    const small = await checkModel({ ...TINY, provider: "cuda", memory: { total: 1000, free: 1000 } });
+    assert.match(lines(small)[2] ?? "", /^problem its weights take .*, and there are .* of GPU memory/);
+    const busy = await checkModel({ ...TINY, memory: { total: 8 * GIB, free: 1000 } });
+    assert.match(lines(busy)[2] ?? "", /^warning its weights take .* are free/);
+  });
+
+  it("warns where the KV cache holds less than one sequence of the whole context", async () => {
+    const found = await checkModel({ ...TINY, kvMemory: 2 ** 20 });
+    assert.match(lines(found)[3] ?? "", /^warning one sequence of the whole context \(\d+ tokens\) needs/);
+    assert.match(cures(found)[0] ?? "", /--kv-memory/);
+  });
+
+  it("says nothing of memory that nobody tells", async () => {
+    assert.equal((await checkModel({ ...TINY, memory: undefined })).length, 2);
+  });
+});
