@@ -9,14 +9,14 @@ export interface BenchClock {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Timers are whole milliseconds and late; the last one is spent turning the event loop, which still serves its sockets. */
+/** Timers are whole milliseconds; what is left is spent turning the event loop, which still serves its sockets. */
 export function realClock(): BenchClock {
   const origin = performance.now();
   const now = (): number => performance.now() - origin;
   return {
     now,
     async until(at, signal) {
-      const whole = Math.floor(at - now()) - 1;
+      const whole = Math.floor(at - now());
       if (whole > 0 && !signal.aborted) await sleep(whole, undefined, { signal }).catch(() => {});
       while (now() < at && !signal.aborted) await turn();
     },

@@ -6,6 +6,7 @@ import type { CountText, PromptSource } from "./chat-plan.js";
 import { grammarChats, grammarStories } from "./grammar.js";
 import { promptsOf, readPrompts, readReplay } from "./prompt-file.js";
 import { syntheticPrompts } from "./synthetic.js";
+import { TextMaker } from "./text-maker.js";
 
 export interface PromptChoice {
   /** `synthetic`, `grammar` or a file. */
@@ -21,33 +22,32 @@ export interface PromptChoice {
   readonly seed: number;
 }
 
+const IN_WORDS = "Lengths of synthetic prompts are words: no --tokenizer was given.";
+
 const countWords: CountText = (text) => text.split(/\s+/).filter((word) => word !== "").length;
 
 /** Throws VitrineError `config_invalid` where a file cannot be used. */
 export function promptFactory(choice: PromptChoice): PromptFactory {
-  const { prompts, replay, countTokens } = choice;
-  const inWords =
-    countTokens === undefined ? ["Lengths of synthetic prompts are words: no --tokenizer was given."] : [];
+  const { prompts, replay, countTokens, turns, sharedPrefix, seed } = choice;
+  const maker = new TextMaker(countTokens ?? countWords);
+  const made = (lengths: Lengths): PromptSource =>
+    syntheticPrompts({ lengths, turns, sharedPrefix, maker }, seededRandom(seed));
+  const filled = (value: number): PromptSource => made({ kind: "fixed", value });
+  const notes = countTokens === undefined ? [IN_WORDS] : [];
   if (replay !== undefined) {
     const timed = readReplay(replay);
     const entries = timed.map(({ entry }) => entry);
-    const notes = entries.some(({ kind }) => kind === "lengths") ? inWords : [];
-    return {
-      start: () => promptsOf(entries, (value) => filled(choice, value)),
-      times: timed.map(({ at }) => at),
-      notes,
-    };
+    const synthetic = entries.some(({ kind }) => kind === "lengths");
+    const times = timed.map(({ at }) => at);
+    return { start: () => promptsOf(entries, filled), times, notes: synthetic ? notes : [] };
   }
-  if (prompts === "synthetic") return { start: () => synthetic(choice, choice.lengths), notes: inWords };
+  if (prompts === "synthetic") return { start: () => made(choice.lengths), notes };
   if (prompts === "grammar") {
-    return { start: () => (choice.api === "chat" ? grammarChats(choice.turns) : grammarStories), notes: [] };
+    return { start: () => (choice.api === "chat" ? grammarChats(turns) : grammarStories), notes: [] };
   }
   const entries = readPrompts(prompts);
-  return { start: () => promptsOf(entries, (value) => filled(choice, value)), notes: [] };
-}
-
-const filled = (choice: PromptChoice, value: number): PromptSource => synthetic(choice, { kind: "fixed", value });
-
-function synthetic({ turns, sharedPrefix, countTokens, seed }: PromptChoice, lengths: Lengths): PromptSource {
-  return syntheticPrompts({ lengths, turns, sharedPrefix, count: countTokens ?? countWords }, seededRandom(seed));
+  return {
+    start: () => promptsOf(entries, filled),
+    notes: entries.some(({ kind }) => kind === "lengths") ? notes : [],
+  };
 }

@@ -6,7 +6,8 @@ import { seededRandom } from "../../../models/tiny/random.js";
 import { baseOf, bodyOf, history, type RequestOptions } from "../../../src/bench/client/target.js";
 import { promptFactory } from "../../../src/bench/prompts/prompt-factory.js";
 import { readPrompts, readReplay } from "../../../src/bench/prompts/prompt-file.js";
-import { syntheticPrompts, textOfLength } from "../../../src/bench/prompts/synthetic.js";
+import { syntheticPrompts } from "../../../src/bench/prompts/synthetic.js";
+import { TextMaker } from "../../../src/bench/prompts/text-maker.js";
 import { resolveModelDirectory } from "../../../src/runtime/files/model-directory.js";
 import { loadTokenizer } from "../../../src/runtime/text/tokenizer.js";
 
@@ -16,18 +17,27 @@ describe("synthetic prompts", () => {
   it("have exactly the tokens asked for, by the target's tokenizer", async () => {
     const tokenizer = await loadTokenizer(resolveModelDirectory("tiny"));
     const count = (text: string): number => tokenizer.encode(text, { addSpecialTokens: false }).length;
+    const maker = new TextMaker(count);
     const random = seededRandom(2);
-    for (const length of [1, 2, 7, 50, 333]) assert.equal(count(textOfLength(length, count, random)), length);
+    for (const length of [1, 2, 7, 50, 333]) assert.equal(count(maker.make(length, random)), length);
   });
 
-  it("come close where a word is several tokens", () => {
-    const letters = (text: string): number => text.length;
-    const text = textOfLength(100, letters, seededRandom(1));
-    assert.ok(Math.abs(text.length - 100) <= 1, `${text.length}`);
+  it("come as close as words can where each is several tokens, and are never empty", () => {
+    const maker = new TextMaker((text) => text.length);
+    for (const length of [2, 3, 50, 99]) {
+      const made = maker.make(length, seededRandom(length)).length;
+      assert.ok(made === length || made === length - 1, `${made} of ${length}`);
+    }
+    assert.equal(new TextMaker((text) => 5 * text.length).make(1, seededRandom(1)), "a");
   });
 
   it("share the system prompt and nothing else", () => {
-    const options = { lengths: { kind: "fixed", value: 12 } as const, turns: 2, sharedPrefix: 30, count: words };
+    const options = {
+      lengths: { kind: "fixed", value: 12 } as const,
+      turns: 2,
+      sharedPrefix: 30,
+      maker: new TextMaker(words),
+    };
     const source = syntheticPrompts(options, seededRandom(1));
     const [a, b] = [source(seededRandom(10)), source(seededRandom(11))];
     assert.deepEqual(a.opening, b.opening);
