@@ -19,16 +19,18 @@ import { PACKAGE_ROOT, VitrineProcess } from "../support/vitrine-process.js";
 import { quantiles } from "./report.js";
 
 const MAIN = join(PACKAGE_ROOT, "dist", "src", "cli", "main.js");
-const LENGTHS = [
-  "--prompt-tokens",
-  "uniform:24,160",
-  "--max-tokens",
-  "uniform:16,96",
-  "--ignore-eos",
-  "--tokenizer",
-  "tiny",
-];
-const RATES = [5, 15, 30];
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", default: "tiny" },
+    /** Of each recorded load. */
+    requests: { type: "string", default: "150" },
+    rates: { type: "string", default: "5,15,30" },
+    /** Of each measured rate. */
+    seconds: { type: "string", default: "12" },
+  },
+});
+const LENGTHS = ["--prompt-tokens", "uniform:24,160", "--max-tokens", "uniform:16,96", "--ignore-eos"];
+const RATES = values.rates.split(",").map(Number);
 
 const folder = mkdtempSync(join(tmpdir(), "vitrine-plan-"));
 const vitrine = await VitrineProcess.start({ flags: ["--model", values.model], env: { LOG_LEVEL: "silent" } });
