@@ -50,7 +50,11 @@ try {
   console.log(
     "\n| requests/s | | planned | by the server's spans | ratio | by the client | ratio |\n|---|---|---|---|---|---|---|",
   );
-  const lengths = samples.map(({ promptTokens, outputTokens }) => ({ promptTokens, outputTokens }));
+  const lengths = samples.map(({ promptTokens, outputTokens, cachedTokens }) => ({
+    promptTokens,
+    outputTokens,
+    cachedTokens,
+  }));
   const options = { maxSequences: 32, prefillChunk: 256, random: () => seededRandom(1) };
   for (const rate of RATES) {
     const planned = simulate(model, { perSecond: rate, lengths }, 1, [], options);

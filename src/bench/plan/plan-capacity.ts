@@ -49,6 +49,8 @@ export function planCapacity(
   const lengths = samples.map((sample) => ({
     promptTokens: question.promptTokens ?? sample.promptTokens,
     outputTokens: question.outputTokens ?? sample.outputTokens,
+    // Prompts of another length are other prompts: nothing is known of what they share.
+    cachedTokens: question.promptTokens === undefined ? sample.cachedTokens : 0,
   }));
   const load: PlannedLoad = { perSecond: question.rate, lengths };
   const goal: Goal = { slos: question.slo, attainment: question.attainment };
