@@ -1,11 +1,12 @@
 /**
- * How well `vitrine bench plan` foresees: the tiny model is recorded at some loads of a closed loop, a plan is made of those
+ * How well `vitrine bench plan` foresees: a worker is recorded at some loads of a closed loop, a plan is made of those
  * traces alone, and then others, of an open loop, are measured and compared with what it said.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { seededRandom } from "../../models/tiny/random.js";
 import { pointValues } from "../../src/bench/metrics/values.js";
 import { simulate } from "../../src/bench/plan/capacity.js";
@@ -18,21 +19,23 @@ import { PACKAGE_ROOT, VitrineProcess } from "../support/vitrine-process.js";
 import { quantiles } from "./report.js";
 
 const MAIN = join(PACKAGE_ROOT, "dist", "src", "cli", "main.js");
-const LENGTHS = [
-  "--prompt-tokens",
-  "uniform:24,160",
-  "--max-tokens",
-  "uniform:16,96",
-  "--ignore-eos",
-  "--tokenizer",
-  "tiny",
-];
-const RATES = [5, 15, 30];
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", default: "tiny" },
+    /** Of each recorded load. */
+    requests: { type: "string", default: "150" },
+    rates: { type: "string", default: "5,15,30" },
+    /** Of each measured rate. */
+    seconds: { type: "string", default: "12" },
+  },
+});
+const LENGTHS = ["--prompt-tokens", "uniform:24,160", "--max-tokens", "uniform:16,96", "--ignore-eos"];
+const RATES = values.rates.split(",").map(Number);
 
 const folder = mkdtempSync(join(tmpdir(), "vitrine-plan-"));
-const vitrine = await VitrineProcess.start({ env: { LOG_LEVEL: "silent" } });
+const vitrine = await VitrineProcess.start({ flags: ["--model", values.model], env: { LOG_LEVEL: "silent" } });
 try {
-  bench(["--concurrency", "1,2,4,8", "--requests", "150", "--warmup", "30"]);
+  bench(["--concurrency", "1,2,4,8", "--requests", values.requests, "--warmup", "8"]);
   const answer = await fetch(`${vitrine.url}/zipkin/api/v2/traces?limit=2000`);
   const samples = requestSamples(tracesSchema.parse(await answer.json()));
   const model = fitStepModel(samples);
@@ -47,11 +50,16 @@ try {
   console.log(
     "\n| requests/s | | planned | by the server's spans | ratio | by the client | ratio |\n|---|---|---|---|---|---|---|",
   );
-  const lengths = samples.map(({ promptTokens, outputTokens }) => ({ promptTokens, outputTokens }));
+  const lengths = samples.map(({ promptTokens, outputTokens, cachedTokens }) => ({
+    promptTokens,
+    outputTokens,
+    cachedTokens,
+  }));
   const options = { maxSequences: 32, prefillChunk: 256, random: () => seededRandom(1) };
   for (const rate of RATES) {
     const planned = simulate(model, { perSecond: rate, lengths }, 1, [], options);
-    const point = bench(["--rate", String(rate), "--requests", String(rate * 12)]).points[0];
+    const point = bench(["--rate", String(rate), "--requests", String(Math.ceil(rate * Number(values.seconds)))])
+      .points[0];
     if (point === undefined) throw new Error("nothing was measured");
     const served = await servedOf(point.requests);
     for (const metric of ["ttft", "tpot", "e2e"] as const) {
@@ -90,8 +98,12 @@ async function servedOf(records: readonly RequestRecord[]) {
 
 function bench(flags: readonly string[]): BenchResult {
   const file = join(folder, "result.json");
-  execFileSync(process.execPath, [MAIN, "bench", "--url", vitrine.url, ...LENGTHS, ...flags, "--json", file], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  execFileSync(
+    process.execPath,
+    [MAIN, "bench", "--url", vitrine.url, "--tokenizer", values.model, ...LENGTHS, ...flags, "--json", file],
+    {
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   return JSON.parse(readFileSync(file, "utf8")) as BenchResult;
 }

@@ -7,7 +7,7 @@ export interface PlannedLoad {
   /** Requests a second, arriving as a Poisson process. */
   readonly perSecond: number;
   /** Lengths to draw from, evenly. */
-  readonly lengths: readonly { readonly promptTokens: number; readonly outputTokens: number }[];
+  readonly lengths: readonly Omit<PlannedRequest, "arrival">[];
 }
 
 export interface Goal {
@@ -118,11 +118,14 @@ function arrivals({ perSecond, lengths }: PlannedLoad, random: () => number): Pl
   const count = Math.min(MOST_REQUESTS, Math.max(LEAST_REQUESTS, Math.ceil(perSecond * LEAST_SECONDS)));
   return Array.from({ length: count }, () => {
     arrival -= (Math.log(1 - random()) / perSecond) * 1e3;
-    const { promptTokens, outputTokens } = lengths[Math.floor(random() * lengths.length)] ?? {
+    const length = lengths[Math.floor(random() * lengths.length)] ?? {
       promptTokens: 1,
       outputTokens: 1,
+      cachedTokens: 0,
     };
-    return { arrival, promptTokens: Math.max(1, promptTokens), outputTokens: Math.max(1, outputTokens) };
+    const promptTokens = Math.max(1, length.promptTokens);
+    const cachedTokens = Math.min(promptTokens - 1, length.cachedTokens);
+    return { arrival, promptTokens, cachedTokens, outputTokens: Math.max(1, length.outputTokens) };
   });
 }
 

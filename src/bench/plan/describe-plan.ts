@@ -35,7 +35,7 @@ function describePhase(name: string, model: PhaseModel, each: string, attended: 
   const left = outliers === 0 ? "" : `, ${outliers} disturbed ones left out`;
   return [
     `  ${name}: ${terms.join(" + ")}`,
-    `    R² ${rSquared.toFixed(3)}, typical error ${percent(typicalError)}, from ${count(observations, "request")}${left}`,
+    `    R² ${rSquared.toFixed(3)}, typical error ${percent(typicalError)}, from ${count(observations, "observation")}${left}`,
     `    seen: ${range(rows)} requests a step, ${range(context)} tokens of context`,
   ].join("\n");
 }

@@ -3,6 +3,7 @@ import type { RecordedTrace } from "../traces/zipkin-json.js";
 import { type Goal, type Outlook, type PlannedLoad, ratePerWorker, workersFor } from "./capacity.js";
 import { fitStepModel, type StepModel } from "./step-model.js";
 import { requestSamples } from "./step-samples.js";
+import { recordedSteps } from "./step-spans.js";
 
 export interface CapacityQuestion {
   readonly rate: number;
@@ -40,11 +41,16 @@ export function planCapacity(
   random: () => () => number,
 ): CapacityPlan | undefined {
   const samples = requestSamples(traces);
-  const model = fitStepModel(samples);
+  const model = fitStepModel(samples, {
+    prefill: recordedSteps(traces, "prefill"),
+    decode: recordedSteps(traces, "decode"),
+  });
   if (model === undefined) return undefined;
   const lengths = samples.map((sample) => ({
     promptTokens: question.promptTokens ?? sample.promptTokens,
     outputTokens: question.outputTokens ?? sample.outputTokens,
+    // Prompts of another length are other prompts: nothing is known of what they share.
+    cachedTokens: question.promptTokens === undefined ? sample.cachedTokens : 0,
   }));
   const load: PlannedLoad = { perSecond: question.rate, lengths };
   const goal: Goal = { slos: question.slo, attainment: question.attainment };

@@ -29,16 +29,27 @@ const ENOUGH = 10;
 /** A step that takes this many times what it should was disturbed: the machine was busy, or code was compiled. */
 const DISTURBED = 3;
 
-/** Undefined where too few requests are there to learn from. */
-export function fitStepModel(samples: readonly RequestSample[]): StepModel | undefined {
-  const decodes = samples.flatMap(({ decode }) => decode ?? []);
+/** Undefined where too few requests are there to learn from. `steps` are those recorded one by one, if any. */
+export function fitStepModel(
+  samples: readonly RequestSample[],
+  steps: { readonly prefill: readonly StepSample[]; readonly decode: readonly StepSample[] } = {
+    prefill: [],
+    decode: [],
+  },
+): StepModel | undefined {
+  const better = (own: readonly StepSample[], of: readonly StepSample[]) => (own.length >= ENOUGH ? own : of);
+  const prefills = better(
+    steps.prefill,
+    samples.map(({ prefill }) => prefill),
+  );
+  const decodes = better(
+    steps.decode,
+    samples.flatMap(({ decode }) => decode ?? []),
+  );
   if (samples.length < ENOUGH || decodes.length < ENOUGH) return undefined;
   const overheads = samples.map(({ overheadMs }) => overheadMs).sort((a, b) => a - b);
   return {
-    prefill: fitPhase(
-      samples.map(({ prefill }) => prefill),
-      prefillShare,
-    ),
+    prefill: fitPhase(prefills, prefillShare),
     decode: fitPhase(decodes, ({ rows, context }) => decodeFeatures(rows, rows * context)),
     overheadMs: overheads[Math.floor(overheads.length / 2)] ?? 0,
   };

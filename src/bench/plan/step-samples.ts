@@ -18,6 +18,8 @@ export interface StepSample {
 export interface RequestSample {
   readonly promptTokens: number;
   readonly outputTokens: number;
+  /** Of the prompt, what the cache had already. */
+  readonly cachedTokens: number;
   readonly prefill: StepSample;
   /** Absent where the prefill's token was the only one. */
   readonly decode?: StepSample;
@@ -76,6 +78,7 @@ function sampleOf(
   return {
     promptTokens,
     outputTokens,
+    cachedTokens: Math.max(0, promptTokens - prefillSample.steps * prefillSample.tokens),
     prefill: prefillSample,
     ...(decodeSample === undefined ? {} : { decode: decodeSample }),
     overheadMs: Math.max(0, overhead / 1e3),

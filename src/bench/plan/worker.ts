@@ -5,6 +5,8 @@ export interface PlannedRequest {
   readonly arrival: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
+  /** Of the prompt, what the cache has already; fewer than all. */
+  readonly cachedTokens: number;
 }
 
 /** What became of one, in milliseconds from its arrival. */
@@ -30,7 +32,7 @@ interface Running {
 
 /**
  * One engine, step by step, with the scheduler's policy: chunks of prompts and decode steps in turn, first come, first
- * served. Its cache never runs short, no prompts are shared and no tokens are guessed ahead.
+ * served. Its cache never runs short, it shares no more of prompts than the requests say, and no tokens are guessed ahead.
  */
 export class SimulatedWorker {
   #now = 0;
@@ -93,7 +95,7 @@ export class SimulatedWorker {
       const request = this.#waiting[this.#taken];
       if (request === undefined) break;
       this.#taken++;
-      const running = { request, cached: 0, produced: 0, firstToken: 0 };
+      const running = { request, cached: request.cachedTokens, produced: 0, firstToken: 0 };
       this.#prefilling.push(running);
       feed(running);
     }

@@ -7,6 +7,7 @@ import { LATENCIES, PARTS } from "./names.js";
 
 const METRICS: readonly LatencyName[] = ["ttft", "tpot", "itl", "e2e", "queue"];
 const BAR = "█";
+/** Of each load, where there are several. */
 const SLOWEST_SHOWN = 3;
 
 /** What a benchmark says at its end: rates by load, latencies, and what the traces tell. Lines without a final newline. */
@@ -90,9 +91,11 @@ function traces(result: BenchResult, point: LoadPoint, style: TerminalStyle): st
   const { complete, sent, orphans, coverage } = summary;
   const covered = coverage === undefined ? "" : `, server spans covered to ${percent(coverage.min)} at least`;
   const head = `${name}  traces: ${complete} of ${sent} complete, ${count(orphans, "orphaned span")}${covered}`;
-  const slowest = summary.slowest.slice(0, SLOWEST_SHOWN).map(({ traceId, e2e }) => {
-    return `  ${duration(e2e).padStart(10)}  ${traceLink(result, traceId) ?? traceId}`;
-  });
+  const slowest = summary.slowest
+    .slice(0, result.points.length > 1 ? SLOWEST_SHOWN : undefined)
+    .map(({ traceId, e2e }) => {
+      return `  ${duration(e2e).padStart(10)}  ${traceLink(result, traceId) ?? traceId}`;
+    });
   return [head, ...partLines(summary, style), ...(slowest.length === 0 ? [] : ["  slowest", ...slowest])];
 }
 

@@ -29,9 +29,14 @@ export class TraceReadback {
   async atEnd(points: readonly LoadPoint[]): Promise<readonly LoadPoint[]> {
     const { zipkinEndpoint } = this;
     if (zipkinEndpoint === undefined) return points;
+    const { now = () => performance.now() } = this.reading;
+    const deadline = now() + COLLECTOR_PATIENCE_MS;
     const found: LoadPoint[] = [];
-    const where = { api: readApi("", zipkinEndpoint), clientStored: true, patienceMs: COLLECTOR_PATIENCE_MS };
-    for (const point of points) found.push(await this.#read(point, where));
+    for (const point of points) {
+      // While one load's spans were waited for, the others' had the same time to come.
+      const patienceMs = Math.max(0, deadline - now());
+      found.push(await this.#read(point, { api: readApi("", zipkinEndpoint), clientStored: true, patienceMs }));
+    }
     return found;
   }
 

@@ -5,7 +5,7 @@ import { describePlan } from "../../../../src/bench/plan/describe-plan.js";
 import { planCapacity } from "../../../../src/bench/plan/plan-capacity.js";
 import { decodeMs, fitStepModel, prefillMs } from "../../../../src/bench/plan/step-model.js";
 import { requestSamples } from "../../../../src/bench/plan/step-samples.js";
-import { type ServedRequest, SimulatedWorker } from "../../../../src/bench/plan/worker.js";
+import { type PlannedRequest, type ServedRequest, SimulatedWorker } from "../../../../src/bench/plan/worker.js";
 import { EXACT_MODEL, workerTrace, workerTraces } from "../../../support/worker-traces.js";
 
 const limits = { maxSequences: 32, prefillChunk: 256 };
@@ -14,12 +14,12 @@ const close = (found: number, wanted: number, share = 1e-6): void =>
   assert.ok(Math.abs(found / wanted - 1) <= share, `${found} for ${wanted}`);
 
 describe("a simulated worker", () => {
-  const serve = (requests: readonly { arrival: number; promptTokens: number; outputTokens: number }[]) => {
+  const serve = (requests: readonly (Omit<PlannedRequest, "cachedTokens"> & { cachedTokens?: number })[]) => {
     const served: ServedRequest[] = [];
     const worker = new SimulatedWorker(EXACT_MODEL, limits, (_, result) => served.push(result));
     for (const request of requests) {
       worker.advance(request.arrival);
-      worker.submit(request);
+      worker.submit({ cachedTokens: 0, ...request });
     }
     worker.advance(Number.POSITIVE_INFINITY);
     return { served, worker };
@@ -32,6 +32,11 @@ describe("a simulated worker", () => {
     close(served[0]?.ttft ?? 0, prefill + 3);
     close(served[0]?.e2e ?? 0, prefill + steps + 3);
     close(served[0]?.tpot ?? 0, steps / 2);
+  });
+
+  it("computes no more of a prompt than the cache lacks", () => {
+    const { served } = serve([{ arrival: 0, promptTokens: 50, outputTokens: 1, cachedTokens: 40 }]);
+    close(served[0]?.ttft ?? 0, prefillMs(EXACT_MODEL, 10, 10 * 50) + 3);
   });
 
   it("cuts long prompts into chunks, and lets who generates have a step between them", () => {
@@ -105,7 +110,10 @@ describe("the cost of steps, from traces", () => {
 
 describe("planning capacity", function () {
   this.timeout(20_000);
-  const load = (perSecond: number) => ({ perSecond, lengths: [{ promptTokens: 100, outputTokens: 50 }] });
+  const load = (perSecond: number) => ({
+    perSecond,
+    lengths: [{ promptTokens: 100, outputTokens: 50, cachedTokens: 0 }],
+  });
   const goal = { slos: [{ metric: "ttft", limitMs: 60 } as const], attainment: 0.95 };
 
   it("finds a nearly idle worker to serve as fast as a lone request, and one that is flooded to meet nothing", () => {
