@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Slo } from "../bench/result.js";
 import { VitrineError } from "../errors.js";
-import { sloSetting } from "./bench-options.js";
+import { sloSetting } from "./bench-values.js";
 
 interface PlanFlags {
   readonly slo: readonly Slo[];
