@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { VitrineError } from "./errors.js";
 import { OPTIONS, type OptionName, type OptionRow, readSwitch, zipkinUrl } from "./options.js";
+import { TRANSLATIONS } from "./otel-variables.js";
 
 export type Config = { readonly [K in OptionName]: z.output<(typeof OPTIONS)[K]["schema"]> } & {
   readonly zipkinEndpoint: string | undefined;
@@ -15,17 +16,15 @@ export interface Setting {
   readonly source: string;
 }
 
-/** The one variable that names what `/v1/traces` is below, whatever its path; the others name the whole address. */
-const OTLP_BASE = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const tracesOf = (base: string): string => `${base.replace(/\/+$/, "")}/v1/traces`;
-
 export function settingOf(option: OptionRow, flag: string | undefined, env: NodeJS.ProcessEnv): Setting | undefined {
   if (flag !== undefined) return { value: flag, source: `--${option.flag}` };
   for (const name of option.env) {
     // An empty variable is how shells and compose files leave one unset.
-    const value = env[name];
-    if (value !== undefined && value !== "")
-      return { value: name === OTLP_BASE ? tracesOf(value) : value, source: name };
+    const given = env[name];
+    if (given === undefined || given === "") continue;
+    const translate = TRANSLATIONS[name];
+    const value = translate === undefined ? given : translate(given, env);
+    if (value !== undefined) return { value, source: name };
   }
   return option.fallback === undefined ? undefined : { value: option.fallback, source: "default" };
 }
@@ -55,19 +54,31 @@ function tracingSwitch(env: NodeJS.ProcessEnv): boolean | undefined {
   );
 }
 
+type Flags = Partial<Record<OptionName, string>>;
+
 /** `flags` maps option names to what the command line gave. Throws VitrineError `config_invalid` naming the setting. */
-export function loadConfig(flags: Partial<Record<OptionName, string>>, env: NodeJS.ProcessEnv): Config {
-  const values: Record<string, unknown> = {};
-  for (const [name, option] of Object.entries(OPTIONS) as [OptionName, OptionRow][]) {
-    const setting = settingOf(option, flags[name], env);
-    values[name] = setting === undefined ? undefined : check(option, setting);
-  }
+export function loadConfig(flags: Flags, env: NodeJS.ProcessEnv): Config {
   // The environment's devices are not for who asks for one here.
-  if (flags.device !== undefined && flags.devices === undefined) values.devices = undefined;
+  const one = flags.device !== undefined && flags.devices === undefined;
+  const config = loadSome(Object.keys(OPTIONS) as OptionName[], flags, env);
+  return one ? Object.freeze({ ...config, devices: undefined }) : config;
+}
+
+/** The same of some options, without a look at what the others are set to: those of a program that is not ours are its own. */
+export function loadSome<N extends OptionName>(
+  names: readonly N[],
+  flags: Flags,
+  env: NodeJS.ProcessEnv,
+): Pick<Config, N> {
+  const values: Record<string, unknown> = {};
+  for (const name of names) {
+    const setting = settingOf(OPTIONS[name], flags[name], env);
+    values[name] = setting === undefined ? undefined : check(OPTIONS[name], setting);
+  }
   const enabled = tracingSwitch(env);
   if (enabled === false && flags.zipkinEndpoint === undefined) values.zipkinEndpoint = undefined;
   else if (enabled === true) values.zipkinEndpoint ??= zipkinUrl.parse(DEFAULT_COLLECTOR);
-  return Object.freeze(values) as Config;
+  return Object.freeze(values) as Pick<Config, N>;
 }
 
 /** `VITRINE_…` variables that no option reads: most likely a misspelling. */

@@ -370,7 +370,7 @@ export const OPTIONS = {
   propagation: {
     flag: "propagation",
     value: "FORMATS",
-    env: ["VITRINE_PROPAGATION"],
+    env: ["VITRINE_PROPAGATION", "OTEL_PROPAGATORS"],
     fallback: "b3multi",
     schema: listOf("b3multi", "b3", "w3c"),
     help: "trace headers to send: b3multi, b3 or w3c, or several such as b3multi,w3c; all are accepted",
@@ -378,7 +378,7 @@ export const OPTIONS = {
   sampleRate: {
     flag: "sample-rate",
     value: "SHARE",
-    env: ["VITRINE_SAMPLE_RATE"],
+    env: ["VITRINE_SAMPLE_RATE", "OTEL_TRACES_SAMPLER"],
     fallback: "1",
     schema: number("a share from 0 to 1").refine((value) => value <= 1, "expected a share from 0 to 1"),
     help: "share of traces kept, 0 to 1, where the caller did not decide",
@@ -454,7 +454,7 @@ export const OPTIONS = {
   serviceName: {
     flag: "service-name",
     value: "NAME",
-    env: ["VITRINE_SERVICE_NAME", "OTEL_SERVICE_NAME"],
+    env: ["VITRINE_SERVICE_NAME", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"],
     fallback: "vitrine",
     schema: text,
     help: "this service's name in traces",

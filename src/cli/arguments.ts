@@ -28,12 +28,17 @@ export function addRow(command: Command, row: OptionRow): void {
   command.addOption(new Option(flag, notes === "" ? row.help : `${row.help} (${notes})`));
 }
 
-/** The configuration that a command's parsed flags and the environment give. */
-export function configOf(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
+/** What a command's parsed flags say, by option. */
+export function givenOptions(flags: Record<string, unknown>): Partial<Record<OptionName, string>> {
   const given = namesWithFlag.flatMap((name) => {
     // A switch is true until `--no-…` turns it off.
     const value = flags[name] === false ? "off" : flags[name];
     return typeof value === "string" ? [[name, value] as const] : [];
   });
-  return loadConfig(Object.fromEntries(given), env);
+  return Object.fromEntries(given);
+}
+
+/** The configuration that a command's parsed flags and the environment give. */
+export function configOf(flags: Record<string, unknown>, env: NodeJS.ProcessEnv): Config {
+  return loadConfig(givenOptions(flags), env);
 }

@@ -9,13 +9,13 @@ import { requestHeaders } from "../bench/load/chat-player.js";
 import { realClock } from "../bench/load/clock.js";
 import { type BenchResult, type LoadPoint, RESULT_VERSION } from "../bench/result.js";
 import { TraceReadback } from "../bench/traces/readback.js";
+import { addressOf } from "../destinations.js";
 import { VitrineError } from "../errors.js";
 import type { BenchSettings } from "./bench-options.js";
 import { commandLine, commitOf, thisMachine } from "./bench-origin.js";
 import { writeOutputs } from "./bench-outputs.js";
 import { benchPlan } from "./bench-plan.js";
 import { BenchProgress } from "./bench-progress.js";
-import { addressOf } from "./destinations.js";
 import { exitStatus, onStopSignal } from "./stop-signals.js";
 
 /** How long the last spans may take to be sent. */

@@ -1,6 +1,6 @@
 import type { Config } from "../config.js";
+import { destinationsOf } from "../destinations.js";
 import { examine } from "../doctor/examine.js";
-import { destinationsOf } from "./destinations.js";
 import { type DiagnosisStyle, diagnosisText, verdictOf } from "./diagnosis.js";
 import { devicesOf } from "./engines.js";
 import { machineMemory } from "./machine-memory.js";

@@ -4,11 +4,13 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
-import { addOptions, configOf, normalizeArguments } from "./arguments.js";
+import { PROGRAM_OPTIONS } from "../instrumentation/program/settings.js";
+import { addOptions, configOf, givenOptions, normalizeArguments } from "./arguments.js";
 import { addBench } from "./bench.js";
 import { addCapacity } from "./bench-capacity.js";
 import { addCompare } from "./bench-compare.js";
 import { generate } from "./generate.js";
+import { programEnvironment, run } from "./run.js";
 import { serve } from "./serve.js";
 import { VERSION } from "./version.js";
 
@@ -54,6 +56,16 @@ function program(): Command {
   const bench = addBench(vitrine).enablePositionalOptions();
   addCompare(bench);
   addCapacity(bench);
+  addOptions(
+    vitrine
+      .command("run")
+      .description("run a Node program with traces of its model calls and HTTP requests, without a change to it")
+      .argument("<command...>", "after --: the command, such as node app.js or npm start")
+      .passThroughOptions(),
+    PROGRAM_OPTIONS,
+  ).action(async (command: readonly string[], flags: Record<string, unknown>) =>
+    run(command, programEnvironment(givenOptions(flags), process.env)),
+  );
   addOptions(
     vitrine
       .command("doctor")

@@ -1,6 +1,6 @@
 import { type Config, unknownVariables } from "../config.js";
+import { addressOf } from "../destinations.js";
 import type { DeviceChoice } from "../protocol.js";
-import { addressOf } from "./destinations.js";
 import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
 import type { Service } from "./service.js";

@@ -2,6 +2,7 @@
 import { isIPv4 } from "node:net";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
+import { destinationsOf } from "../destinations.js";
 import type { EngineClient, EngineLoad } from "../engine/client/client.js";
 import { VitrineError } from "../errors.js";
 import { type DeviceRequest, type LoadPhase, monotonicMicros } from "../protocol.js";
@@ -14,7 +15,6 @@ import { type Admin, createAdmin } from "../server/admin.js";
 import { createIdentityHasher } from "../server/caller.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
-import { destinationsOf } from "./destinations.js";
 import { devicesOf } from "./engines.js";
 import { defaultPolicy, readPolicy, reloadAtHangup, tailPolicy } from "./sampling.js";
 import { VERSION } from "./version.js";

@@ -160,7 +160,7 @@ async function checkTraces({ config, destinations }: Patient): Promise<Finding[]
   const kept = config.traceStore === "on" ? [ok("the last traces are kept in memory, under /zipkin")] : [];
   if (destinations.length === 0) return [ok("no collector is configured"), ...kept];
   const world: CollectorWorld = {
-    open: (destination) => createSender(destination, { serviceName: config.serviceName }, () => {}),
+    open: (destination) => createSender(destination, { localEndpoint: { serviceName: config.serviceName } }, () => {}),
     readBack: askForTrace,
     now: Date.now,
     pause: (ms) => pause(ms),

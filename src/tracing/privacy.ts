@@ -4,7 +4,7 @@
  * `gen_ai.input.messages`, `gen_ai.system_instructions`, tool arguments, …).
  *
  * Values that a caller chooses freely (`gen_ai.request.model`, `http.path`) are the route and the model served,
- * set by this service.
+ * set by this service. Only the spans that a traced program makes itself have names of its own (`holdsContent`).
  */
 export type AttributeType = "string" | "number" | "boolean" | "strings";
 
@@ -16,6 +16,14 @@ const byType = {
     "http.route",
     "network.peer.address",
     "peer.service",
+    // The same, as OpenTelemetry's HTTP instrumentation of other programs names them.
+    "http.request.method",
+    "http.request.method_original",
+    "url.scheme",
+    "url.path",
+    "url.full",
+    "server.address",
+    "network.protocol.version",
     "error",
     "error.type",
     "sampling.reason",
@@ -52,6 +60,8 @@ const byType = {
   ],
   number: [
     "http.status_code",
+    "http.response.status_code",
+    "server.port",
     "network.peer.port",
     "ai.prompt.length",
     "ai.response.length",
@@ -130,11 +140,66 @@ const byType = {
 export interface AllowedAttribute {
   readonly name: string;
   readonly type: AttributeType;
+  /** Takes from the text what may not leave. */
+  readonly clean?: (text: string) => string;
 }
+
+/** An address without user, password, query and fragment. */
+export function bareUrl(text: string): string {
+  const end = text.search(/[?#]/);
+  return (end === -1 ? text : text.slice(0, end)).replace(/^([a-z][a-z\d+.-]*:\/\/)[^/]*@/i, "$1");
+}
+
+const CLEANED: Readonly<Record<string, (text: string) => string>> = { "url.full": bareUrl };
+
+/**
+ * Names, and beginnings of names, that hold what people write and models answer, headers, queries, statements or people, by
+ * OpenTelemetry's conventions and those of OpenLLMetry and OpenInference. No span has them, whoever set them.
+ */
+const CONTENT = [
+  "gen_ai.prompt",
+  "gen_ai.completion",
+  "gen_ai.input.messages",
+  "gen_ai.output.messages",
+  "gen_ai.system_instructions",
+  "gen_ai.tool.definitions",
+  "gen_ai.tool.call.arguments",
+  "gen_ai.tool.call.result",
+  "gen_ai.request.stop_sequences",
+  "llm.prompts",
+  "llm.completions",
+  "llm.input_messages",
+  "llm.output_messages",
+  "llm.prompt_template",
+  "traceloop.entity.input",
+  "traceloop.entity.output",
+  "input.value",
+  "output.value",
+  "http.request.header",
+  "http.response.header",
+  "http.url",
+  "http.target",
+  "http.user_agent",
+  "user_agent",
+  "url.query",
+  "db.statement",
+  "db.query.text",
+  "db.query.parameter",
+  "exception.message",
+  "exception.stacktrace",
+  "enduser",
+  "user",
+] as const;
+const CONTENT_NAME = new RegExp(`^(?:${CONTENT.join("|").replaceAll(".", "\\.")})(?:\\.|$)`);
+
+export const holdsContent = (name: string): boolean => CONTENT_NAME.test(name);
 
 /** The order is the wire code of a name between the two threads of one process; it is stored nowhere. */
 export const ALLOWED_ATTRIBUTES: readonly AllowedAttribute[] = Object.entries(byType).flatMap(([type, names]) =>
-  names.map((name) => ({ name, type: type as AttributeType })),
+  names.map((name) => {
+    const clean = CLEANED[name];
+    return { name, type: type as AttributeType, ...(clean === undefined ? {} : { clean }) };
+  }),
 );
 
 /** Names an attribute vitrine itself sets; a misspelt one does not compile. */

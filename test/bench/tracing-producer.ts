@@ -41,6 +41,7 @@ function vitrine(endpoint: string): Producer {
     ring,
     counters: [counters.memory],
     port: new SharedArrayBuffer(4),
+    flushed: new SharedArrayBuffer(4),
     heartbeat: new SharedArrayBuffer(4),
     heartbeatMs: HEARTBEAT_MS,
     localEndpoint: { serviceName: "bench" },

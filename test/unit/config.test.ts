@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadConfig, unknownVariables } from "../../src/config.js";
+import { loadConfig, loadSome, unknownVariables } from "../../src/config.js";
 import { VitrineError } from "../../src/errors.js";
 
 const fails = (run: () => unknown, ...parts: RegExp[]): void => {
@@ -51,6 +51,36 @@ describe("loadConfig", () => {
     assert.equal(endpoint({ ENABLE_ZIPKIN_TRACING: "false", ZIPKIN_ENDPOINT: "http://z:1" }), undefined);
     assert.equal(endpoint({ ENABLE_ZIPKIN_TRACING: "false" }, "http://z:1"), "http://z:1/api/v2/spans");
     fails(() => endpoint({ ENABLE_ZIPKIN_TRACING: "perhaps" }), /ENABLE_ZIPKIN_TRACING/, /true or false/);
+  });
+
+  it("understands OpenTelemetry's variables in their own words", () => {
+    const { propagation, sampleRate, serviceName } = loadConfig(
+      {},
+      {
+        OTEL_PROPAGATORS: "tracecontext, baggage,b3,jaeger",
+        OTEL_TRACES_SAMPLER: "parentbased_traceidratio",
+        OTEL_TRACES_SAMPLER_ARG: "0.25",
+        OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test,service.name=my%20shop",
+      },
+    );
+    assert.deepEqual([propagation, sampleRate, serviceName], [["w3c", "b3"], 0.25, "my shop"]);
+    const rate = (OTEL_TRACES_SAMPLER: string) => loadConfig({}, { OTEL_TRACES_SAMPLER }).sampleRate;
+    const samplers = ["always_on", "always_off", "parentbased_always_off", "traceidratio", "jaeger_remote"];
+    assert.deepEqual(samplers.map(rate), [1, 0, 0, 1, 1]);
+    assert.deepEqual(loadConfig({}, { OTEL_PROPAGATORS: "xray" }).propagation, ["b3multi"]);
+    fails(
+      () => loadConfig({}, { OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "7" }),
+      /OTEL_TRACES_SAMPLER/,
+    );
+  });
+
+  it("can read some options and leave the others to whom they belong", () => {
+    const env = { VITRINE_SAMPLE_RATE: "0.5", LOG_LEVEL: "chatty", ENABLE_ZIPKIN_TRACING: "true" };
+    fails(() => loadConfig({}, env), /LOG_LEVEL/);
+    assert.deepEqual(loadSome(["sampleRate", "zipkinEndpoint"], {}, env), {
+      sampleRate: 0.5,
+      zipkinEndpoint: "http://localhost:9411/api/v2/spans",
+    });
   });
 
   it("reads sizes in binary multiples", () => {

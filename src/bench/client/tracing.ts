@@ -7,13 +7,7 @@ import { AlwaysOnSampler, BasicTracerProvider, RandomIdGenerator } from "@opente
 import { WallAnchor, wallMicros } from "../../tracing/clock.js";
 import { writeHeaders } from "../../tracing/context/propagation.js";
 import type { ExportCounters, PropagationFormat } from "../../tracing/contract.js";
-import { readCounters, ThreadCounters } from "../../tracing/counters.js";
-import { DELIVERY_LIMITS } from "../../tracing/export/delivery.js";
-import { DeviceEnergy } from "../../tracing/export/device-energy.js";
-import { Exporter } from "../../tracing/export/exporter.js";
-import { createRing } from "../../tracing/export/ring.js";
-import { RingSpanProcessor } from "../../tracing/export/ring-processor.js";
-import { HEARTBEAT_MS } from "../../tracing/export/thread-watch.js";
+import { createSpanExport } from "../../tracing/span-export.js";
 import { type OpenSpan, SpanMaker, setAttributes } from "../../tracing/spans/span-maker.js";
 import type { BenchClock } from "../load/clock.js";
 import { failureOf } from "./failure.js";
@@ -54,35 +48,21 @@ export interface BenchTracing {
   shutdown(timeoutMs: number): Promise<void>;
 }
 
-const RING_BYTES = 4 * 2 ** 20;
-const DRAIN_MS = 50;
+const SERVICE = "vitrine-bench";
 
 export function createBenchTracing(options: BenchTracingOptions): BenchTracing {
   const { zipkinEndpoint: endpoint } = options;
   if (endpoint === undefined) return HEADERS_ONLY;
-  const ring = createRing(RING_BYTES);
-  const counters = new ThreadCounters();
-  const processor = new RingSpanProcessor(ring);
-  const data = {
-    ring,
-    counters: [counters.memory],
-    destinations: [{ kind: "zipkin", endpoint } as const],
-    localEndpoint: { serviceName: "vitrine-bench" },
-    port: new SharedArrayBuffer(4),
-    deliveryLimits: DELIVERY_LIMITS,
-    drainMs: DRAIN_MS,
-    gpuModule: new URL("../../gpu/sampler.js", import.meta.url).href,
+  const spans = createSpanExport({
+    serviceName: SERVICE,
+    destinations: [{ kind: "zipkin", endpoint }],
+    storeTraces: false,
+    localEndpoint: {},
     gpuDeviceIds: [],
-    gpuEnergy: DeviceEnergy.of(0).memory,
-    heartbeat: new SharedArrayBuffer(4),
-    heartbeatMs: HEARTBEAT_MS,
-  };
-  const exporter = new Exporter(data, [counters], processor.counts, options.log);
-  const provider = new BasicTracerProvider({ sampler: new AlwaysOnSampler(), spanProcessors: [processor] });
-  return new RingTracing(provider.getTracer("vitrine-bench"), options, {
-    counters: () => readCounters(processor.counts, counters),
-    shutdown: (timeoutMs) => exporter.shutdown(timeoutMs),
+    log: options.log,
   });
+  const provider = new BasicTracerProvider({ sampler: new AlwaysOnSampler(), spanProcessors: [spans.processor] });
+  return new RingTracing(provider.getTracer(SERVICE), options, spans);
 }
 
 const ids = new RandomIdGenerator();

@@ -1,16 +1,21 @@
 import type { Destination, ZipkinDestination } from "./destination.js";
 import { HttpSender } from "./http-sender.js";
 import type { Sender } from "./sender.js";
+import type { ThreadData } from "./thread-messages.js";
 import { TlsFileReader } from "./tls-files.js";
-import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 type Log = (level: "info" | "warn" | "error", message: string) => void;
 
+/** Who sends. */
+type Service = Pick<ThreadData, "localEndpoint" | "resource">;
+
 /** What brings packages into this thread is loaded only when asked for. */
-export async function createSender(destination: Destination, service: ZipkinEndpoint, log: Log): Promise<Sender> {
+export async function createSender(destination: Destination, service: Service, log: Log): Promise<Sender> {
   if (destination.kind === "zipkin") return zipkinSender(destination, log);
   const { OtlpSender } = await import("./otlp-sender.js");
-  return new OtlpSender(destination.endpoint, destination.headers ?? {}, service);
+  const { serviceName = "unknown_service" } = service.localEndpoint;
+  const resource = { ...service.resource, "service.name": serviceName };
+  return new OtlpSender(destination.endpoint, destination.headers ?? {}, resource);
 }
 
 async function zipkinSender({ endpoint, encoder, headers = {}, tls }: ZipkinDestination, log: Log): Promise<Sender> {

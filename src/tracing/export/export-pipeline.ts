@@ -39,6 +39,7 @@ export class ExportPipeline {
     private readonly localEndpoint: () => ZipkinEndpoint,
     private readonly outlets: Outlets,
     private readonly pricePerDeviceHour?: number,
+    private readonly resource?: Readonly<Record<string, string>>,
   ) {
     this.#reader = new RingReader(ring);
   }
@@ -69,7 +70,7 @@ export class ExportPipeline {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
       addCostTags(record, this.gpu, this.pricePerDeviceHour);
-      const span = toZipkinSpan(record, this.localEndpoint());
+      const span = toZipkinSpan(record, this.localEndpoint(), this.resource);
       const json = JSON.stringify(span);
       store?.add(span, json.length);
       for (const { delivery, form } of collectors) delivery.offer(form === "zipkin" ? json : JSON.stringify(record));

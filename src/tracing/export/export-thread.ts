@@ -38,7 +38,7 @@ function spooled(sender: Sender, { spool }: Destination, own: ThreadCounters): S
 
 async function open(destination: Destination, index: number) {
   const own = counters[index] ?? new ThreadCounters();
-  const sender = spooled(await createSender(destination, data.localEndpoint, log), destination, own);
+  const sender = spooled(await createSender(destination, data, log), destination, own);
   const delivery = new Delivery(sender, own, log, data.deliveryLimits);
   return { sender, delivery, form: destination.kind === "zipkin" ? "zipkin" : "record" } as const;
 }
@@ -62,13 +62,16 @@ const outlets = {
   ...(store === undefined ? {} : { store }),
   ...(tail === undefined ? {} : { tail }),
 };
-const pipeline = new ExportPipeline(data.ring, localEndpoint, outlets, data.pricePerDeviceHour);
+const pipeline = new ExportPipeline(data.ring, localEndpoint, outlets, data.pricePerDeviceHour, data.resource);
 
 async function shutdown(timeoutMs: number): Promise<void> {
   const deadline = systemTimers.now() + timeoutMs;
   pipeline.drain();
   for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(timeoutMs);
   await Promise.all(collectors.map(({ delivery }) => delivery.flush(deadline)));
+  const flushed = new Int32Array(data.flushed);
+  Atomics.store(flushed, 0, 1);
+  Atomics.notify(flushed, 0);
   post({ type: "stopped" });
 }
 

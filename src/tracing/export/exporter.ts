@@ -83,18 +83,41 @@ export class Exporter implements TraceStoreReader {
   /** Sends what it can within `timeoutMs`; what is left then is counted as dropped. Logs what became of all spans. */
   async shutdown(timeoutMs: number): Promise<void> {
     if (this.#stopping) return;
-    this.#stopping = true;
-    clearTimeout(this.#restartTimer);
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stop();
     const worker = this.#worker;
     if (worker !== undefined) {
       await this.#flush(worker, timeoutMs);
       await worker.terminate();
     }
+    this.#tellOfAll();
+  }
+
+  /** As `shutdown`, where nothing may come later, such as in an exiting process: blocks the calling thread meanwhile. */
+  shutdownNow(timeoutMs: number): void {
+    if (this.#stopping) return;
+    this.#stop();
+    const worker = this.#worker;
+    if (worker !== undefined) {
+      this.#post(worker, { type: "shutdown", timeoutMs });
+      Atomics.wait(new Int32Array(this.data.flushed), 0, 0, timeoutMs);
+      void worker.terminate();
+    }
+    this.#tellOfAll();
+  }
+
+  #stop(): void {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  #tellOfAll(): void {
     this.#settle(this.produced.written, "shutdown");
     this.#tellOfDrops();
     for (const { counters, name } of this.#accounts) {
-      this.log("info", `Spans since start${name}: ${totals(readCounters(this.produced, counters))}.`);
+      const all = readCounters(this.produced, counters);
+      const lost = Object.values(all.dropped).some((count) => count > 0);
+      this.log(lost ? "warn" : "info", `Spans since start${name}: ${totals(all)}.`);
     }
   }
 
@@ -119,6 +142,7 @@ export class Exporter implements TraceStoreReader {
       workerData: this.data,
       // Flags of this process (an inspector, a preloaded module, `-e`) are not meant for the thread.
       execArgv: [],
+      env: { ...process.env, NODE_OPTIONS: "" },
       name: "vitrine-export",
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });

@@ -7,7 +7,6 @@ import { resultOf } from "./http-sender.js";
 import type { Sender, SendResult } from "./sender.js";
 import type { SpanRecord } from "./span-record.js";
 import { tlsFailure } from "./tls-failure.js";
-import type { ZipkinEndpoint } from "./zipkin-span.js";
 
 /**
  * Sends OTLP over HTTP (protobuf, gzip) through the stock exporter, which reads certificates and compression from
@@ -18,12 +17,12 @@ export class OtlpSender implements Sender {
   readonly #exporter: OTLPTraceExporter;
   readonly #resource: Resource;
 
-  constructor(endpoint: string, headers: Readonly<Record<string, string>>, service: ZipkinEndpoint) {
+  constructor(endpoint: string, headers: Readonly<Record<string, string>>, resource: Readonly<Record<string, string>>) {
     const url = new URL(endpoint);
     this.target = `${url.origin}${url.pathname}`;
     // As everywhere: no spans about our reports, in whichever format the collector reads.
     this.#exporter = new OTLPTraceExporter({ url: endpoint, headers: { ...headers, b3: "0" } });
-    this.#resource = resourceFromAttributes({ "service.name": service.serviceName ?? "unknown_service" });
+    this.#resource = resourceFromAttributes(resource);
   }
 
   send(spans: readonly string[], timeoutMs: number): Promise<SendResult> {

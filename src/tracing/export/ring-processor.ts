@@ -13,7 +13,11 @@ export class RingSpanProcessor implements SpanProcessor {
   /** The debug flag is in the context, which `onEnd` does not get. */
   readonly #debug = new WeakSet<ReadableSpan>();
 
-  constructor(ring: SharedArrayBuffer) {
+  /** @param isFree spans whose attributes pass whatever their names, but for those that hold content; none when absent */
+  constructor(
+    ring: SharedArrayBuffer,
+    private readonly isFree: (span: ReadableSpan) => boolean = () => false,
+  ) {
     this.#ring = new RingWriter(ring, MAX_SPAN_BYTES);
     this.#encoder = new SpanEncoder(this.#ring.bytes, this.#ring.mostBytes);
   }
@@ -30,7 +34,7 @@ export class RingSpanProcessor implements SpanProcessor {
       counts.ring_full++;
       return;
     }
-    const length = this.#encoder.encode(span, this.#debug.has(span), start);
+    const length = this.#encoder.encode(span, this.#debug.has(span), start, this.isFree(span));
     counts.attributesDropped = this.#encoder.droppedAttributes;
     if (length === 0) {
       counts.oversize++;

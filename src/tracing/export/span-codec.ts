@@ -1,6 +1,13 @@
 import { type Attributes, type HrTime, SpanStatusCode, TraceFlags } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
-import { ALLOWED_ATTRIBUTES, type AllowedAttribute, hasType, MAX_NAME_LENGTH, MAX_VALUE_LENGTH } from "../privacy.js";
+import {
+  ALLOWED_ATTRIBUTES,
+  type AttributeType,
+  hasType,
+  holdsContent,
+  MAX_NAME_LENGTH,
+  MAX_VALUE_LENGTH,
+} from "../privacy.js";
 import type { AttributeValue, SpanRecord } from "./span-record.js";
 
 /**
@@ -9,6 +16,8 @@ import type { AttributeValue, SpanRecord } from "./span-record.js";
  *     u8 flags, u8 kind, 16 bytes trace id, 8 bytes span id, [8 bytes parent id],
  *     f64 start, f64 end (whole microseconds since the epoch), text name, [text status message],
  *     u8 attributes × (u8 code of the name, value), u8 events × (f64 time, text name)
+ *
+ * A name that has no code has FREE for one, before the value: text name, u8 type.
  *
  * Flags also say whether the head sampler left the trace undecided, and whether the span is the last of its trace
  * here: one without a parent in this process. Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are
@@ -33,6 +42,8 @@ export const MAX_SPAN_BYTES = 64 * 1024;
 const MAX_ITEMS = 255;
 
 const CODES = new Map(ALLOWED_ATTRIBUTES.map((attribute, code) => [attribute.name, { ...attribute, code }]));
+const FREE = 255;
+const TYPES: readonly AttributeType[] = ["string", "number", "boolean", "strings"];
 
 const NIBBLES = new Uint8Array(128);
 for (let value = 0; value < 16; value++) NIBBLES[value.toString(16).charCodeAt(0)] = value;
@@ -60,13 +71,13 @@ export class SpanEncoder {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Writes from `start` on. The span's length, or 0 when it does not fit. */
-  encode(span: ReadableSpan, debug: boolean, start: number): number {
+  /** Writes from `start` on. The span's length, or 0 when it does not fit. @param free whether names beyond the allow-list pass */
+  encode(span: ReadableSpan, debug: boolean, start: number, free = false): number {
     try {
       this.#at = start;
       this.#end = start + this.mostBytes;
       this.#head(span, debug);
-      this.#attributes(span.attributes);
+      this.#attributes(span.attributes, free);
       const events = Math.min(span.events.length, MAX_ITEMS);
       this.#byte(events);
       for (let index = 0; index < events; index++) {
@@ -102,22 +113,33 @@ export class SpanEncoder {
     if (failed) this.#text(span.status.message ?? "", MAX_VALUE_LENGTH);
   }
 
-  #attributes(attributes: Attributes): void {
+  #attributes(attributes: Attributes, free: boolean): void {
     const countAt = this.#at;
     let count = 0;
     this.#byte(0);
     for (const name in attributes) {
       const value = attributes[name];
       const allowed = CODES.get(name);
-      if (allowed === undefined || count === MAX_ITEMS || !hasType(value, allowed.type)) {
-        this.droppedAttributes++;
-        continue;
-      }
-      this.#byte(allowed.code);
-      this.#value(value as AttributeValue);
-      count++;
+      const fits = count < MAX_ITEMS;
+      if (fits && allowed !== undefined && hasType(value, allowed.type)) {
+        this.#byte(allowed.code);
+        this.#value(allowed.clean === undefined ? (value as AttributeValue) : allowed.clean(value as string));
+        count++;
+      } else if (fits && free && this.#free(name, value)) count++;
+      else this.droppedAttributes++;
     }
     this.bytes[countAt] = count;
+  }
+
+  /** False when it may not pass, or is of no type that spans carry. */
+  #free(name: string, value: unknown): boolean {
+    const type = TYPES.findIndex((one) => hasType(value, one));
+    if (type === -1 || holdsContent(name)) return false;
+    this.#byte(FREE);
+    this.#text(name, MAX_NAME_LENGTH);
+    this.#byte(type);
+    this.#value(value as AttributeValue);
+    return true;
   }
 
   #value(value: AttributeValue): void {
@@ -208,14 +230,14 @@ export class SpanDecoder {
     const attributes: Record<string, AttributeValue> = {};
     for (let left = this.#byte(); left > 0; left--) {
       const code = this.#byte();
-      const allowed = ALLOWED_ATTRIBUTES[code];
-      if (allowed === undefined) throw new RangeError(`span record has unknown attribute code ${code}`);
-      attributes[allowed.name] = this.#value(allowed.type);
+      const named = code === FREE ? { name: this.#text(), type: TYPES[this.#byte()] } : ALLOWED_ATTRIBUTES[code];
+      if (named?.type === undefined) throw new RangeError(`span record has unknown attribute code ${code}`);
+      attributes[named.name] = this.#value(named.type);
     }
     return attributes;
   }
 
-  #value(type: AllowedAttribute["type"]): AttributeValue {
+  #value(type: AttributeType): AttributeValue {
     if (type === "number") return this.#double();
     if (type === "string") return this.#text();
     if (type === "boolean") return this.#byte() === 1;

@@ -11,6 +11,10 @@ export interface ThreadData {
   readonly counters: readonly SharedArrayBuffer[];
   readonly destinations: readonly Destination[];
   readonly localEndpoint: ZipkinEndpoint;
+  /** One Int32: 1 once the thread has sent what it could after being told to shut down. */
+  readonly flushed: SharedArrayBuffer;
+  /** Of every span, besides its own attributes: OpenTelemetry's resource, without the service's name. */
+  readonly resource?: Readonly<Record<string, string>>;
   /** Where the service listens, one Int32; 0 until it does. Shared, so that a request's spans cannot overtake it. */
   readonly port: SharedArrayBuffer;
   /** One Int32, raised by the thread every `heartbeatMs` as long as it is not stuck. */

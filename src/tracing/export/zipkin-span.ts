@@ -41,10 +41,15 @@ const KINDS: Readonly<Record<number, NonNullable<ZipkinSpan["kind"]>>> = {
 const REMOTE = { service: "peer.service", address: "network.peer.address", port: "network.peer.port" } as const;
 const REMOTE_NAMES: ReadonlySet<string> = new Set(Object.values(REMOTE));
 
-export function toZipkinSpan(span: SpanRecord, localEndpoint: ZipkinEndpoint): ZipkinSpan {
+/** @param resource tags of every span of this process; a span's own go before */
+export function toZipkinSpan(
+  span: SpanRecord,
+  localEndpoint: ZipkinEndpoint,
+  resource: Readonly<Record<string, string>> = {},
+): ZipkinSpan {
   const kind = KINDS[span.kind];
   const remoteEndpoint = remoteOf(span.attributes);
-  const tags = tagsOf(span);
+  const tags = { ...resource, ...tagsOf(span) };
   return {
     traceId: zipkinTraceId(span.traceId),
     ...(span.parentId === undefined ? {} : { parentId: span.parentId }),

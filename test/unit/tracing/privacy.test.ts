@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as conventions from "@opentelemetry/semantic-conventions/incubating";
-import { ALLOWED_ATTRIBUTES, hasType } from "../../../src/tracing/privacy.js";
+import { ALLOWED_ATTRIBUTES, bareUrl, hasType, holdsContent } from "../../../src/tracing/privacy.js";
 
 const names = new Set(ALLOWED_ATTRIBUTES.map(({ name }) => name));
 
@@ -42,6 +42,38 @@ describe("privacy", () => {
   it("lists each name once, few enough for a code of one byte", () => {
     assert.equal(names.size, ALLOWED_ATTRIBUTES.length);
     assert.ok(names.size <= 256);
+  });
+
+  it("knows names that hold content, whoever sets them, and no others", () => {
+    const content = [
+      "gen_ai.prompt",
+      "gen_ai.prompt.0.content",
+      "gen_ai.input.messages",
+      "llm.output_messages.0.message.content",
+      "input.value",
+      "http.request.header.authorization",
+      "http.url",
+      "url.query",
+      "user_agent.original",
+      "db.query.text",
+      "user.id",
+    ];
+    assert.deepEqual(
+      content.filter((name) => !holdsContent(name)),
+      [],
+    );
+    const fine = ["gen_ai.prompts", "order.id", "username", "db.system.name", "input.values", "url.path"];
+    assert.deepEqual(fine.filter(holdsContent), []);
+    assert.deepEqual(
+      ALLOWED_ATTRIBUTES.filter(({ name }) => holdsContent(name)),
+      [],
+    );
+  });
+
+  it("shows addresses bare", () => {
+    assert.equal(bareUrl("https://user:word@host:8443/a/b?key=1#top"), "https://host:8443/a/b");
+    assert.equal(bareUrl("http://host/a@b"), "http://host/a@b");
+    assert.equal(bareUrl("http://host#key"), "http://host");
   });
 
   it("checks types", () => {

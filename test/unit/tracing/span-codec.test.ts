@@ -36,18 +36,32 @@ const START = 12;
 
 function encoderInto(bytes = Buffer.alloc(START + MAX_SPAN_BYTES + 8, 0xee)) {
   const encoder = new SpanEncoder(bytes, MAX_SPAN_BYTES);
-  return { bytes, encoder, encode: (span: ReadableSpan, debug = false) => encoder.encode(span, debug, START) };
+  const encode = (span: ReadableSpan, debug = false, free = false) => encoder.encode(span, debug, START, free);
+  return { bytes, encoder, encode };
 }
 
-function roundTrip(span: ReadableSpan, debug = false): SpanRecord {
+function roundTrip(span: ReadableSpan, debug = false, free = false): SpanRecord {
   const { bytes, encode } = encoderInto();
-  const length = encode(span, debug);
+  const length = encode(span, debug, free);
   assert.ok(length > 0);
   assert.deepEqual([bytes[START - 1], bytes[START + length]], [0xee, 0xee], "nothing is written outside");
   return new SpanDecoder().decode(bytes, START, length);
 }
 
 describe("span codec", () => {
+  it("keeps attributes of any name in free spans, but for content and types that no span has", () => {
+    const own = { "order.id": "a7", "order.lines": 3, "order.paid": true, "order.tags": ["x", "y"] };
+    const refused = { "gen_ai.prompt.0.content": "secret", "user.email": "secret", "order.sizes": [1, 2] };
+    const span = makeSpan({ "ai.tokens": 5, ...own, ...refused, "ai.steps": 2 });
+    assert.deepEqual(roundTrip(span, false, true).attributes, { "ai.tokens": 5, ...own, "ai.steps": 2 });
+    assert.deepEqual(roundTrip(span).attributes, { "ai.tokens": 5, "ai.steps": 2 });
+  });
+
+  it("takes from addresses what may be secret", () => {
+    const span = makeSpan({ "url.full": "https://user:word@host:1/path?key=secret#part" });
+    assert.deepEqual(roundTrip(span).attributes, { "url.full": "https://host:1/path" });
+  });
+
   it("keeps ids, times, kind, name, attributes, events and status", () => {
     const attributes = {
       "http.method": "POST",

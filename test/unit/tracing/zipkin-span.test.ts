@@ -36,6 +36,16 @@ describe("toZipkinSpan", () => {
     });
   });
 
+  it("has the resource's attributes as tags, its own before them", () => {
+    const attributes = { "ai.tokens": 3, "service.version": "own" };
+    const resource = { "service.version": "1.2", "deployment.environment.name": "test" };
+    assert.deepEqual(toZipkinSpan(record({ attributes }), ENDPOINT, resource).tags, {
+      "service.version": "own",
+      "deployment.environment.name": "test",
+      "ai.tokens": "3",
+    });
+  });
+
   it("gives kinds, parent, annotations and debug", () => {
     const span = zipkin({
       kind: SpanKind.SERVER,

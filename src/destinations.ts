@@ -1,10 +1,25 @@
 import { join } from "node:path";
-import type { Config } from "../config.js";
-import { VitrineError } from "../errors.js";
-import type { Destination } from "../tracing/export/destination.js";
+import type { Config } from "./config.js";
+import { VitrineError } from "./errors.js";
+import type { Destination } from "./tracing/export/destination.js";
+
+/** Options that say where spans go, and how. */
+export const DESTINATION_OPTIONS = [
+  "zipkinEndpoint",
+  "zipkinEncoder",
+  "zipkinHeaders",
+  "zipkinCa",
+  "zipkinCert",
+  "zipkinKey",
+  "otlpEndpoint",
+  "otlpHeaders",
+  "traceSpool",
+  "traceSpoolSize",
+] as const;
+type DestinationConfig = Pick<Config, (typeof DESTINATION_OPTIONS)[number]>;
 
 /** Where spans go, as configured: Zipkin, an OTLP collector, both or none. */
-export function destinationsOf(config: Config): Destination[] {
+export function destinationsOf(config: DestinationConfig): Destination[] {
   const { zipkinEndpoint, zipkinHeaders, zipkinCa, zipkinCert, zipkinKey, otlpEndpoint, otlpHeaders } = config;
   const files = {
     ...(zipkinCa === undefined ? {} : { ca: zipkinCa }),
@@ -42,6 +57,6 @@ export function addressOf(endpoint: string): string {
 }
 
 /** Each destination has a directory of its own below. */
-function spoolOf(kind: Destination["kind"], { traceSpool, traceSpoolSize }: Config) {
+function spoolOf(kind: Destination["kind"], { traceSpool, traceSpoolSize }: DestinationConfig) {
   return traceSpool === undefined ? {} : { spool: { directory: join(traceSpool, kind), bytes: traceSpoolSize } };
 }

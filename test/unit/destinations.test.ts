@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { addressOf, destinationsOf } from "../../../src/cli/destinations.js";
-import { loadConfig } from "../../../src/config.js";
+import { loadConfig } from "../../src/config.js";
+import { addressOf, destinationsOf } from "../../src/destinations.js";
 
 const of = (env: Record<string, string>) => destinationsOf(loadConfig({}, env));
 const otlpEndpoint = (env: Record<string, string>) => loadConfig({}, env).otlpEndpoint;
