@@ -28,8 +28,8 @@ const CONTEXT = 512;
 /** Users, each of whom sends when the answer before is complete, and the requests of a round. */
 const LOADS = [
   { users: 1, requests: 4 },
-  { users: 4, requests: 12 },
-  { users: 16, requests: 32 },
+  { users: 4, requests: 8 },
+  { users: 16, requests: 16 },
 ];
 
 /** Numbers of which less is better. */
