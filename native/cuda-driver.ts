@@ -7,6 +7,9 @@ import { koffi, type LibraryHandle } from "./koffi.js";
 const LIBRARY = "libcuda.so.1";
 const UUID_BYTES = 16;
 
+/** For ever: koffi unloads a library whose handle was collected, and this one has threads of its own once it has started. */
+const held: LibraryHandle[] = [];
+
 /** The UUID, in lower-case hex with dashes and without a prefix, of CUDA's n-th device; undefined where there is none. */
 export function cudaDeviceUuid(index: number, library: string = LIBRARY): string | undefined {
   let handle: LibraryHandle;
@@ -15,6 +18,7 @@ export function cudaDeviceUuid(index: number, library: string = LIBRARY): string
   } catch {
     return undefined;
   }
+  held.push(handle);
   const call = (name: string, args: Parameters<LibraryHandle["func"]>[3]) =>
     handle.func(name, "int", args) as (...values: unknown[]) => number;
   const device = [0];

@@ -44,7 +44,6 @@ export const processInfo = koffi.struct({
 export const MEMORY_V2 = koffi.sizeof(memoryV2) | (2 << 24);
 
 export type NvmlFunction =
-  | "nvmlInit_v2"
   | "nvmlShutdown"
   | "nvmlSystemGetDriverVersion"
   | "nvmlSystemGetCudaDriverVersion_v2"
@@ -71,7 +70,6 @@ export type NvmlFunction =
 type Arguments = Parameters<LibraryHandle["func"]>[3];
 
 const SIGNATURES: Readonly<Record<NvmlFunction, Arguments>> = {
-  nvmlInit_v2: [],
   nvmlShutdown: [],
   nvmlSystemGetDriverVersion: [text, "uint32_t"],
   nvmlSystemGetCudaDriverVersion_v2: [outInt],
@@ -97,13 +95,28 @@ const SIGNATURES: Readonly<Record<NvmlFunction, Arguments>> = {
 
 export interface NvmlApi extends Readonly<Record<NvmlFunction, NvmlCall>> {
   nvmlErrorString(code: number): string;
+  /** Held as long as the functions are: koffi unloads a library whose handle was collected. */
+  readonly library: LibraryHandle;
 }
 
 /** Throws what koffi throws where the file is no NVML at all. */
 export function declareNvml(library: LibraryHandle): NvmlApi {
   const errorString = library.func("nvmlErrorString", "str", ["int"]) as (code: number) => string;
   const calls = Object.entries(SIGNATURES).map(([name, args]) => [name, declared(library, name, args)]);
-  return { ...(Object.fromEntries(calls) as Record<NvmlFunction, NvmlCall>), nvmlErrorString: errorString };
+  return { ...(Object.fromEntries(calls) as Record<NvmlFunction, NvmlCall>), nvmlErrorString: errorString, library };
+}
+
+/**
+ * `nvmlInit_v2`, on a thread of koffi's pool: it wakes every GPU, which takes seconds for each where no persistence mode keeps them
+ * awake, and for ever where the driver is broken.
+ */
+export function initNvml(library: LibraryHandle): Promise<number> {
+  const init = library.func("nvmlInit_v2", "int", []) as {
+    async(done: (error: unknown, code: number) => void): void;
+  };
+  return new Promise((resolve, reject) => {
+    init.async((error, code) => (error === null ? resolve(code) : reject(error)));
+  });
 }
 
 function declared(library: LibraryHandle, name: string, args: Arguments): NvmlCall {

@@ -132,14 +132,19 @@ function checkModelOf({ config, devices, memoryLimit }: Patient, gpus: GpuProbe)
   const { deviceIds, environment } = wantedGpus(devices);
   const gpu =
     gpus.kind === "driver" ? gpus.gpus[Number(placeOf(deviceIds[0] ?? 0, gpus.gpus, environment))] : undefined;
-  const total = gpu?.memoryTotal;
-  const gpuMemory = total === undefined ? undefined : { total, free: total - (gpu?.memoryUsed ?? 0) };
+  const { memoryTotal: total, memoryUsed = 0 } = gpu === undefined || "lost" in gpu ? {} : gpu;
+  const gpuMemory = total === undefined ? undefined : { total, free: total - memoryUsed };
   return checkModel({
     model: config.model,
     dtype: config.dtype,
     provider,
     memory: provider === "cuda" ? gpuMemory : { total: memoryLimit, free: hostFree },
-    kvMemory: config.kvMemory === "auto" ? Math.floor(memoryLimit / 4) : config.kvMemory,
+    kvMemory:
+      config.kvMemory !== "auto"
+        ? { bytes: config.kvMemory }
+        : provider === "cuda"
+          ? { gpuShare: config.gpuMemoryUtilization }
+          : { bytes: Math.floor(memoryLimit / 4) },
   });
 }
 

@@ -1,11 +1,17 @@
 /** Run by `probeGpus` in a process of its own, since a driver that is broken may hang or crash whoever asks it. */
-import { openNvml } from "../../native/nvml.js";
-import type { GpuFacts, GpuProbe } from "./gpu-probe.js";
+import { type Nvml, NvmlError, openNvml } from "../../native/nvml.js";
+import type { GpuFacts, GpuProbe, LostGpu } from "./gpu-probe.js";
 
-function probe(): GpuProbe {
-  const nvml = openNvml();
+async function probe(): Promise<GpuProbe> {
+  const nvml = await openNvml();
   if (nvml === undefined) return { kind: "no-library" };
-  const gpus = Array.from({ length: nvml.deviceCount }, (_, index): GpuFacts => {
+  const gpus = Array.from({ length: nvml.deviceCount }, (_, index) => gpuAt(nvml, index));
+  const { driverVersion = "unknown", cudaVersion = "0.0" } = nvml;
+  return { kind: "driver", driverVersion, cudaVersion, gpus };
+}
+
+function gpuAt(nvml: Nvml, index: number): GpuFacts | LostGpu {
+  try {
     const device = nvml.deviceByIndex(index);
     const memory = device.memory();
     return {
@@ -17,17 +23,18 @@ function probe(): GpuProbe {
       eccUncorrected: device.eccErrors("uncorrected") ?? 0,
       migEnabled: device.migEnabled() ?? false,
     };
-  });
-  const { driverVersion = "unknown", cudaVersion = "0.0" } = nvml;
-  return { kind: "driver", driverVersion, cudaVersion, gpus };
+  } catch (error) {
+    if (error instanceof NvmlError) return { lost: error.message };
+    throw error;
+  }
 }
 
-function answer(): GpuProbe {
+async function answer(): Promise<GpuProbe> {
   try {
-    return probe();
+    return await probe();
   } catch (error) {
     return { kind: "broken", why: error instanceof Error ? error.message : String(error) };
   }
 }
 
-process.stdout.write(JSON.stringify(answer()));
+process.stdout.write(JSON.stringify(await answer()));

@@ -2,6 +2,11 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+/** Fallen off the bus, or in need of a reset: it has its place among the others, and nothing else. */
+export interface LostGpu {
+  readonly lost: string;
+}
+
 export interface GpuFacts {
   readonly name: string;
   readonly uuid: string;
@@ -24,7 +29,7 @@ export type GpuProbe =
       readonly driverVersion: string;
       /** Newest CUDA that it runs, `13.0`. */
       readonly cudaVersion: string;
-      readonly gpus: readonly GpuFacts[];
+      readonly gpus: readonly (GpuFacts | LostGpu)[];
     };
 
 const CHILD = fileURLToPath(new URL("gpu-probe-child.js", import.meta.url));

@@ -1,6 +1,6 @@
 import { type CudaEnvironment, visibleDevice } from "../gpu/visible-device.js";
 import { type Finding, ok, problem, size, warning } from "./finding.js";
-import type { GpuFacts, GpuProbe } from "./gpu-probe.js";
+import type { GpuFacts, GpuProbe, LostGpu } from "./gpu-probe.js";
 
 /** Of the devices asked for, those that are CUDA's, by number; `auto` is `undefined`, and takes what is there. */
 export interface WantedGpus {
@@ -29,23 +29,33 @@ export function checkGpus(probe: GpuProbe, wanted: WantedGpus): Finding[] {
     const what = `driver ${driverVersion} knows no GPU`;
     return [named ? problem(what, DRIVER_CURE) : warning(what, DRIVER_CURE)];
   }
-  const missing = wanted.deviceIds.filter((id) => placeOf(id, gpus, wanted.environment) === undefined);
+  const places = wanted.deviceIds.map((id) => ({ id, place: placeOf(id, gpus, wanted.environment) }));
+  const missing = places.filter(({ place }) => place === undefined);
+  const needed = new Set(places.map(({ place }) => place));
   const { CUDA_VISIBLE_DEVICES: visible } = wanted.environment;
   return [
     ok(`driver ${driverVersion}, for CUDA ${cudaVersion} and older`),
-    ...gpus.flatMap((gpu, index) => ofGpu(gpu, index)),
+    ...gpus.flatMap((gpu, index) => ("lost" in gpu ? [lostGpu(gpu, index, needed.has(index))] : ofGpu(gpu, index))),
     ...(visible === undefined ? [] : [ok(`CUDA is shown these alone: CUDA_VISIBLE_DEVICES=${visible}`)]),
-    ...missing.map((id) => problem(`there is no cuda:${id}`, "Ask for a device that is there, counted from cuda:0.")),
+    ...missing.map(({ id }) =>
+      problem(`there is no cuda:${id}`, "Ask for a device that is there, counted from cuda:0."),
+    ),
   ];
 }
 
 /** Whether it exists does not depend on CUDA's order, and neither does which it is where GPUs are alike. */
 export function placeOf(
   deviceId: number,
-  gpus: readonly GpuFacts[],
+  gpus: readonly (GpuFacts | LostGpu)[],
   environment: CudaEnvironment,
 ): number | string | undefined {
-  return visibleDevice(deviceId, gpus, { ...environment, CUDA_DEVICE_ORDER: "PCI_BUS_ID" }, () => undefined);
+  const listed = gpus.map((gpu) => ("lost" in gpu ? { uuid: undefined, name: undefined } : gpu));
+  return visibleDevice(deviceId, listed, { ...environment, CUDA_DEVICE_ORDER: "PCI_BUS_ID" }, () => undefined);
+}
+
+function lostGpu({ lost }: LostGpu, index: number, needed: boolean): Finding {
+  const cure = "Reset it (nvidia-smi --gpu-reset) or reboot; dmesg tells what happened to it.";
+  return (needed ? problem : warning)(`GPU ${index} does not answer: ${lost}`, cure);
 }
 
 function ofGpu(gpu: GpuFacts, index: number): Finding[] {

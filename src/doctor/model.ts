@@ -13,8 +13,8 @@ export interface ModelQuestion {
   readonly provider: DeviceChoice["provider"];
   /** Bytes that the device has in all, and free; undefined where nobody tells. */
   readonly memory: { readonly total: number; readonly free: number } | undefined;
-  /** Bytes that the KV cache may take. */
-  readonly kvMemory: number;
+  /** `--kv-memory`, or what the machine's default comes to; `gpuShare` where it is what that share of the GPU leaves. */
+  readonly kvMemory: { readonly bytes: number } | { readonly gpuShare: number };
 }
 
 /** The directory's files, and whether they fit the device. */
@@ -61,11 +61,23 @@ function fits(config: ModelConfig, graph: GraphFile, { memory, kvMemory, provide
     }
   }
   const context = kvBytes(config, graph.dtype) * config.contextLength;
-  if (context > kvMemory) {
-    const what = `one sequence of the whole context (${config.contextLength} tokens) needs ${size(context)} of KV cache, and it may have ${size(kvMemory)}`;
-    found.push(warning(what, "Raise --kv-memory where longer prompts than fit are expected."));
-  }
-  return found;
+  const left = "bytes" in kvMemory ? kvMemory.bytes : leftOf(memory, kvMemory.gpuShare, graph.weightBytes);
+  if (left === undefined || context <= left) return found;
+  const what = `one sequence of the whole context (${config.contextLength} tokens) needs ${size(context)} of KV cache, and it may have ${size(left)}`;
+  return [
+    ...found,
+    "bytes" in kvMemory
+      ? warning(what, "Raise --kv-memory where longer prompts than fit are expected.")
+      : problem(
+          what,
+          "Raise --gpu-memory-utilization, take a smaller dtype, or give --kv-memory to serve shorter sequences.",
+        ),
+  ];
+}
+
+/** About what the engine will find left once the model is loaded; undefined where nobody tells. */
+function leftOf(memory: ModelQuestion["memory"], share: number, weights: number): number | undefined {
+  return memory && Math.max(0, Math.floor(memory.total * share) - (memory.total - memory.free) - weights);
 }
 
 /** Of one token; 0 where config.json does not tell. Half-precision files keep the cache in half precision, too. */

@@ -6,6 +6,8 @@ import type { GpuReading, GpuSampler } from "./sample.js";
 import { listedGpus, readingOf } from "./smi-document.js";
 
 const PERIOD_MS = 5000;
+/** It takes a second or two on a machine with many GPUs; with a broken driver it may never end. */
+const PATIENCE_MS = 10_000;
 
 type ReadDocument = (callback: (error: unknown, document: unknown) => void) => void;
 
@@ -14,12 +16,17 @@ export async function openNvidiaSmi(choose: ChooseGpu): Promise<GpuSampler | NoS
   if (!onPath("nvidia-smi")) return { why: "there is no nvidia-smi command" };
   // Loaded here: its XML parser is of no use to a process without a GPU.
   const { default: read } = await import("node-nvidia-smi");
-  const sampler = nvidiaSmiSampler(read, choose, Date.now);
+  const sampler = nvidiaSmiSampler(read, choose, Date.now, PATIENCE_MS);
   return (await sampler.sample()) === undefined ? { why: "nvidia-smi gives no reading of that device" } : sampler;
 }
 
-/** A sampler over anything that reads documents the way `node-nvidia-smi` does. */
-export function nvidiaSmiSampler(read: ReadDocument, choose: ChooseGpu, now: () => number): GpuSampler {
+/** A sampler over anything that reads documents the way `node-nvidia-smi` does. Nobody waits longer than `patienceMs`. */
+export function nvidiaSmiSampler(
+  read: ReadDocument,
+  choose: ChooseGpu,
+  now: () => number,
+  patienceMs: number,
+): GpuSampler {
   let underWay: Promise<GpuReading | undefined> | undefined;
   let last: GpuReading | undefined;
   const sample = (): Promise<GpuReading | undefined> => {
@@ -32,7 +39,14 @@ export function nvidiaSmiSampler(read: ReadDocument, choose: ChooseGpu, now: () 
     }).finally(() => {
       underWay = undefined;
     });
-    return underWay;
+    const reading = underWay;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(undefined), patienceMs).unref();
+      void reading.then((document) => {
+        clearTimeout(timer);
+        resolve(document);
+      });
+    });
   };
   return { source: "nvidia-smi", periodMs: PERIOD_MS, sample, read: async () => last, close() {} };
 }

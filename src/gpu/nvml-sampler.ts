@@ -19,14 +19,14 @@ export interface NvmlSource {
   readonly now?: () => number;
 }
 
-/** A sampler over NVML, or why there is none. Throws nothing that a machine can be to blame for. */
-export function openNvmlSampler(
+/** A sampler over NVML, or why there is none. Rejects with nothing that a machine can be to blame for. */
+export async function openNvmlSampler(
   choose: ChooseGpu,
   { library, now = Date.now }: NvmlSource = {},
-): GpuSampler | NoSampler {
+): Promise<GpuSampler | NoSampler> {
   let nvml: Nvml | undefined;
   try {
-    nvml = openNvml(library);
+    nvml = await openNvml(library);
     if (nvml === undefined) return { why: "libnvidia-ml.so.1 is not installed" };
     const chosen = choose(listed(nvml));
     if (chosen === undefined) throw new NvmlError("choose", 6, "no GPU of this machine is that CUDA device");

@@ -16,7 +16,7 @@ export async function openGpuSampler(
   tell: (line: string) => void = () => {},
 ): Promise<GpuSampler | undefined> {
   const choose: ChooseGpu = (gpus) => visibleDevice(deviceId, gpus, process.env, cudaDeviceUuid);
-  const nvml = openNvmlSampler(choose);
+  const nvml = await openNvmlSampler(choose);
   if (!("why" in nvml)) {
     tell(`GPU ${deviceId} is read through NVML every ${nvml.periodMs} ms.`);
     return nvml;

@@ -1,9 +1,10 @@
-/** A collector in a thread of its own, so that what it costs is not the producer's: takes everything, or never answers. */
+/** A collector in a thread of its own, so that what it costs is not the producer's: takes everything, some, or never answers. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
-export type CollectorState = "accepting" | "refusing" | "hung";
+/** An overloaded one is offered ten times what it takes: one POST in ten, the others are answered 429. */
+export type CollectorState = "accepting" | "refusing" | "hung" | "overloaded";
 
 export interface Collector {
   readonly endpoint: string;
@@ -20,9 +21,13 @@ export async function startCollector(state: CollectorState): Promise<Collector> 
 }
 
 if (!isMainThread) {
+  const state: CollectorState = workerData;
+  let posts = 0;
   const server = createServer((request, response) => {
     request.resume();
-    if (workerData === "accepting") request.on("end", () => response.writeHead(202).end());
+    if (state === "hung") return;
+    const status = state === "overloaded" && posts++ % 10 !== 0 ? 429 : 202;
+    request.on("end", () => response.writeHead(status).end());
   });
   server.listen(0, "127.0.0.1", () => parentPort?.postMessage((server.address() as AddressInfo).port));
 }

@@ -9,8 +9,9 @@ export interface BenchRow {
   readonly against: string;
   /** Median over the rounds of this variant's speed over its peer's; above 1 is faster. */
   readonly ratio: number;
-  /** Quartiles of the same. */
+  /** Quartiles of the same; with `confidence`, where the true median lies with that probability. */
   readonly spread: readonly [number, number];
+  readonly confidence?: number;
   readonly target?: number;
 }
 
@@ -75,19 +76,15 @@ export async function interleave(variants: readonly Variant[], rounds: number): 
 
 /** Prints the tables; with `--json FILE` or `--markdown FILE` on the command line writes them there, too. */
 export function report(command: string, rows: readonly BenchRow[], values: readonly BenchValue[] = []): void {
-  const judged = rows.map((row) => ({
-    ...row,
-    target: row.target ?? null,
-    met: row.target === undefined ? null : row.ratio >= row.target,
-  }));
+  const judged = rows.map((row) => ({ ...row, target: row.target ?? null, met: isMet(row) }));
   console.table(
-    judged.map(({ name, against, ratio, spread, target, met }) => ({
+    judged.map(({ name, against, ratio, spread, confidence, target, met }) => ({
       name,
       against,
       ratio: ratio.toFixed(3),
-      quartiles: `${spread[0].toFixed(3)} to ${spread[1].toFixed(3)}`,
-      target: target ?? "",
-      met: met === null ? "" : met ? "yes" : "NO",
+      spread: `${spread[0].toFixed(3)} to ${spread[1].toFixed(3)}${confidence === undefined ? "" : ` (${confidence * 100} %)`}`,
+      target: target?.toFixed(2) ?? "",
+      met: target === null ? "" : met === null ? "open" : met ? "yes" : "NO",
     })),
   );
   if (values.length > 0) {
@@ -107,17 +104,28 @@ export function report(command: string, rows: readonly BenchRow[], values: reado
   writeFileSync(flags.markdown, `${origin}\n\n${ratioTable(judged)}\n\n${valueTable(values)}\n`);
 }
 
+/** Null where there is no target, or where the rounds cannot tell. */
+export function isMet({ ratio, spread: [low, high], confidence, target }: BenchRow): boolean | null {
+  if (target === undefined) return null;
+  if (confidence === undefined) return ratio >= target;
+  return low >= target || (high < target ? false : null);
+}
+
 interface Judged extends Omit<BenchRow, "target"> {
   readonly target: number | null;
   readonly met: boolean | null;
 }
 
 function ratioTable(rows: readonly Judged[]): string {
-  const lines = rows.map(({ name, against, ratio, spread: [low, high], target, met }) => {
-    const goal = target === null ? "" : `${target.toFixed(2)}${met ? "" : ", **missed**"}`;
-    return `| ${name} | ${against} | ${ratio.toFixed(2)} | ${low.toFixed(2)} to ${high.toFixed(2)} | ${goal} |`;
+  const lines = rows.map(({ name, against, ratio, spread, confidence, target, met }) => {
+    const goal = target === null ? "" : `${target.toFixed(2)}${met === null ? ", open" : met ? "" : ", **missed**"}`;
+    // A target of 0.99 wants a third digit.
+    const digits = confidence === undefined ? 2 : 3;
+    const [low, high] = spread.map((bound) => bound.toFixed(digits));
+    return `| ${name} | ${against} | ${ratio.toFixed(digits)} | ${low} to ${high} | ${goal} |`;
   });
-  return ["| work | against | ratio | quartiles | at least |", "|---|---|---|---|---|", ...lines].join("\n");
+  const spread = rows.every(({ confidence }) => confidence !== undefined) ? "95 % interval" : "quartiles";
+  return [`| work | against | ratio | ${spread} | at least |`, "|---|---|---|---|---|", ...lines].join("\n");
 }
 
 function valueTable(values: readonly BenchValue[]): string {

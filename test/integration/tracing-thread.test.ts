@@ -108,6 +108,17 @@ describe("the export thread", function () {
     assert.deepEqual(readings, [{ device: "cuda:3", reading: { at: 1, temperatureCelsius: 61 } }]);
   });
 
+  it("counts energy by the device's own counter where it has one", async () => {
+    const gpuModule = `data:text/javascript,let counter = 900;
+      export const openGpuSampler = async () => ({
+        periodMs: 1,
+        sample: async () => ({ at: Date.now() * 1000, powerWatts: 1, energyJoules: (counter %2B= 500) }),
+      })`;
+    const tracing = harness.start(undefined, { gpuModule }, { gpuDeviceIds: [0] });
+    // By its power it would take minutes.
+    await until(() => (tracing.cost.joules("cuda:0") ?? 0) >= 500);
+  });
+
   it("goes on without GPU tags when the device cannot be opened, and says so", async () => {
     const gpuModule = "data:text/javascript,export const openGpuSampler = async () => { throw new Error('no NVML') };";
     const tracing = harness.start(undefined, { gpuModule });

@@ -11,6 +11,7 @@ import { join } from "node:path";
 const NVML_SOURCE = `
 #include <string.h>
 #include <stdio.h>
+#include <unistd.h>
 typedef struct { unsigned int gpu, memory; } Utilization;
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } MemoryV2;
@@ -21,7 +22,7 @@ static unsigned long long energy = 1000000;
 static void uuidOf(int n, char *out, unsigned int length) {
   snprintf(out, length, "GPU-0%d1%d2%d3%d-4%d5%d-6%d7%d-8%d9%d-a%db%dc%dd%de%df%d", n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, n);
 }
-int nvmlInit_v2(void) { return INIT_RESULT != 0 ? INIT_RESULT : (initialized++, 0); }
+int nvmlInit_v2(void) { usleep(INIT_MICROS); return INIT_RESULT != 0 ? INIT_RESULT : (initialized++, 0); }
 int nvmlShutdown(void) { return initialized == 0 ? 1 : (initialized--, 0); }
 const char *nvmlErrorString(int code) { return code == 2 ? "Invalid Argument" : code == 9 ? "Driver Not Loaded" : code == 15 ? "GPU is lost" : "Unknown Error"; }
 int nvmlSystemGetDriverVersion(char *out, unsigned int length) { snprintf(out, length, "580.65.06"); return 0; }
@@ -111,13 +112,16 @@ export function hasCompiler(): boolean {
 export interface NvmlStub {
   /** What `nvmlInit_v2` returns. */
   readonly initResult?: number;
+  /** How long it takes. */
+  readonly initMicros?: number;
   /** As drivers before 535 have it. */
   readonly old?: boolean;
 }
 
 /** Path of the library. */
-export function compileNvmlStub({ initResult = 0, old = false }: NvmlStub = {}): string {
-  return compile("libnvidia-ml.so.1", NVML_SOURCE, [`-DINIT_RESULT=${initResult}`, ...(old ? ["-DOLD"] : [])]);
+export function compileNvmlStub({ initResult = 0, initMicros = 0, old = false }: NvmlStub = {}): string {
+  const flags = [`-DINIT_RESULT=${initResult}`, `-DINIT_MICROS=${initMicros}`, ...(old ? ["-DOLD"] : [])];
+  return compile("libnvidia-ml.so.1", NVML_SOURCE, flags);
 }
 
 /** Path of a library whose `cuInit` returns `initResult`. */

@@ -32,7 +32,7 @@ function describePhase(name: string, model: PhaseModel, each: string, attended: 
   const [fixed = 0, perItem = 0, perAttended = 0] = model.coefficients;
   const terms = [`${duration(fixed)}`, `${micros(perItem)} a ${each}`, `${micros(perAttended)} a ${attended}`];
   const { rSquared, typicalError, observations, outliers, rows, context } = model;
-  const left = outliers === 0 ? "" : `, ${outliers} disturbed ones left out`;
+  const left = outliers === 0 ? "" : `, ${outliers} disturbed ones beside`;
   return [
     `  ${name}: ${terms.join(" + ")}`,
     `    R² ${rSquared.toFixed(3)}, typical error ${percent(typicalError)}, from ${count(observations, "observation")}${left}`,

@@ -49,7 +49,8 @@ function squaredError(observations: readonly Observation[], coefficients: readon
   }, 0);
 }
 
-function qualityOf(observations: readonly Observation[], coefficients: readonly number[]) {
+/** How well the coefficients say what was observed. */
+export function qualityOf(observations: readonly Observation[], coefficients: readonly number[]) {
   const weights = observations.reduce((sum, { weight }) => sum + weight, 0);
   const mean = observations.reduce((sum, { value, weight }) => sum + weight * value, 0) / weights;
   const variance = observations.reduce((sum, { value, weight }) => sum + weight * (value - mean) ** 2, 0);

@@ -1,4 +1,4 @@
-import { type Fit, fitNonNegative, type Observation, predict } from "./least-squares.js";
+import { type Fit, fitNonNegative, type Observation, predict, qualityOf } from "./least-squares.js";
 import type { RequestSample, StepSample } from "./step-samples.js";
 
 /** A phase's steps: milliseconds from the number of requests, the tokens fed, and what these attend to. */
@@ -28,6 +28,9 @@ export interface StepModel {
 const ENOUGH = 10;
 /** A step that takes this many times what it should was disturbed: the machine was busy, or code was compiled. */
 const DISTURBED = 3;
+const ROUNDS = 20;
+/** Errors up to so many times the median one count in full. */
+const TYPICAL = 1.5;
 
 /** Undefined where too few requests are there to learn from. `steps` are those recorded one by one, if any. */
 export function fitStepModel(
@@ -72,16 +75,34 @@ function fitPhase(samples: readonly StepSample[], featuresOf: (sample: StepSampl
   const all = samples.map((sample): Observation & { sample: StepSample } => {
     return { features: featuresOf(sample), value: sample.ms, weight: sample.steps, sample };
   });
-  const first = fitNonNegative(all);
-  const kept = all.filter(({ features, value }) => value <= DISTURBED * predict(first.coefficients, features));
-  const used = kept.length === all.length ? first : fitNonNegative(kept);
+  const coefficients = robustFit(all);
+  const kept = all.filter(({ features, value }) => value <= DISTURBED * predict(coefficients, features));
   return {
-    ...used,
+    coefficients,
+    ...qualityOf(kept, coefficients),
     observations: kept.length,
     outliers: all.length - kept.length,
     rows: rangeOf(kept.map(({ sample }) => sample.rows)),
     context: rangeOf(kept.map(({ sample }) => sample.context)),
   };
+}
+
+/**
+ * Least squares of the relative errors by iterated weights (Huber, 1964): what lies further off than is typical pulls no harder
+ * than what lies just so far. A machine that is disturbed makes steps longer, never shorter, and a plain mean would follow.
+ */
+function robustFit(all: readonly Observation[]): readonly number[] {
+  let { coefficients, typicalError } = fitNonNegative(all);
+  for (let round = 0; round < ROUNDS; round++) {
+    const limit = Math.max(1e-6, TYPICAL * typicalError);
+    const weighted = all.map((one) => {
+      const expected = Math.max(predict(coefficients, one.features), one.value / 100);
+      const error = Math.abs(one.value / expected - 1);
+      return { ...one, weight: (one.weight / expected ** 2) * Math.min(1, limit / error) };
+    });
+    ({ coefficients, typicalError } = fitNonNegative(weighted));
+  }
+  return coefficients;
 }
 
 const rangeOf = (values: readonly number[]): Range => [Math.min(...values), Math.max(...values)];

@@ -17,10 +17,15 @@ export class DeviceEnergy {
     return new DeviceEnergy(new SharedArrayBuffer(devices * CELLS * 8));
   }
 
-  /** @param device its place among the devices @param at microseconds since the epoch, rising */
-  add(device: number, at: number, watts: number): void {
+  /**
+   * @param device its place among the devices
+   * @param at microseconds since the epoch, rising
+   * @param drawn joules since the sample before, where the device itself counts them; else that sample's power held
+   */
+  add(device: number, at: number, watts: number, drawn?: number): void {
     const first = device * CELLS;
-    const joules = this.joules(device, at) ?? 0;
+    const counted = drawn === undefined ? undefined : Number(Atomics.load(this.#cells, first)) / 1e6 + drawn;
+    const joules = counted ?? this.joules(device, at) ?? 0;
     Atomics.store(this.#cells, first, BigInt(Math.round(joules * 1e6)));
     Atomics.store(this.#cells, first + 2, BigInt(Math.round(watts * 1e6)));
     Atomics.store(this.#cells, first + 1, BigInt(Math.round(at)));

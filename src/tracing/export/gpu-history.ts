@@ -63,16 +63,22 @@ export class GpuHistory {
   }
 }
 
-/**
- * From the device's own energy counter, which misses nothing between two samples as readings of power do. A short
- * interval has one sample: then what was drawn since the one before it. Undefined where there is no counter, or it began anew.
- */
+/** A short interval has one sample: then what was drawn since the one before it counts. */
 function meanPower(before: GpuSample | undefined, samples: readonly GpuSample[]): number | undefined {
-  const first = samples.length > 1 ? samples[0] : before;
-  const last = samples.at(-1);
-  if (first?.energyJoules === undefined || last?.energyJoules === undefined || last.at <= first.at) return undefined;
-  const joules = last.energyJoules - first.energyJoules;
-  return joules < 0 ? undefined : joules / ((last.at - first.at) / 1e6);
+  return drawnBetween(samples.length > 1 ? samples[0] : before, samples.at(-1))?.watts;
+}
+
+/**
+ * By the device's own energy counter, which misses nothing between two samples as readings of power do. Undefined where
+ * there is no counter, or it began anew.
+ */
+export function drawnBetween(
+  from: GpuSample | undefined,
+  to: GpuSample | undefined,
+): { readonly joules: number; readonly watts: number } | undefined {
+  if (from?.energyJoules === undefined || to?.energyJoules === undefined || to.at <= from.at) return undefined;
+  const joules = to.energyJoules - from.energyJoules;
+  return joules < 0 ? undefined : { joules, watts: joules / ((to.at - from.at) / 1e6) };
 }
 
 /** Mean weighted by how long each sample holds inside the interval; plain mean for an interval of no length. */

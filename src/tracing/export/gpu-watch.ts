@@ -1,6 +1,6 @@
 import type { GpuReading, GpuSample, GpuSampler } from "../../gpu/sampler.js";
 import type { DeviceEnergy } from "./device-energy.js";
-import { GpuHistory } from "./gpu-history.js";
+import { drawnBetween, GpuHistory } from "./gpu-history.js";
 import type { GpuHistories } from "./gpu-tags.js";
 
 /** Sampling takes at most this share of the time, whatever one sample costs. */
@@ -44,9 +44,13 @@ export async function watchGpus(
     const history = new GpuHistory();
     histories.set(`cuda:${deviceId}`, history);
     samplers.set(`cuda:${deviceId}`, sampler);
+    let before: GpuSample | undefined;
     await sampleFrom(sampler, (sample) => {
       history.add(sample);
-      if (sample.powerWatts !== undefined) energy.add(index, sample.at, sample.powerWatts);
+      const drawn = drawnBetween(before, sample);
+      const watts = sample.powerWatts ?? drawn?.watts;
+      if (watts !== undefined) energy.add(index, sample.at, watts, drawn?.joules);
+      before = sample;
     });
   }
   return watch;

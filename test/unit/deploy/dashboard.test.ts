@@ -60,6 +60,7 @@ async function metricsPage(): Promise<string> {
     eccCorrected: 1,
   } as const;
   tracing.readings = [{ device: "cuda:0", reading }];
+  tracing.cost = { pricePerDeviceHour: 1, joules: () => undefined };
   const metrics = new Metrics(new FakeEngine(), tracing, "tiny");
   const request = { method: "POST", path: "/v1/completions", headers: {}, start: 0, remote: {} };
   const trace = new FakeTrace(request, 1);

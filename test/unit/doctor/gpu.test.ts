@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkGpus, type WantedGpus } from "../../../src/doctor/gpu.js";
-import type { GpuFacts, GpuProbe } from "../../../src/doctor/gpu-probe.js";
+import type { GpuFacts, GpuProbe, LostGpu } from "../../../src/doctor/gpu-probe.js";
 import { cures, lines } from "./findings.js";
 
 const AUTO: WantedGpus = { deviceIds: [], auto: true, environment: {} };
@@ -15,7 +15,7 @@ const H200: GpuFacts = {
   eccUncorrected: 0,
   migEnabled: false,
 };
-const driver = (...gpus: readonly GpuFacts[]): GpuProbe => ({
+const driver = (...gpus: readonly (GpuFacts | LostGpu)[]): GpuProbe => ({
   kind: "driver",
   driverVersion: "580.65.06",
   cudaVersion: "13.0",
@@ -55,6 +55,12 @@ describe("doctor: GPU", () => {
       "ok CUDA is shown these alone: CUDA_VISIBLE_DEVICES=0",
       "problem there is no cuda:1",
     ]);
+  });
+
+  it("tells a GPU that is lost, and whether that matters", () => {
+    const lost = { lost: "GPU is lost" };
+    assert.equal(lines(checkGpus(driver(H200, lost), AUTO)).at(-1), "warning GPU 1 does not answer: GPU is lost");
+    assert.equal(lines(checkGpus(driver(H200, lost), CUDA_1)).at(-1), "problem GPU 1 does not answer: GPU is lost");
   });
 
   it("warns of a GPU that is slowed down, errs or is shared", () => {

@@ -11,7 +11,7 @@ const TINY: ModelQuestion = {
   dtype: "q4",
   provider: "cpu",
   memory: { total: 8 * GIB, free: 4 * GIB },
-  kvMemory: 2 * GIB,
+  kvMemory: { bytes: 2 * GIB },
 };
 
 describe("doctor: model", () => {
@@ -51,9 +51,17 @@ describe("doctor: model", () => {
   });
 
   it("warns where the KV cache holds less than one sequence of the whole context", async () => {
-    const found = await checkModel({ ...TINY, kvMemory: 2 ** 20 });
+    const found = await checkModel({ ...TINY, kvMemory: { bytes: 2 ** 20 } });
     assert.match(lines(found)[3] ?? "", /^warning one sequence of the whole context \(\d+ tokens\) needs/);
     assert.match(cures(found)[0] ?? "", /--kv-memory/);
+  });
+
+  it("finds a GPU that has no room for one sequence beside the model", async () => {
+    const gpu = { ...TINY, provider: "cuda", kvMemory: { gpuShare: 0.9 } } as const;
+    assert.equal((await checkModel({ ...gpu, memory: { total: 8 * GIB, free: 8 * GIB } })).length, 3);
+    const full = await checkModel({ ...gpu, memory: { total: 8 * GIB, free: 0.8 * GIB } });
+    assert.match(lines(full)[3] ?? "", /^problem one sequence of the whole context .* it may have 0\.0 KiB/);
+    assert.match(cures(full)[0] ?? "", /--gpu-memory-utilization/);
   });
 
   it("says nothing of memory that nobody tells", async () => {

@@ -110,6 +110,7 @@ describe("nvidia-smi sampler", () => {
       (callback) => callbacks.push(callback),
       (gpus) => gpus.findIndex(({ uuid }) => uuid?.endsWith("02")),
       () => 7,
+      60_000,
     );
     const both = [sampler.sample(), sampler.sample()];
     assert.equal(await sampler.read(), undefined);
@@ -125,11 +126,25 @@ describe("nvidia-smi sampler", () => {
     assert.equal(callbacks.length, 2);
   });
 
+  it("gives no sample, and starts no second one, while nvidia-smi hangs", async () => {
+    let started = 0;
+    const hung = nvidiaSmiSampler(
+      () => void started++,
+      () => 0,
+      () => 7,
+      1,
+    );
+    assert.equal(await hung.sample(), undefined);
+    assert.equal(await hung.sample(), undefined);
+    assert.equal(started, 1);
+  });
+
   it("gives no sample when nvidia-smi fails", async () => {
     const sampler = nvidiaSmiSampler(
       (callback) => callback(new Error("exit status 9"), undefined),
       () => 0,
       () => 7,
+      60_000,
     );
     assert.equal(await sampler.sample(), undefined);
   });

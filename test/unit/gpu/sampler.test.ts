@@ -7,8 +7,8 @@ import { requirePart } from "../../support/requirements.js";
 const compiler = { name: "a C compiler", why: "there is no cc command on the PATH", mandatoryInCi: false };
 
 describe("GPU sampler over NVML", () => {
-  it("says so where the library is not installed", () => {
-    const none = openNvmlSampler(() => 0, { library: "libnvidia-ml-that-nobody-has.so.1" });
+  it("says so where the library is not installed", async () => {
+    const none = await openNvmlSampler(() => 0, { library: "libnvidia-ml-that-nobody-has.so.1" });
     assert.deepEqual(none, { why: "libnvidia-ml.so.1 is not installed" });
   });
 
@@ -20,15 +20,15 @@ describe("GPU sampler over NVML", () => {
       library = compileNvmlStub();
     });
 
-    const sampler = (device: number | string): GpuSampler => {
-      const opened = openNvmlSampler(() => device, { library, now: () => 1_700_000_000_123 });
+    const sampler = async (device: number | string): Promise<GpuSampler> => {
+      const opened = await openNvmlSampler(() => device, { library, now: () => 1_700_000_000_123 });
       assert.ok(!("why" in opened));
       return opened;
     };
 
-    it("lists the GPUs to choose from, lost ones too", () => {
+    it("lists the GPUs to choose from, lost ones too", async () => {
       let seen: readonly object[] = [];
-      openNvmlSampler(
+      await openNvmlSampler(
         (gpus) => {
           seen = gpus;
           return undefined;
@@ -41,7 +41,7 @@ describe("GPU sampler over NVML", () => {
     });
 
     it("samples what spans need", async () => {
-      const opened = sampler(0);
+      const opened = await sampler(0);
       assert.equal(opened.source, "nvml");
       const { energyJoules = 0, ...sample } = (await opened.sample()) ?? {};
       assert.deepEqual(sample, {
@@ -57,7 +57,7 @@ describe("GPU sampler over NVML", () => {
     });
 
     it("reads everything there is", async () => {
-      const opened = sampler(stubUuid(0));
+      const opened = await sampler(stubUuid(0));
       const reading = await opened.read();
       assert.equal(reading?.uuid, stubUuid(0));
       assert.equal(reading.name, "NVIDIA H200");
@@ -75,11 +75,11 @@ describe("GPU sampler over NVML", () => {
     });
 
     it("leaves out what a device does not tell, by name, and keeps the rest", async () => {
-      const poor = sampler(1);
+      const poor = await sampler(1);
       assert.deepEqual(await poor.sample(), { at: 1_700_000_000_123_000, memoryUsedBytes: 90_679_803_905 });
       poor.close();
       // With MIG on, the whole device has no utilization.
-      const sliced = sampler(3);
+      const sliced = await sampler(3);
       const reading = await sliced.read();
       assert.ok(reading);
       assert.ok(!("utilization" in reading));
@@ -88,26 +88,26 @@ describe("GPU sampler over NVML", () => {
       sliced.close();
     });
 
-    it("says why not for a device that CUDA does not have, does not exist, or is lost", () => {
-      const why = (device: number | undefined) => {
-        const none = openNvmlSampler(() => device, { library });
+    it("says why not for a device that CUDA does not have, does not exist, or is lost", async () => {
+      const why = async (device: number | undefined) => {
+        const none = await openNvmlSampler(() => device, { library });
         return "why" in none ? none.why : "";
       };
-      assert.match(why(undefined), /no GPU of this machine is that CUDA device/);
-      assert.match(why(7), /Invalid Argument/);
-      assert.match(why(2), /GPU is lost/);
+      assert.match(await why(undefined), /no GPU of this machine is that CUDA device/);
+      assert.match(await why(7), /Invalid Argument/);
+      assert.match(await why(2), /GPU is lost/);
     });
 
     it("gives nothing, and no error, once the device stops answering", async () => {
-      const opened = sampler(0);
+      const opened = await sampler(0);
       assert.ok(await opened.sample());
       opened.close();
       assert.equal(await opened.sample(), undefined);
       assert.equal(await opened.read(), undefined);
     });
 
-    it("says what NVML says where the driver is not loaded", () => {
-      const none = openNvmlSampler(() => 0, { library: compileNvmlStub({ initResult: 9 }) });
+    it("says what NVML says where the driver is not loaded", async () => {
+      const none = await openNvmlSampler(() => 0, { library: compileNvmlStub({ initResult: 9 }) });
       assert.deepEqual(none, { why: "nvmlInit_v2: Driver Not Loaded (NVML error 9)" });
     });
   });

@@ -5,15 +5,15 @@ import { requirePart } from "../../support/requirements.js";
 
 const compiler = { name: "a C compiler", why: "there is no cc command on the PATH", mandatoryInCi: false };
 
-function open(library: string) {
-  const nvml = openNvml(library);
+async function open(library: string) {
+  const nvml = await openNvml(library);
   assert.ok(nvml);
   return nvml;
 }
 
 describe("NVML", () => {
-  it("is undefined where the library is not installed", () => {
-    assert.equal(openNvml("libnvidia-ml-that-nobody-has.so.1"), undefined);
+  it("is undefined where the library is not installed", async () => {
+    assert.equal(await openNvml("libnvidia-ml-that-nobody-has.so.1"), undefined);
   });
 
   describe("with a library", () => {
@@ -24,8 +24,8 @@ describe("NVML", () => {
       library = compileNvmlStub();
     });
 
-    it("says what the driver is and which devices there are", () => {
-      const nvml = open(library);
+    it("says what the driver is and which devices there are", async () => {
+      const nvml = await open(library);
       assert.equal(nvml.driverVersion, "580.65.06");
       assert.equal(nvml.cudaVersion, "13.0");
       assert.equal(nvml.deviceCount, 4);
@@ -34,8 +34,19 @@ describe("NVML", () => {
       nvml.close();
     });
 
-    it("reads a device", () => {
-      const nvml = open(library);
+    it("leaves the event loop free while the driver wakes its GPUs", async () => {
+      let turned = false;
+      const opening = openNvml(compileNvmlStub({ initMicros: 20_000 }));
+      setImmediate(() => {
+        turned = true;
+      });
+      const nvml = await opening;
+      assert.ok(turned);
+      nvml?.close();
+    });
+
+    it("reads a device", async () => {
+      const nvml = await open(library);
       for (const device of [nvml.deviceByIndex(0), nvml.deviceByUuid(stubUuid(0))]) {
         assert.deepEqual(device.utilization(), { gpu: 37, memory: 11 });
         assert.deepEqual(device.memory(), { used: 90_679_803_905, total: 150_754_820_096 });
@@ -54,8 +65,8 @@ describe("NVML", () => {
       nvml.close();
     });
 
-    it("lists processes, however many there are, with their memory where the driver tells it", () => {
-      const nvml = open(library);
+    it("lists processes, however many there are, with their memory where the driver tells it", async () => {
+      const nvml = await open(library);
       const device = nvml.deviceByIndex(0);
       for (let time = 0; time < 2; time++) {
         const processes = device.processes();
@@ -66,8 +77,8 @@ describe("NVML", () => {
       nvml.close();
     });
 
-    it("gives undefined for each reading that a device does not support, and the others all the same", () => {
-      const nvml = open(library);
+    it("gives undefined for each reading that a device does not support, and the others all the same", async () => {
+      const nvml = await open(library);
       const device = nvml.deviceByIndex(1);
       const missing = [
         device.utilization(),
@@ -85,8 +96,8 @@ describe("NVML", () => {
       nvml.close();
     });
 
-    it("makes do with the functions that an older driver has", () => {
-      const nvml = open(compileNvmlStub({ old: true }));
+    it("makes do with the functions that an older driver has", async () => {
+      const nvml = await open(compileNvmlStub({ old: true }));
       const device = nvml.deviceByIndex(0);
       assert.deepEqual(device.memory(), { used: 91_268_055_041, total: 150_754_820_096 });
       assert.deepEqual(device.throttleReasons(), ["hw_slowdown"]);
@@ -94,8 +105,8 @@ describe("NVML", () => {
       nvml.close();
     });
 
-    it("throws what NVML says when there is no such device, or it is lost", () => {
-      const nvml = open(library);
+    it("throws what NVML says when there is no such device, or it is lost", async () => {
+      const nvml = await open(library);
       assert.throws(() => nvml.deviceByIndex(7), {
         name: "NvmlError",
         code: 2,
@@ -106,8 +117,8 @@ describe("NVML", () => {
       assert.throws(() => nvml.deviceByIndex(0), { code: 1 });
     });
 
-    it("throws where the library is there without its driver", () => {
-      assert.throws(() => openNvml(compileNvmlStub({ initResult: 9 })), { code: 9, message: /Driver Not Loaded/ });
+    it("throws where the library is there without its driver", async () => {
+      await assert.rejects(openNvml(compileNvmlStub({ initResult: 9 })), { code: 9, message: /Driver Not Loaded/ });
     });
   });
 });

@@ -15,6 +15,17 @@ describe("DeviceEnergy", () => {
     assert.equal(energy.joules(0, START), undefined);
   });
 
+  it("goes by what a device itself counts, whatever its power was at the samples", () => {
+    const energy = DeviceEnergy.of(1);
+    energy.add(0, START, 100);
+    assert.equal(energy.joules(0, START + S), 100);
+    energy.add(0, START + S, 300, 180);
+    assert.equal(energy.joules(0, START + S), 180);
+    assert.equal(energy.joules(0, START + 2 * S), 480);
+    energy.add(0, START + 2 * S, 100, 250);
+    assert.equal(energy.joules(0, START + 2 * S), 430);
+  });
+
   it("is seen through the same memory, and does not run backwards when a clock does", () => {
     const energy = DeviceEnergy.of(1);
     energy.add(0, START, 0.5);

@@ -90,6 +90,15 @@ describe("the cost of steps, from traces", () => {
     assert.ok((requestSamples([longer, elsewhere])[0]?.decode?.ms ?? 0) > alone * 1.1, "another worker takes nothing");
   });
 
+  it("is not misled by a fifth of the requests taking twice as long", () => {
+    const traces = workerTraces().map((trace, index) =>
+      index % 5 === 0 ? trace.map((span) => ({ ...span, duration: span.duration * 2 })) : trace,
+    );
+    const model = fitStepModel(requestSamples(traces)) ?? assert.fail();
+    close(decodeMs(model, 4, 800), decodeMs(EXACT_MODEL, 4, 800), 0.05);
+    close(prefillMs(model, 200, 200 * 200), prefillMs(EXACT_MODEL, 200, 200 * 200), 0.1);
+  });
+
   it("leaves out a request that was disturbed, cancelled or preempted, and needs ten others", () => {
     const traces = workerTraces();
     const slow = workerTrace("slow", 9e6, { prompt: 100, output: 30, rows: 1 }).map((span) =>
