@@ -26,7 +26,7 @@ export class BenchProgress implements BenchObserver {
     private readonly screen: Screen,
     private readonly clock: { now(): number },
   ) {
-    if (screen.isTTY === true) this.#timer = setInterval(() => this.#draw(), REFRESH_MS).unref();
+    if (screen.isTTY === true) this.#timer = setInterval(() => this.draw(), REFRESH_MS).unref();
   }
 
   onRepeat(point: string, repeat: number, repeats: number): void {
@@ -54,8 +54,9 @@ export class BenchProgress implements BenchObserver {
     if (this.screen.isTTY === true) this.screen.write("\r\u001b[K");
   }
 
-  #draw(): void {
-    if (this.#title === "") return;
+  /** What the terminal shows now. */
+  draw(): void {
+    if (this.#title === "" || this.screen.isTTY !== true) return;
     const seconds = (this.clock.now() - this.#began) / 1e3;
     const parts = [
       this.#title,
