@@ -10,13 +10,13 @@ export type Config = { readonly [K in OptionName]: z.output<(typeof OPTIONS)[K][
 
 const DEFAULT_COLLECTOR = "http://localhost:9411";
 
-interface Setting {
+export interface Setting {
   readonly value: string;
   /** How the user gave it: `--port` or `VITRINE_PORT`. */
   readonly source: string;
 }
 
-function settingOf(option: OptionRow, flag: string | undefined, env: NodeJS.ProcessEnv): Setting | undefined {
+export function settingOf(option: OptionRow, flag: string | undefined, env: NodeJS.ProcessEnv): Setting | undefined {
   if (flag !== undefined) return { value: flag, source: `--${option.flag}` };
   for (const name of option.env) {
     // An empty variable is how shells and compose files leave one unset.
@@ -29,7 +29,7 @@ function settingOf(option: OptionRow, flag: string | undefined, env: NodeJS.Proc
   return option.fallback === undefined ? undefined : { value: option.fallback, source: "default" };
 }
 
-function check(option: OptionRow, setting: Setting): unknown {
+export function check(option: OptionRow, setting: Setting): unknown {
   const result = option.schema.safeParse(setting.value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

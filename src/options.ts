@@ -18,20 +18,20 @@ export interface OptionRow {
   readonly schema: z.ZodType;
 }
 
-const text = z.string().min(1, "must not be empty");
+export const text = z.string().min(1, "must not be empty");
 /** A word, however it is spelt: `--log-level WARN`, `--device CPU`. */
 const word = z.string().trim().toLowerCase();
-const number = (what: string) =>
+export const number = (what: string) =>
   z
     .string()
     .trim()
     .regex(/^\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, `expected ${what}`)
     .transform(Number);
-const integer = (least: number, most: number, what: string) =>
+export const integer = (least: number, most: number, what: string) =>
   number(what).refine((value) => Number.isInteger(value) && value >= least && value <= most, `expected ${what}`);
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-const duration = word
+export const duration = word
   .regex(/^(\d+\.?\d*|\.\d+) ?(ms|s|m|h)$/, "expected a duration with its unit, such as 500ms, 30s or 2m")
   .transform((value) => Number.parseFloat(value) * (UNIT_MS[value.replace(/^[\d. ]+/, "")] ?? Number.NaN))
   // Node's timers hold 31 bits of milliseconds.
@@ -111,13 +111,13 @@ function unitOf(value: string): string {
   return /[kmgt]/i.exec(value)?.[0].toLowerCase() ?? " ";
 }
 
-const positiveDuration = duration.refine((value) => value > 0, "expected more than 0");
+export const positiveDuration = duration.refine((value) => value > 0, "expected more than 0");
 
-const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
+export const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
   word.pipe(z.enum(values, { error: `expected one of ${values.join(", ")}` }));
 
 /** Some of `values`, with commas between them. */
-const listOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
+export const listOf = <const V extends readonly [string, ...string[]]>(...values: V) =>
   z
     .string()
     .transform((list) => list.split(","))
@@ -132,7 +132,7 @@ export function readSwitch(value: string): boolean | undefined {
   return NO.includes(said) ? false : undefined;
 }
 
-const onOff = z.string().transform((value, context): "on" | "off" => {
+export const onOff = z.string().transform((value, context): "on" | "off" => {
   const on = readSwitch(value);
   if (on !== undefined) return on ? "on" : "off";
   context.addIssue({ code: "custom", message: "expected on or off" });

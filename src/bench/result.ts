@@ -13,6 +13,8 @@ export interface BenchResult {
   readonly machine: Machine;
   /** What measured. */
   readonly commit?: string;
+  /** Value of `bench.run_id` of every span of this run. */
+  readonly runId?: string;
   readonly target: Target;
   /** Where the traces went, if anywhere. */
   readonly zipkinEndpoint?: string;
@@ -56,12 +58,39 @@ export interface LoadPoint {
   readonly summary: Summary;
   /** Of the traces read back, where they were. */
   readonly traces?: TraceSummary;
+  /** Why there are none, where they were wanted, in one sentence. */
+  readonly tracesUnavailable?: string;
+  /** How well the harness itself kept up. */
+  readonly client?: ClientHealth;
+  /** What a reader has to know of these numbers, a sentence each. */
+  readonly warnings?: readonly string[];
 }
 
 export type Load =
   | { readonly kind: "closed"; readonly concurrency: number }
-  | { readonly kind: "open"; readonly arrivals: "constant" | "gamma" | "ramp"; readonly perSecond: number }
+  | {
+      readonly kind: "open";
+      readonly arrivals: "constant" | "gamma" | "ramp";
+      /** Chats that begin a second; of a ramp, at its end. */
+      readonly perSecond: number;
+      /** Of a ramp, at its beginning. */
+      readonly fromPerSecond?: number;
+      /** Shape of the gamma distribution of the gaps: 1 is Poisson, smaller has more bursts. Absent where they are even. */
+      readonly burstiness?: number;
+    }
   | { readonly kind: "replay"; readonly file: string };
+
+/** The load generator's own part, in milliseconds. */
+export interface ClientHealth {
+  /** How late requests were sent that nothing held back: 99th percentile and most. */
+  readonly latenessP99: number;
+  readonly latenessMax: number;
+  /** How long its event loop was held up. */
+  readonly loopDelayP99: number;
+  readonly loopDelayMax: number;
+  /** Processor time of the harness over wall-clock time; 1 is a whole core. */
+  readonly cpu: number;
+}
 
 /** One request, whatever became of it. */
 export interface RequestRecord {
@@ -81,9 +110,9 @@ export interface RequestRecord {
 
 export type Outcome =
   | { readonly kind: "ok"; readonly finishReason?: string }
-  /** By the harness, as it was asked to. */
+  /** By the harness, as it was asked to, or as the run was interrupted. */
   | { readonly kind: "cancelled" }
-  | { readonly kind: "http"; readonly status: number; readonly code?: string }
+  | { readonly kind: "http"; readonly status: number; readonly code?: string; readonly retryAfterSeconds?: number }
   | { readonly kind: "broken"; readonly reason: string };
 
 export interface Summary {

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { type Config, loadConfig } from "../config.js";
-import { OPTIONS, type OptionName } from "../options.js";
+import { OPTIONS, type OptionName, type OptionRow } from "../options.js";
 
 /** Spellings that other tools' users type: underscores in flags, and `--model_path`. */
 export function normalizeArguments(argv: readonly string[]): string[] {
@@ -17,18 +17,15 @@ const namesWithFlag = (Object.keys(OPTIONS) as OptionName[]).filter((name) => "f
 
 /** Adds a flag for each of `names` (all that have one, if absent) to a command. */
 export function addOptions(command: Command, names: readonly OptionName[] = namesWithFlag): Command {
-  for (const name of names) {
-    const row: { flag?: string; value: string; env: readonly string[]; fallback?: string; help: string } =
-      OPTIONS[name];
-    const notes = [`env ${row.env.join(", ")}`, ...(row.fallback === undefined ? [] : [`default ${row.fallback}`])];
-    command.addOption(
-      new Option(
-        row.value === "" ? `--${row.flag}` : `--${row.flag} <${row.value}>`,
-        `${row.help} (${notes.join("; ")})`,
-      ),
-    );
-  }
+  for (const name of names) addRow(command, OPTIONS[name]);
   return command;
+}
+
+export function addRow(command: Command, row: OptionRow): void {
+  const environment = row.env.length === 0 ? [] : [`env ${row.env.join(", ")}`];
+  const notes = [...environment, ...(row.fallback === undefined ? [] : [`default ${row.fallback}`])].join("; ");
+  const flag = row.value === "" ? `--${row.flag}` : `--${row.flag} <${row.value}>`;
+  command.addOption(new Option(flag, notes === "" ? row.help : `${row.help} (${notes})`));
 }
 
 /** What a command's parsed flags say, by option. */

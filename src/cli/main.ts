@@ -6,6 +6,9 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
 import { PROGRAM_OPTIONS } from "../instrumentation/program/settings.js";
 import { addOptions, configOf, givenOptions, normalizeArguments } from "./arguments.js";
+import { addBench } from "./bench.js";
+import { addCapacity } from "./bench-capacity.js";
+import { addCompare } from "./bench-compare.js";
 import { generate } from "./generate.js";
 import { programEnvironment, run } from "./run.js";
 import { serve } from "./serve.js";
@@ -28,6 +31,7 @@ function program(): Command {
     .description("An LLM inference worker you can see through: every request is one Zipkin trace.")
     .version(VERSION)
     .showHelpAfterError("(--help lists what there is)")
+    // Options belong to the command they follow: `bench` and `bench plan` both have a --rate.
     .enablePositionalOptions()
     .exitOverride();
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
@@ -49,6 +53,9 @@ function program(): Command {
         temperature: flags.temperature,
       }),
   );
+  const bench = addBench(vitrine).enablePositionalOptions();
+  addCompare(bench);
+  addCapacity(bench);
   addOptions(
     vitrine
       .command("run")

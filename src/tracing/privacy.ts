@@ -47,6 +47,9 @@ const byType = {
     "ai.runtime",
     "ai.runtime.reason",
     "ai.image_resolution",
+    // Of `vitrine bench`.
+    "bench.run_id",
+    "bench.load",
     // OpenTelemetry's generative-AI conventions, their parts without content.
     "gen_ai.operation.name",
     "gen_ai.provider.name",
@@ -108,6 +111,8 @@ const byType = {
     "ai.model.layers",
     "ai.model.vocab_size",
     "ai.engine.restarts",
+    "bench.repeat",
+    "bench.requests",
     "gen_ai.request.temperature",
     "gen_ai.request.top_p",
     "gen_ai.request.top_k",

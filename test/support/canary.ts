@@ -78,6 +78,7 @@ export class KeepingCollector {
     const server = createServer();
     const collector = new KeepingCollector(server);
     server.on("request", (request, response) => {
+      if (request.method !== "POST") return response.writeHead(404).end();
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {

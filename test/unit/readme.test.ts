@@ -14,9 +14,8 @@ describe("README.md", () => {
       const names = option.env.map((name) => `\`${name}\``).join(", ");
       return `| ${flag} | ${names} | ${fallback} | ${option.help} |`;
     });
-    const table = readFileSync("README.md", "utf8")
-      .split("\n")
-      .filter((line) => /^\| (`--|\(env)/.test(line));
+    const section = readFileSync("README.md", "utf8").split("## Options of `vitrine serve`\n")[1]?.split("\n## ")[0];
+    const table = (section ?? "").split("\n").filter((line) => /^\| (`--|\(env)/.test(line));
     assert.deepEqual(table, rows);
   });
 
