@@ -61,8 +61,9 @@ describe("the benchmark's client", () => {
   });
 
   it("keeps the status of a target that lists no models, and the reason why none answers", async () => {
-    server.script = answers(404, { error: { message: "no such route" } });
-    assert.equal((await describeTarget(`${server.url}/v1`, {}, never)).status, 404);
+    assert.deepEqual(await describeTarget(`${server.url}/v1`, {}, never), { status: 200, model: "scripted" });
+    server.getStatus = 404;
+    assert.deepEqual(await describeTarget(`${server.url}/v1`, {}, never), { status: 404 });
     // A port that fetch refuses to use has no error code of the system's.
     await assert.rejects(describeTarget("http://127.0.0.1:1/v1", {}, never), /nothing answers .*\(bad port\)/);
   });
