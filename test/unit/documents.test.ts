@@ -64,3 +64,26 @@ describe("the documents", () => {
     );
   });
 });
+
+describe("the images", () => {
+  it("are built from, and hold, every folder that the program imports from", () => {
+    const files = paths("src").filter((path) => path.endsWith(".ts"));
+    const imported = files.flatMap((path) =>
+      [...read(path).matchAll(/(?:from |import\()"(\.[^"]+)"/g)].map(
+        ([, to = ""]) => normalize(join(dirname(path), to)).split("/")[0] ?? "",
+      ),
+    );
+    const needed = [...new Set(imported)].sort();
+    assert.deepEqual(needed, ["models", "native", "src"]);
+    for (const image of ["Dockerfile", "Dockerfile.gpu"]) {
+      for (const folder of needed) {
+        const lines = [`COPY ${folder} ${folder}`, `COPY --from=build /app/dist/${folder} dist/${folder}`];
+        assert.deepEqual(
+          lines.filter((line) => !read(image).split("\n").includes(line)),
+          [],
+          image,
+        );
+      }
+    }
+  });
+});
