@@ -18,6 +18,7 @@ COPY package.json package-lock.json .npmrc tsconfig.json ./
 RUN npm ci --ignore-scripts
 COPY src src
 COPY native native
+COPY models models
 RUN npm run build
 
 FROM ${NODE_IMAGE} AS dependencies
@@ -38,6 +39,7 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY --from=build /app/dist/src dist/src
 COPY --from=build /app/dist/native dist/native
+COPY --from=build /app/dist/models dist/models
 COPY models/tiny models/tiny
 # ONNX Runtime would otherwise keep state under the home directory and set itself up to upload it.
 ENV NODE_ENV=production \

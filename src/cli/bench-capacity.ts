@@ -30,7 +30,7 @@ const attainment = (text: string): number => {
   return value;
 };
 
-const slo = (text: string, before: readonly Slo[]): readonly Slo[] => {
+const slo = (text: string, before: readonly Slo[] = []): readonly Slo[] => {
   const parsed = sloSetting.safeParse(text);
   if (!parsed.success) throw new InvalidArgumentError(parsed.error.issues[0]?.message ?? "expected a limit");
   if (parsed.data.metric === "itl" || parsed.data.metric === "queue") {
@@ -46,7 +46,7 @@ export function addCapacity(bench: Command): void {
     .description("tell how many workers a load needs, from recorded traces")
     .argument("<traces>", "JSON file of traces, as a Zipkin's /api/v2/traces?limit=1000 answers them")
     .requiredOption("--rate <PER_SECOND>", "requests a second, arriving as a Poisson process", positive)
-    .requiredOption("--slo <LIMIT>", "a limit such as ttft:200ms, of ttft, tpot or e2e; repeatable", slo, [])
+    .requiredOption("--slo <LIMIT>", "a limit such as ttft:200ms, of ttft, tpot or e2e; repeatable", slo)
     .option("--attainment <SHARE>", "share of the requests that is to keep every limit", attainment, 0.95)
     .option("--prompt-tokens <N>", "length of each prompt; without it those of the traces", whole)
     .option("--output-tokens <N>", "length of each answer; without it those of the traces", whole)

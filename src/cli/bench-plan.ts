@@ -72,8 +72,18 @@ function limitOf({ requests, duration }: BenchSettings, times: readonly number[]
 
 async function tokenCounter(directory: string | undefined): Promise<CountText | undefined> {
   if (directory === undefined) return undefined;
-  const tokenizer = await loadTokenizer(resolveModelDirectory(directory));
+  const tokenizer = await loadTokenizer(tokenizerDirectory(directory));
   return (text) => tokenizer.encode(text, { addSpecialTokens: false }).length;
+}
+
+function tokenizerDirectory(directory: string): string {
+  try {
+    return resolveModelDirectory(directory);
+  } catch (error) {
+    // Its message was made for `--model`, which means something else here.
+    if (!(error instanceof VitrineError)) throw error;
+    throw new VitrineError("config_invalid", `--tokenizer: ${error.message}`);
+  }
 }
 
 /** Pairs of options of which only one can hold. */

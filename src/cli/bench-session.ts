@@ -13,7 +13,7 @@ import { addressOf } from "../destinations.js";
 import { VitrineError } from "../errors.js";
 import type { BenchSettings } from "./bench-options.js";
 import { commandLine, commitOf, thisMachine } from "./bench-origin.js";
-import { writeOutputs } from "./bench-outputs.js";
+import { checkOutputs, writeOutputs } from "./bench-outputs.js";
 import { benchPlan } from "./bench-plan.js";
 import { BenchProgress } from "./bench-progress.js";
 import { exitStatus, onStopSignal } from "./stop-signals.js";
@@ -51,6 +51,7 @@ async function benchTargets(
   serverFlags: readonly string[],
   signal: AbortSignal,
 ): Promise<boolean> {
+  checkOutputs(settings);
   const startedAt = new Date().toISOString();
   const targets = await startTargets(settings, serverFlags, signal);
   try {
@@ -67,11 +68,10 @@ async function startTargets(
   flags: readonly string[],
   signal: AbortSignal,
 ): Promise<Targets> {
-  if ((url === undefined) === (ab === undefined))
-    throw wrong("--url: say which service to measure, or --ab to compare two.");
+  if (url !== undefined && ab !== undefined) throw wrong("--url, --ab: choose one; --ab starts both of its servers.");
   if (ab === undefined && flags.length > 0) throw wrong("flags after -- are the servers', which --ab starts.");
   if (url !== undefined) return { variants: [{ base: url }], stop: async () => {} };
-  if (ab === undefined) throw wrong("--ab is missing.");
+  if (ab === undefined) throw wrong("--url: say which service to measure, or --ab to compare two.");
   const entry = fileURLToPath(new URL("./main.js", import.meta.url));
   const setting = { entry, flags, env: process.env, ...(zipkinEndpoint === undefined ? {} : { zipkinEndpoint }) };
   const { variants, stop } = await startVariants(ab, setting, signal);
@@ -85,9 +85,9 @@ async function measure(
   signal: AbortSignal,
 ): Promise<BenchResult> {
   const { base } = variants[0] as Variant;
-  const { server, model: listed } = await describeTarget(base, requestHeaders(settings.apiKey), signal);
+  const { server, model: listed, status } = await describeTarget(base, requestHeaders(settings.apiKey), signal);
   const model = settings.model ?? listed;
-  if (model === undefined) throw wrong("--model: the target lists none; say which one to ask for.");
+  if (model === undefined) throw wrong(noModel(base, status));
   const plan = await benchPlan(settings, model);
   const clock = realClock();
   const runId = randomBytes(8).toString("hex");
@@ -124,6 +124,10 @@ async function measure(
     progress.stop();
   }
 }
+
+/** A wrong path and a missing key look alike from here: the status tells them apart. */
+const noModel = (base: string, status: number): string =>
+  `--model: ${addressOf(base)}/models answers ${status} and lists no model; say which one to ask for, or correct --url or OPENAI_API_KEY.`;
 
 async function flush(tracing: BenchTracing): Promise<void> {
   await tracing.shutdown(FLUSH_MS);

@@ -138,6 +138,8 @@ describe("vitrine bench", function () {
     it("says what is wrong: options that contradict each other, a model that is not there, no target", async () => {
       const both = await run("--rate", "5", "--concurrency", "2");
       assert.deepEqual([both.code, /choose one kind of load/.test(both.stderr)], [2, true]);
+      const targets = await run("--ab", "tracing=off,on");
+      assert.deepEqual([targets.code, /--url, --ab: choose one/.test(targets.stderr)], [2, true]);
       const other = await run("--model", "other", "--requests", "1");
       assert.deepEqual([other.code, /http 404/.test(other.stderr)], [2, true]);
       const nobody = await runVitrine(["bench", "--url", "http://127.0.0.1:9", "--requests", "1"]);

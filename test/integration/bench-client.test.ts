@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { HttpClient, type Sending } from "../../src/bench/client/http-client.js";
+import { describeTarget } from "../../src/bench/client/target.js";
 import { Certificates, OPENSSL } from "../support/certificates.js";
 import { requirePart } from "../support/requirements.js";
 import { answers, ScriptedServer, streams } from "../support/scripted-server.js";
@@ -57,6 +58,14 @@ describe("the benchmark's client", () => {
     assert.equal(server.asked.length, 1);
     server.script = answers(502, "<html>Bad Gateway</html>");
     assert.deepEqual(await outcome(), { kind: "http", status: 502 });
+  });
+
+  it("keeps the status of a target that lists no models, and the reason why none answers", async () => {
+    assert.deepEqual(await describeTarget(`${server.url}/v1`, {}, never), { status: 200, model: "scripted" });
+    server.getStatus = 404;
+    assert.deepEqual(await describeTarget(`${server.url}/v1`, {}, never), { status: 404 });
+    // A port that fetch refuses to use has no error code of the system's.
+    await assert.rejects(describeTarget("http://127.0.0.1:1/v1", {}, never), /nothing answers .*\(bad port\)/);
   });
 
   it("tells a refused connection", async () => {

@@ -15,6 +15,8 @@ export type Script = (response: ServerResponse, asked: Asked) => void;
 export class ScriptedServer {
   readonly asked: Asked[] = [];
   script: Script = streams(["a", "b", "c"]);
+  /** What GET answers: a list of one model, but for other statuses than 200. */
+  getStatus = 200;
 
   private constructor(private readonly server: Server) {}
 
@@ -47,7 +49,8 @@ export class ScriptedServer {
   #answer(request: IncomingMessage, text: string, response: ServerResponse): void {
     const path = request.url ?? "";
     if (request.method === "GET") {
-      const models = path.endsWith("/models") ? { data: [{ id: "scripted" }] } : {};
+      response.statusCode = this.getStatus;
+      const models = this.getStatus === 200 && path.endsWith("/models") ? { data: [{ id: "scripted" }] } : {};
       response.setHeader("content-type", "application/json").end(JSON.stringify(models));
       return;
     }

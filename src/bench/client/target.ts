@@ -61,6 +61,8 @@ export interface Description {
   readonly model?: string;
   /** What it says it is. */
   readonly server?: string;
+  /** HTTP status of its list of models. */
+  readonly status: number;
 }
 
 /** What the target says of itself. Throws VitrineError `config_invalid` where nothing answers there. */
@@ -77,13 +79,14 @@ export async function describeTarget(
     });
   } catch (error) {
     const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-    const why = cause?.code ?? (error instanceof Error ? error.name : "it failed");
+    const why = cause?.code ?? cause?.message ?? (error instanceof Error ? error.name : "it failed");
     throw new VitrineError("config_invalid", `--url: nothing answers at ${base} (${why}): start the target first.`);
   }
   const listed = models.safeParse(await response.json().catch(() => undefined));
   const [first] = listed.success ? listed.data.data : [];
   const server = response.headers.get("server") ?? (await versionOf(base, headers));
-  return { ...(first === undefined ? {} : { model: first.id }), ...(server === undefined ? {} : { server }) };
+  const { status } = response;
+  return { status, ...(first === undefined ? {} : { model: first.id }), ...(server === undefined ? {} : { server }) };
 }
 
 /** vitrine and vLLM say their version outside the API. */

@@ -25,6 +25,13 @@ describe("options of vitrine bench", () => {
     });
   });
 
+  it("name the tokenizer that is not there", async () => {
+    await assert.rejects(
+      planned({ tokenizer: "absent" }),
+      /^VitrineError: --tokenizer: There is no directory .*absent/,
+    );
+  });
+
   it("are refused by name", () => {
     for (const [flag, value] of [
       ["concurrency", "0"],
