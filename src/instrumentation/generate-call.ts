@@ -17,10 +17,11 @@ const DEFAULT_MAX_LENGTH = 20;
 
 /** `args` of version 2, `(inputs, generation_config, …)`, or of 3 and later, one object with everything. */
 export function readGenerateCall(model: unknown, args: readonly unknown[]): GenerateCall {
-  const whole = isInput(args[0]) ? {} : fields(args[0]);
-  const given = isInput(args[0]) ? args[0] : (whole.inputs ?? whole.input_ids);
-  const mask = isInput(args[0]) ? fields(args[3]).inputs_attention_mask : whole.attention_mask;
-  const setting = settings(whole, fields(isInput(args[0]) ? args[1] : whole.generation_config), model);
+  const older = isInput(args[0]);
+  const whole = older ? {} : fields(args[0]);
+  const given = older ? args[0] : (whole.inputs ?? whole.input_ids);
+  const mask = older ? fields(args[3]).inputs_attention_mask : whole.attention_mask;
+  const setting = settings(whole, fields(older ? args[1] : whole.generation_config), model);
   const prompt = isTokens(given) ? tokenShape(given) : undefined;
   const promptTokens = prompt === undefined ? undefined : tokenCount(given, mask);
   const encodes = fields(fields(model).config).is_encoder_decoder === true;
@@ -31,7 +32,7 @@ export function readGenerateCall(model: unknown, args: readonly unknown[]): Gene
     attributes: {
       "gen_ai.operation.name": prompt === undefined ? "generate_content" : "text_completion",
       ...samplingAttributes(setting),
-      ...imageAttributes({ rows: 1, ...images(isInput(args[0]) ? { pixel_values: given } : whole) }),
+      ...imageAttributes({ rows: 1, ...images(older ? { pixel_values: given } : whole) }),
       "ai.max_tokens": maxTokens,
       "ai.prompt.length": promptTokens,
       "ai.batch.size": prompt?.rows,
