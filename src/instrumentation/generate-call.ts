@@ -1,7 +1,7 @@
 import type { SpanAttributes } from "../tracing/spans/span-maker.js";
 import { imageInput } from "./forward-pass.js";
 import { imageAttributes } from "./forward-span.js";
-import { dims, fields, finite, type TokenShape, tokenCount, tokenShape } from "./shapes.js";
+import { dims, type Fields, fields, finite, type TokenShape, tokenCount, tokenShape } from "./shapes.js";
 
 /** What a call of `generate` asks for, as its arguments and the model's defaults tell. */
 export interface GenerateCall {
@@ -17,27 +17,27 @@ const DEFAULT_MAX_LENGTH = 20;
 
 /** `args` of version 2, `(inputs, generation_config, …)`, or of 3 and later, one object with everything. */
 export function readGenerateCall(model: unknown, args: readonly unknown[]): GenerateCall {
-  const whole = isInput(args[0]) ? {} : fields(args[0]);
-  const given = isInput(args[0]) ? args[0] : (whole.inputs ?? whole.input_ids);
-  const mask = isInput(args[0]) ? fields(args[3]).inputs_attention_mask : whole.attention_mask;
-  const asked = isInput(args[0]) ? fields(args[1]) : { ...fields(whole.generation_config), ...defined(whole) };
-  const config = { ...fields(fields(model).generation_config), ...asked };
+  const older = isInput(args[0]);
+  const whole = older ? {} : fields(args[0]);
+  const given = older ? args[0] : (whole.inputs ?? whole.input_ids);
+  const mask = older ? fields(args[3]).inputs_attention_mask : whole.attention_mask;
+  const setting = settings(whole, fields(older ? args[1] : whole.generation_config), model);
   const prompt = isTokens(given) ? tokenShape(given) : undefined;
   const promptTokens = prompt === undefined ? undefined : tokenCount(given, mask);
   const encodes = fields(fields(model).config).is_encoder_decoder === true;
-  const maxTokens = mostTokens(config, encodes ? undefined : prompt);
+  const maxTokens = mostTokens(setting, encodes ? undefined : prompt);
   return {
-    limit: (prompt?.rows ?? 1) === 1 && (finite(config.num_beams) ?? 1) === 1 ? maxTokens : undefined,
+    limit: (prompt?.rows ?? 1) === 1 && (finite(setting("num_beams")) ?? 1) === 1 ? maxTokens : undefined,
     task: prompt === undefined ? undefined : encodes ? "text2text-generation" : "text-generation",
     attributes: {
       "gen_ai.operation.name": prompt === undefined ? "generate_content" : "text_completion",
-      ...samplingAttributes(config),
-      ...imageAttributes({ rows: 1, ...images(isInput(args[0]) ? { pixel_values: given } : whole) }),
+      ...samplingAttributes(setting),
+      ...imageAttributes({ rows: 1, ...images(older ? { pixel_values: given } : whole) }),
       "ai.max_tokens": maxTokens,
       "ai.prompt.length": promptTokens,
       "ai.batch.size": prompt?.rows,
       "gen_ai.request.max_tokens": maxTokens,
-      "gen_ai.request.stream": Boolean(whole.streamer ?? config.callback_function),
+      "gen_ai.request.stream": Boolean(whole.streamer ?? setting("callback_function")),
       "gen_ai.usage.input_tokens": promptTokens,
     },
   };
@@ -57,28 +57,33 @@ const images = (inputs: unknown) => {
   return found === undefined ? {} : { images: found };
 };
 
-function defined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
+/** What a generation goes by; each is looked up, since a copy of all forty would cost more than the rest of its span. */
+type Settings = (name: string) => unknown;
+
+/** The arguments come before the configuration given with them, and that before the model's own. */
+function settings(args: Fields, given: Fields, model: unknown): Settings {
+  const defaults = fields(fields(model).generation_config);
+  return (name) => args[name] ?? (Object.hasOwn(given, name) ? given[name] : defaults[name]);
 }
 
 /** An encoder's decoder begins with one token of its own. */
-function mostTokens(config: Readonly<Record<string, unknown>>, prompt: TokenShape | undefined): number | undefined {
-  const asked = finite(config.max_new_tokens);
+function mostTokens(setting: Settings, prompt: TokenShape | undefined): number | undefined {
+  const asked = finite(setting("max_new_tokens"));
   if (asked !== undefined) return asked;
-  return Math.max(0, (finite(config.max_length) ?? DEFAULT_MAX_LENGTH) - (prompt?.length ?? 1));
+  return Math.max(0, (finite(setting("max_length")) ?? DEFAULT_MAX_LENGTH) - (prompt?.length ?? 1));
 }
 
 /** Without `do_sample` the likeliest token is taken, which is temperature 0. transformers.js takes top_p and does not use it. */
-function samplingAttributes(config: Readonly<Record<string, unknown>>): SpanAttributes {
-  const sampled = config.do_sample === true;
-  const temperature = sampled ? (finite(config.temperature) ?? 1) : 0;
-  const topK = sampled ? finite(config.top_k) : undefined;
+function samplingAttributes(setting: Settings): SpanAttributes {
+  const sampled = setting("do_sample") === true;
+  const temperature = sampled ? (finite(setting("temperature")) ?? 1) : 0;
+  const topK = sampled ? finite(setting("top_k")) : undefined;
   return {
     "ai.temperature": temperature,
     "ai.top_k": topK,
-    "ai.repetition_penalty": finite(config.repetition_penalty),
+    "ai.repetition_penalty": finite(setting("repetition_penalty")),
     "gen_ai.request.temperature": temperature,
     "gen_ai.request.top_k": topK,
-    "gen_ai.request.top_p": sampled ? finite(config.top_p) : undefined,
+    "gen_ai.request.top_p": sampled ? finite(setting("top_p")) : undefined,
   };
 }

@@ -1,6 +1,6 @@
 /** What is read of other people's values: counts and shapes, never what they hold. Anything may come; nothing here throws for it. */
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /** Properties of an object or function; none of anything else. */
 export function fields(value: unknown): Fields {
