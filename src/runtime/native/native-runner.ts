@@ -46,11 +46,12 @@ export async function createNativeRunner(
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
     const model = describeModel(directory, graph, signature);
     const { ropeSwitch } = directory.config;
-    const memory = {
-      cache: await openCacheMemory(session, signature.cacheType, device),
-      logits: await openLogits(session, signature, device),
-    };
-    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, memory);
+    const cache = await openCacheMemory(session, signature.cacheType, device);
+    const logits = await openLogits(session, signature, device).catch((error: unknown) => {
+      cache.dispose();
+      throw error;
+    });
+    const runner = new NativeRunner(session, signature, { ...options, ropeSwitch }, model, { cache, logits });
     return withRopeSwitch(runner, signature, ropeSwitch);
   } catch (error) {
     session.dispose();

@@ -31,6 +31,8 @@ export class ExportPipeline {
   gpu: GpuHistories = new Map();
   readonly #reader: RingReader;
   readonly #decoder = new SpanDecoder();
+  /** With OTLP alone, no span has to be in Zipkin's form. */
+  readonly #wantsZipkin: boolean;
   readonly #decode = (bytes: Buffer, start: number, length: number) => this.#decoder.decode(bytes, start, length);
   readonly #passOn = (bytes: Buffer, start: number, length: number): void => this.#deliver(bytes, start, length);
 
@@ -41,6 +43,8 @@ export class ExportPipeline {
     private readonly pricePerDeviceHour?: number,
   ) {
     this.#reader = new RingReader(ring);
+    const { store, collectors } = outlets;
+    this.#wantsZipkin = store !== undefined || collectors.some(({ form }) => form === "zipkin");
   }
 
   /** Takes at most `limit` spans from the ring; true when there may be more. */
@@ -69,10 +73,10 @@ export class ExportPipeline {
       const record = this.#decoder.decode(bytes, start, length);
       addGpuTags(record, this.gpu);
       addCostTags(record, this.gpu, this.pricePerDeviceHour);
-      const span = this.encoder().encode(record);
-      store?.add(span);
+      const span = this.#wantsZipkin ? this.encoder().encode(record) : undefined;
+      if (span !== undefined) store?.add(span);
       for (const { delivery, form } of collectors) {
-        if (form === "zipkin") delivery.offer(span.json, span.bytes);
+        if (form === "zipkin" && span !== undefined) delivery.offer(span.json, span.bytes);
         else delivery.offer(JSON.stringify(record));
       }
       if (collectors.length === 0) counters.add("delivered");
