@@ -63,7 +63,7 @@ export async function createRunner(options: LoadOptions, device: DeviceChoice): 
  * go by it.
  */
 async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promise<ModelRunner> {
-  const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
+  const { modelDir, fastInt4, threads, maxSequences, replay, runtime: requested = "auto" } = options;
   // The native runner asks for it again, and is the one to fail with it.
   const started = requested === "node" ? undefined : startOrt().catch(() => {});
   const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
@@ -78,7 +78,8 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
   await started;
   const directory = openDirectory(modelDir);
   const on = (kind: RuntimeChoice["kind"], reason: string): Omit<RunnerOptions, "graph"> => {
-    return { directory, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
+    const common = { directory, threads, maxSequences, ...(replay === undefined ? {} : { replay }) };
+    return { ...common, device: { ...device, runtime: { requested, kind, reason } } };
   };
   if (requested === "node") {
     return createNodeRunner({ graph, ...on("node", "onnxruntime-node's binding was asked for.") });

@@ -31,7 +31,6 @@ interface Held {
  */
 class RopeSwitchRunner implements ModelRunner {
   readonly model: ModelDescription;
-  readonly device: DeviceChoice;
   readonly rewinds: boolean;
   readonly #runner: ModelRunner;
   readonly #ropeSwitch: number;
@@ -39,10 +38,13 @@ class RopeSwitchRunner implements ModelRunner {
 
   constructor(runner: ModelRunner, ropeSwitch: number) {
     this.model = runner.model;
-    this.device = runner.device;
     this.rewinds = runner.rewinds;
     this.#runner = runner;
     this.#ropeSwitch = ropeSwitch;
+  }
+
+  get device(): DeviceChoice {
+    return this.#runner.device;
   }
 
   run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {
