@@ -46,8 +46,8 @@ export async function createNativeRunner(
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
     const model = describeModel(directory, graph, signature);
     const { ropeSwitch } = directory.config;
-    const cache = await openCacheMemory(session, signature.cacheType, device);
-    const logits = await openLogits(session, signature, device).catch((error: unknown) => {
+    const cache = openCacheMemory(session, signature.cacheType);
+    const logits = await openLogits(session, signature).catch((error: unknown) => {
       cache.dispose();
       throw error;
     });
