@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RequiredPart } from "./requirements.js";
@@ -21,13 +21,30 @@ function hasCompiler(): boolean {
   }
 }
 
-/** Path of a shared library of that file name, which is gone when the process ends. */
+let folder: string | undefined;
+const compiled = new Map<string, string>();
+let copies = 0;
+
+/** Path of a shared library of that file name, one of its own at every call, which is gone when the process ends. */
 export function compileLibrary(name: string, text: string, flags: readonly string[] = []): string {
-  const folder = mkdtempSync(join(tmpdir(), "vitrine-stub-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const source = join(folder, "stub.c");
-  const library = join(folder, name);
-  writeFileSync(source, text);
-  execFileSync("cc", ["-shared", "-fPIC", ...flags, "-o", library, source]);
+  folder ??= temporaryFolder();
+  const key = [text, ...flags].join("\0");
+  const original = compiled.get(key) ?? compile(join(folder, `original-${compiled.size}`), text, flags);
+  compiled.set(key, original);
+  const own = join(folder, String(copies++));
+  mkdirSync(own);
+  copyFileSync(original, join(own, name));
+  return join(own, name);
+}
+
+function compile(library: string, text: string, flags: readonly string[]): string {
+  writeFileSync(`${library}.c`, text);
+  execFileSync("cc", ["-shared", "-fPIC", ...flags, "-o", library, `${library}.c`]);
   return library;
+}
+
+function temporaryFolder(): string {
+  const path = mkdtempSync(join(tmpdir(), "vitrine-stub-"));
+  process.once("exit", () => rmSync(path, { recursive: true, force: true }));
+  return path;
 }

@@ -25,7 +25,7 @@ typedef struct {
   size_t dstXInBytes, dstY; int dstMemoryType; void *dstHost; CUdeviceptr dstDevice; void *dstArray; size_t dstPitch;
   size_t WidthInBytes, Height;
 } CUDA_MEMCPY2D;
-typedef struct { char name[40]; uint64_t calls, failsAt; int code; } Function;
+typedef struct { char name[40]; uint64_t calls, failsAt, times; int code; } Function;
 
 static Context contexts[DEVICES] = {{0}, {1}, {2}, {3}};
 static _Thread_local Context *current;
@@ -46,7 +46,8 @@ static Function *functionOf(const char *name) {
 static int called(const char *name) {
   Function *f = functionOf(name);
   f->calls++;
-  if (f->failsAt && f->failsAt-- == 1) return f->code;
+  if (f->failsAt > 1) f->failsAt--;
+  else if (f->times) return f->times--, f->code;
   return started || !strcmp(name, "cuInit") ? 0 : 3;
 }
 #define CALL { int code = called(__func__); if (code) return code; }
@@ -168,8 +169,9 @@ int cuGetErrorString(int code, const char **text) { return textOf(code, 1, text)
 
 void stubLimit(uint64_t bytes) { limit = bytes; }
 void stubPitchUnit(uint64_t bytes) { pitchUnit = bytes; }
-void stubFail(const char *name, int code, uint64_t after) { Function *f = functionOf(name); f->code = code; f->failsAt = after; }
+void stubFail(const char *name, int code, uint64_t n, uint64_t times) { Function *f = functionOf(name); f->code = code; f->failsAt = n; f->times = times; }
 void stubForgetPeak(void) { peak = allocated; }
+uint64_t stubLastStream(void) { return (uint64_t)streams; }
 const char *stubFault(void) { return fault; }
 uint64_t stubCount(const char *what) {
   uint64_t n = 0;
@@ -196,9 +198,11 @@ export interface CudaStub {
   limit(bytes: number): void;
   /** Pitched copies are refused where a pitch is no multiple of this. */
   pitchUnit(bytes: number): void;
-  /** The n-th call of a function from now on returns `code`; 0 takes that back. */
-  fail(name: string, code: number, n?: number): void;
+  /** The n-th call of a function from now on returns `code`, and so do the next ones up to `times` in all. */
+  fail(name: string, code: number, n?: number, times?: number): void;
   forgetPeak(): void;
+  /** Where the stream is that was made last. */
+  lastStream(): bigint;
 }
 
 /** Path of a library whose `cuInit` returns `initResult`. */
@@ -211,7 +215,17 @@ export function openCudaStub(path: string = compileCudaStub()): CudaStub {
   const fault = library.func("stubFault", "str", []) as () => string;
   const limit = library.func("stubLimit", "void", ["uint64_t"]) as (bytes: number) => void;
   const pitchUnit = library.func("stubPitchUnit", "void", ["uint64_t"]) as (bytes: number) => void;
-  const fail = library.func("stubFail", "void", ["str", "int", "uint64_t"]) as (...args: unknown[]) => void;
+  const fail = library.func("stubFail", "void", ["str", "int", "uint64_t", "uint64_t"]) as (...args: unknown[]) => void;
   const forgetPeak = library.func("stubForgetPeak", "void", []) as () => void;
-  return { path, count, fault, limit, pitchUnit, forgetPeak, fail: (name, code, n = 1) => fail(name, code, n) };
+  const lastStream = library.func("stubLastStream", "uint64_t", []) as () => number | bigint;
+  return {
+    path,
+    lastStream: () => BigInt(lastStream()),
+    count,
+    fault,
+    limit,
+    pitchUnit,
+    forgetPeak,
+    fail: (name, code, n = 1, times = 1) => fail(name, code, n, times),
+  };
 }

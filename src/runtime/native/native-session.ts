@@ -1,4 +1,4 @@
-import { NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../../native/ort.js";
+import { CudaStream, NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../../native/ort.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice } from "../../protocol.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
@@ -11,6 +11,9 @@ import { disableTelemetry } from "../node/onnxruntime.js";
  * is left alone: a decoder has no convolutions.
  */
 const CUDA_OPTIONS = { arena_extend_strategy: "kSameAsRequested", use_tf32: "0" };
+
+/** By device: what a process does on one is in one order. For ever, as is the context that ONNX Runtime makes there. */
+const streams = new Map<number, CudaStream>();
 
 let environment: Promise<OrtEnvironment> | undefined;
 
@@ -36,15 +39,29 @@ async function start(): Promise<OrtEnvironment> {
   }
 }
 
-/** Creates a session through ONNX Runtime's C API. Throws as `startOrt` and `createNodeSession` do. */
+/** The stream of a CUDA device in which its sessions run and its memory is copied. Throws as `CudaStream.open` does. */
+export function streamOf(device: number): CudaStream {
+  const stream = streams.get(device) ?? CudaStream.open(device);
+  streams.set(device, stream);
+  return stream;
+}
+
+/**
+ * Creates a session through ONNX Runtime's C API; `cudaOptions` go to the CUDA provider, besides those of any session.
+ * Throws as `startOrt` and `createNodeSession` do.
+ */
 export async function createNativeSession(
   graph: PreparedGraph,
   device: DeviceChoice,
   threads: number,
+  cudaOptions: Readonly<Record<string, string>> = {},
 ): Promise<OrtSession> {
   const environment = await startOrt();
   try {
-    const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0, cudaOptions: CUDA_OPTIONS } : {};
+    const cuda =
+      device.provider === "cuda"
+        ? { stream: streamOf(device.deviceId ?? 0), cudaOptions: { ...CUDA_OPTIONS, ...cudaOptions } }
+        : {};
     const { rewritten } = graph;
     const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
     return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });
