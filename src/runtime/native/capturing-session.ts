@@ -4,6 +4,7 @@ import { reasonOf } from "../files/json-file.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
 import type { GraphSignature } from "../graph-signature.js";
 import { createNativeSession } from "./native-session.js";
+import type { InputDevice } from "./step-input.js";
 
 /** How ONNX Runtime's refusals to capture a graph begin (`InferenceSession::Initialize`). */
 const REFUSAL = /cannot use the graph capture feature/;
@@ -48,10 +49,10 @@ export function whyNotCaptured(failure: string): string | undefined {
 
 /** Why a captured run would not see what steps feed: what a graph reads on the CPU, it reads when it is captured. */
 export function whyNoReplay(
-  session: Pick<OrtSession, "readsOnDevice">,
+  inputs: Pick<InputDevice, "reads"> | undefined,
   { inputIds, positionIds, rotaryPositions, attentionMask, lengths }: GraphSignature,
 ): string | undefined {
   const fed = [inputIds, positionIds, rotaryPositions, attentionMask, lengths && { name: lengths.rows }];
-  const onCpu = fed.find((input) => input !== undefined && !session.readsOnDevice(input.name));
+  const onCpu = fed.find((input) => input !== undefined && inputs?.reads(input.name) !== true);
   return onCpu && `The graph reads "${onCpu.name}" on the CPU, and a CUDA graph only what is on the device.`;
 }

@@ -15,7 +15,7 @@ import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
 import { checkRows, planError } from "./row-checks.js";
 import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
-import { type InputDevice, inputDevice } from "./step-input.js";
+import { type InputDevice, openInputDevice } from "./step-input.js";
 import { StepRuns } from "./step-runs.js";
 
 /** Room is made by so many tokens at once. */
@@ -24,12 +24,10 @@ const SPARE_TOKENS = 256;
 /** What a runner has of its device; tests stand in for one. */
 export interface DeviceParts {
   readonly openLogits: typeof openLogitsMemory;
-  readonly inputDevice: typeof inputDevice;
-  /** Why a session's steps cannot be replayed; undefined where they can. */
-  readonly whyNoReplay: typeof whyNoReplay;
+  readonly openInputs: typeof openInputDevice;
 }
 
-const OF_SESSION: DeviceParts = { openLogits: openLogitsMemory, inputDevice, whyNoReplay };
+const OF_SESSION: DeviceParts = { openLogits: openLogitsMemory, openInputs: openInputDevice };
 
 /**
  * The default runner: ONNX Runtime's C API, tensors bound once, KV cache updated in place, all decoding sequences in
@@ -41,7 +39,7 @@ export async function createNativeRunner(
   parts: Partial<DeviceParts> = {},
 ): Promise<ModelRunner> {
   const { graph, device } = options;
-  const { openLogits, inputDevice, whyNoReplay } = { ...OF_SESSION, ...parts };
+  const { openLogits, openInputs } = { ...OF_SESSION, ...parts };
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(graph, device), graph);
   const { session, obstacle } = await createCapturingSession(options);
@@ -56,8 +54,9 @@ export async function createNativeRunner(
       throw error;
     });
     const { ropeSwitch } = directory.config;
-    const opened = { session, signature, model, cache, logits, inputs: inputDevice(session) };
-    const noReplay = obstacle ?? whyNoReplay(session, signature);
+    const inputs = openInputs(session);
+    const opened = { session, signature, model, cache, logits, inputs };
+    const noReplay = obstacle ?? whyNoReplay(inputs, signature);
     return withRopeSwitch(new NativeRunner(opened, { ...options, ropeSwitch, noReplay }), signature, ropeSwitch);
   } catch (error) {
     session.dispose();
@@ -108,7 +107,7 @@ class NativeRunner implements ModelRunner {
 
   get device(): DeviceChoice {
     const { device } = this.#options;
-    return device.provider === "cuda" ? { ...device, replay: this.#runs.replay } : device;
+    return this.#parts.inputs === undefined ? device : { ...device, replay: this.#runs.replay };
   }
 
   async run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {

@@ -12,6 +12,8 @@ export interface InputCopy {
 /** A device that runs read from. */
 export interface InputDevice {
   readonly memory: OrtMemory;
+  /** Whether the graph's input of this name is read there, and not on the CPU. */
+  reads(input: string): boolean;
   /** Whatever runs later finds what the sources hold now; until such a run has ended they are to be left alone. */
   send(copies: Iterable<InputCopy>): void;
 }
@@ -25,10 +27,12 @@ export interface InputMemory {
 }
 
 /** The device of a session; undefined for the CPU. The caller disposes its memory. */
-export function inputDevice({ environment, stream }: OrtSession): InputDevice | undefined {
+export function openInputDevice(session: OrtSession): InputDevice | undefined {
+  const { environment, stream } = session;
   if (stream === undefined) return undefined;
   return {
     memory: OrtMemory.cuda(environment, stream),
+    reads: (input) => session.readsOnDevice(input),
     send: (copies) => {
       // A run has ended since the last ones, so this lets go of their sources, and waits for nothing.
       stream.synchronize();

@@ -69,8 +69,8 @@ export class StepRuns {
   /** Binds to the cache as it is now. Throws NativeError `out_of_memory`. */
   bind(): void {
     this.unbind();
-    const { session, inputs, logits } = this.#options;
-    const device = (name: string) => (session.readsOnDevice(name) ? inputs?.memory : undefined);
+    const { inputs, logits } = this.#options;
+    const device = (name: string) => (inputs?.reads(name) ? inputs.memory : undefined);
     const memory = { input: (name: string) => ({ host: this.#host, device: device(name) }), logits: logits.memory };
     const runs = { memory, lastLogits: this.#lastLogits, runOptions: this.#runOptions };
     this.#windows = new StepWindows({ ...this.#options, ...runs });
