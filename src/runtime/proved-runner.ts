@@ -45,13 +45,12 @@ const isNotTheCpu: OnTrial = ({ provider }) => provider !== "cpu";
 export async function provedRunner(parts: ProvedRunnerOptions): Promise<ProvedRunner> {
   const { timed, create, isOnTrial = isNotTheCpu } = parts;
   const runner = await timed("session.create", () => create());
-  const { device } = runner;
-  const { runtime } = device;
-  if (runtime?.kind !== "native" || !isOnTrial(device)) return warm(runner, parts);
+  const { runtime } = runner.device;
+  if (runtime?.kind !== "native" || !isOnTrial(runner.device)) return warm(runner, parts);
   const verdict = await tryOut(runner, parts);
   if (verdict.kind === "passed") {
     const reason = `${runtime.reason} ${verdict.reason}`;
-    return { runner, device: { ...device, runtime: { ...runtime, reason } } };
+    return { runner, device: { ...runner.device, runtime: { ...runtime, reason } } };
   }
   await runner.dispose();
   if (runtime.requested === "native") {

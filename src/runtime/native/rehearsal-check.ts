@@ -28,10 +28,12 @@ export interface RehearsalCheck {
 
 export const hasPassed = ({ error, most }: RehearsalCheck): boolean => error <= most;
 
-/** The checks that failed, in a sentence without its full stop; undefined where all passed. */
+/** The first check that failed, and which did after it, without a full stop; undefined where all passed. */
 export function explainRehearsal(checks: readonly RehearsalCheck[]): string | undefined {
-  const failed = checks.filter((check) => !hasPassed(check));
-  return failed.length === 0 ? undefined : failed.map(explainCheck).join("; ");
+  const [first, ...others] = checks.filter((check) => !hasPassed(check));
+  if (first === undefined) return undefined;
+  const also = others.length === 0 ? "" : `; also failed: ${others.map(({ name }) => name).join(", ")}`;
+  return `${REHEARSAL_CHECKS[first.name]} (check "${first.name}": ${howMuch(first)})${also}`;
 }
 
 /** The largest error; undefined where one of the checks has none. */
@@ -43,10 +45,6 @@ export function largestError(checks: readonly RehearsalCheck[]): number | undefi
 /** Of checks that passed, e.g. `the largest difference 0.31 % of that to another text`. */
 export function explainError(checks: readonly RehearsalCheck[]): string {
   return `the largest difference ${percent(largestError(checks) ?? 0)} of that to another text`;
-}
-
-function explainCheck(check: RehearsalCheck): string {
-  return `${REHEARSAL_CHECKS[check.name]} (check "${check.name}": ${howMuch(check)})`;
 }
 
 function howMuch({ name, error, most, failure }: RehearsalCheck): string {

@@ -8,7 +8,7 @@ import { type RehearsalSequences, rehearsalSequences } from "./rehearsal-sequenc
 export interface OtherWay {
   /** Steps of one shape until what was captured is replayed. */
   readonly stepsBefore: number;
-  /** From the next step on; off at first. */
+  /** From the next step on. */
   use(on: boolean): void;
 }
 
@@ -36,6 +36,7 @@ const LONG_PROMPT = 256;
  */
 export async function rehearse(runner: RehearsingRunner, maxSequences: number): Promise<readonly RehearsalCheck[]> {
   const rehearsal = new Rehearsal(runner, maxSequences);
+  runner.replay?.use(false);
   try {
     return await rehearsal.play();
   } finally {
