@@ -10,6 +10,7 @@ import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-gra
 import { createNativeRunner } from "./native/native-runner.js";
 import { startOrt } from "./native/native-session.js";
 import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
+import { keepSinglePrecision } from "./node/onnxruntime.js";
 import { type OnTrial, provedRunner, type TimedPhase } from "./proved-runner.js";
 
 export interface LoadedModel {
@@ -79,6 +80,7 @@ export async function createRunner(
 async function createRunnerOn(device: DeviceChoice, options: LoadOptions, unproved?: string): Promise<ModelRunner> {
   const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
   const plain = requested === "node" ? "onnxruntime-node's binding was asked for." : unproved;
+  keepSinglePrecision(device);
   // The native runner asks for it again, and is the one to fail with it.
   const started = plain !== undefined ? undefined : startOrt().catch(() => {});
   const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
