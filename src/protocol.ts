@@ -206,12 +206,23 @@ export interface ReplayChoice {
   readonly reason: string;
 }
 
-export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "model.download";
+export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "rehearsal" | "model.download";
 
 export interface LoadPhase {
   readonly name: LoadPhaseName;
   readonly start: Micros;
   readonly end: Micros;
+  /** Of a rehearsal. */
+  readonly rehearsal?: RehearsalResult;
+}
+
+/** What came of checking on the device that the native runtime's ways of running a model agree. */
+export interface RehearsalResult {
+  readonly checks: number;
+  /** The largest distance of logits from the right ones, 1 being that of another text; absent where they were no numbers. */
+  readonly largestError?: number;
+  /** Names of the checks that failed. */
+  readonly failed: readonly string[];
 }
 
 /** Timings of one engine start; an `error` marks the phase that was running when it failed. */

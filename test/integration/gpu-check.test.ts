@@ -40,6 +40,14 @@ describe("gpu:check", function () {
     assert.match(stdout, /\| fp16 native, 64 streams \| [\d.]+ tokens\/s \|/);
   });
 
+  it("tells what a start would find in its rehearsal", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "rehearsal");
+    assert.equal(status, 0, stderr);
+    for (const name of ["tiny fp16 rehearsal: chunks", "q4f16 rehearsal: moves", "fp16 rehearsal, before a warm-up"]) {
+      assert.match(stdout, new RegExp(`\\| ${name} \\| [\\d.e-]+ (of the way to another text|ms) \\|`));
+    }
+  });
+
   it("ends with 1 where an answer is missing", () => {
     const { status, stdout } = check("--device", "cpu", "--only", "device memory", "--within", "0");
     assert.equal(status, 1);

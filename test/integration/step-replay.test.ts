@@ -5,6 +5,8 @@ import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { rehearse } from "../../src/runtime/native/rehearsal.js";
+import { hasPassed } from "../../src/runtime/native/rehearsal-check.js";
 import { type CapturedRuns, captureRuns, standInDevice } from "../support/captured-runs.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
@@ -34,7 +36,7 @@ describe("replayed decode steps", () => {
     return writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model.onnx": buildDecoder(spec).graph });
   }
 
-  async function open(path: string, replay: boolean): Promise<ModelRunner> {
+  async function open(path: string, replay: boolean) {
     const directory = openModelDirectory(path);
     const graph = prepareGraph(findGraphFile(path, "fp32", "cpu"), { lengths: true });
     const options = { directory, graph, device: CPU, threads: 1, maxSequences: SLOTS };
@@ -181,6 +183,25 @@ describe("replayed decode steps", () => {
     assert.deepEqual(await both.step([0]), [-1]);
     const { on, reason } = both.replaying.device.replay ?? {};
     assert.deepEqual([on, reason], [false, "A replayed step failed: CUDA error 900"]);
+  });
+
+  it("pass the rehearsal, or fail it where they go wrong later than in their first steps", async () => {
+    const runner = await open(modelOf({ positionIds: true }), true);
+    const errors = async () => {
+      const checks = await rehearse(runner, SLOTS);
+      return Object.fromEntries(checks.map((check) => [check.name, hasPassed(check)]));
+    };
+    const passed = await errors();
+    assert.ok(Object.values(passed).every((right) => right));
+    assert.equal(passed["replay"], true);
+    const sizes = new Set(runs.ids);
+    assert.ok(sizes.size > 3, "three batch sizes are replayed at least");
+    const counts = new Map<number, number>();
+    runs.before = (id) => {
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+      runs.replays = (counts.get(id) as number) <= 3;
+    };
+    assert.equal((await errors())["replay"], false);
   });
 
   it("end for good where a replay does not do what a plain step does", async () => {

@@ -1,3 +1,5 @@
+import type { TopLogits } from "../../engine/runner.js";
+
 /** Euclidean. */
 export function distance(a: Float32Array, b: Float32Array): number {
   let squares = 0;
@@ -13,4 +15,22 @@ export function spread(logits: Float32Array): number {
   let squares = 0;
   for (const value of logits) squares += (value - mean) ** 2;
   return Math.sqrt(squares);
+}
+
+export const isSound = (logits: Float32Array): boolean => logits.every(Number.isFinite);
+
+/**
+ * Share of the likeliest tokens that are not: another logit than the row has, a token twice, out of order, or fewer than
+ * are likelier. Of equals any will do. Both come from the same memory, so nothing is rounded.
+ */
+export function candidatesError({ ids, logits }: TopLogits, row: Float32Array): number {
+  const chosen = new Set(ids);
+  const last = logits.at(-1) ?? Number.POSITIVE_INFINITY;
+  let wrong = ids.length - chosen.size;
+  for (const [place, id] of ids.entries()) {
+    const logit = logits[place] as number;
+    if (row[id] !== logit || logit > (logits[place - 1] ?? Number.POSITIVE_INFINITY)) wrong++;
+  }
+  for (const [id, value] of row.entries()) if (!(value <= last) && !chosen.has(id)) wrong++;
+  return ids.length === 0 ? 1 : Math.min(1, wrong / ids.length);
 }

@@ -1,5 +1,5 @@
 import type { OrtSession } from "../../../native/ort.js";
-import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
+import type { RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 import { describeModel } from "../describe-model.js";
@@ -12,10 +12,12 @@ import { atHand } from "../row-logits.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { createCapturingSession, whyNoReplay } from "./capturing-session.js";
 import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
+import type { RehearsingRunner } from "./rehearsal.js";
 import { checkRows, planError } from "./row-checks.js";
 import { SlotCache } from "./slot-cache.js";
 import { whyNoSlotCache, whyNotNative } from "./slot-cache-support.js";
 import { type InputDevice, openInputDevice } from "./step-input.js";
+import type { StepReplay } from "./step-replay.js";
 import { StepRuns } from "./step-runs.js";
 
 /** Room is made by so many tokens at once. */
@@ -37,7 +39,7 @@ const OF_SESSION: DeviceParts = { openLogits: openLogitsMemory, openInputs: open
 export async function createNativeRunner(
   options: RunnerOptions,
   parts: Partial<DeviceParts> = {},
-): Promise<ModelRunner> {
+): Promise<RehearsingRunner> {
   const { graph, device } = options;
   const { openLogits, openInputs } = { ...OF_SESSION, ...parts };
   // What the nodes alone tell saves the session's creation.
@@ -84,7 +86,7 @@ interface NativeOptions extends Pick<RunnerOptions, "device" | "maxSequences">, 
   readonly noReplay: string | undefined;
 }
 
-class NativeRunner implements ModelRunner {
+class NativeRunner implements RehearsingRunner {
   readonly model: ModelDescription;
   readonly rewinds = true;
   readonly #parts: RunnerParts;
@@ -106,8 +108,14 @@ class NativeRunner implements ModelRunner {
   }
 
   get device(): DeviceChoice {
-    const { device } = this.#options;
-    return this.#parts.inputs === undefined ? device : { ...device, replay: this.#runs.replay };
+    const { device, noReplay } = this.#options;
+    if (this.#parts.inputs === undefined) return device;
+    return { ...device, replay: this.replay?.choice ?? { on: false, reason: noReplay ?? "" } };
+  }
+
+  /** The other way to take decode steps, where there is one. */
+  get replay(): StepReplay | undefined {
+    return this.#runs.replay;
   }
 
   async run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {

@@ -1,6 +1,5 @@
 import { OrtMemory, type OrtRunOptions, type OrtSession } from "../../../native/ort.js";
 import type { RowLogits, RunnerRow } from "../../engine/runner.js";
-import type { ReplayChoice } from "../../protocol.js";
 import type { GraphSignature } from "../graph-signature.js";
 import { rotaryShift } from "../rope-switch.js";
 import type { LogitsMemory } from "./logits-memory.js";
@@ -34,13 +33,14 @@ export interface StepRunsOptions {
 
 /** The runs that a step is, over rows of the cache: one for all that decode, and some for each prompt. */
 export class StepRuns {
+  /** Undefined where decode steps are never replayed. */
+  readonly replay: StepReplay | undefined;
   readonly #options: StepRunsOptions;
   /** Logits come for the last position only: the graph was asked to, or declares one position. */
   readonly #lastLogits: boolean;
   /** Where this process writes what is fed. */
   readonly #host: OrtMemory;
   readonly #runOptions: OrtRunOptions;
-  readonly #replay: StepReplay | undefined;
   /** Good for one allocation of the cache. */
   #windows: StepWindows | undefined;
   /** What a run of one token a row took last. */
@@ -54,11 +54,7 @@ export class StepRuns {
     this.#lastLogits = signature.logitsToKeep !== undefined || logits?.shape[1] === 1;
     this.#host = OrtMemory.cpu(environment);
     this.#runOptions = plainRunOptions(environment);
-    this.#replay = noReplay === undefined ? new StepReplay(environment, cache) : undefined;
-  }
-
-  get replay(): ReplayChoice {
-    return this.#replay?.choice ?? { on: false, reason: this.#options.noReplay ?? "" };
+    this.replay = noReplay === undefined ? new StepReplay(environment, cache) : undefined;
   }
 
   /** Nothing is bound to the cache: it may move. */
@@ -79,7 +75,7 @@ export class StepRuns {
   unbind(): void {
     this.#windows?.dispose();
     this.#windows = undefined;
-    this.#replay?.forget();
+    this.replay?.forget();
   }
 
   /** One token for each of the sequences, which move to the cache's first rows. Logits are good until the next run. */
@@ -133,7 +129,7 @@ export class StepRuns {
   /** A spare row's token goes behind what its row holds, where nobody reads. */
   #replayed(count: number): RowWindow | undefined {
     const feedSpare = (row: number): void => this.#feedRow(row, 0, this.#options.cache.lengthInRow(row));
-    return this.#replay?.take({ count, windows: this.#windows as StepWindows, feedSpare });
+    return this.replay?.take({ count, windows: this.#windows as StepWindows, feedSpare });
   }
 
   async #ranPlainly(count: number): Promise<RowWindow> {

@@ -66,6 +66,20 @@ describe("load trace", () => {
     assert.equal(tags?.["ai.cuda_graphs.reason"], "The graph has control flow.");
   });
 
+  it("tells what came of a rehearsal", () => {
+    const harness = new Harness();
+    const rehearsal = { checks: 9, largestError: 0.5, failed: ["batch", "moves"] };
+    const phases = [...RECORD.load.phases, { name: "rehearsal", start: 9_000, end: 9_500, rehearsal } as const];
+    harness.requests.load({ ...RECORD, load: { ...RECORD.load, phases } });
+    const { tags, duration } = harness.span("rehearsal");
+    assert.equal(duration, 500);
+    assert.deepEqual(tags, {
+      "ai.rehearsal.checks": "9",
+      "ai.rehearsal.largest_error": "0.5",
+      "ai.rehearsal.failed": "batch moves",
+    });
+  });
+
   it("marks a failed start, and the phase it failed in", () => {
     const harness = new Harness();
     const error = { code: "device_unavailable", message: "no CUDA driver" } as const;
