@@ -6,6 +6,9 @@ import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { measureCacheMoves } from "../gpu/check/cache-moves.js";
+import type { CheckRow } from "../gpu/check/check-row.js";
+import { settingsFor } from "../gpu/check/settings.js";
 import { compiler } from "../support/compile-library.js";
 import { type CudaStub, openCudaStub } from "../support/cuda-stub.js";
 import { installLateDevice } from "../support/late-device.js";
@@ -102,6 +105,18 @@ describe("native runner on a device that copies late", function () {
       if (round % 20 === 10) for (const runner of [device, cpu]) runner.reserve(SLOTS, 300 + round);
     }
     assert.ok(stub.count("cuMemcpy2DAsync_v2") > 100, "nothing was moved");
+  });
+
+  it("is what gpu:check would find right on a device", async () => {
+    const rows: CheckRow[] = [];
+    const { shape } = settingsFor("cpu");
+    const settings = { ...settingsFor("cuda:0"), shape, context: 32 };
+    await measureCacheMoves({ settings, model: "", tell: (row) => rows.push(row) });
+    const judged = rows.filter(({ met }) => met !== undefined).map(({ name, value, met }) => [name, value, met]);
+    assert.deepEqual(judged, [
+      ["cache: wrong tokens after that", 0, true],
+      ["cache: share of its memory given back", 1, true],
+    ]);
   });
 
   it("goes on as before where the device has no memory for more", async () => {
