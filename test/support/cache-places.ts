@@ -54,24 +54,36 @@ export interface DevicePlace extends CachePlace {
   readonly stream: CudaStream;
 }
 
-/** Half precision, as bit patterns. */
+/** Of a stub, which tells what was done wrong. */
 export function devicePlace(stub: CudaStub = openCudaStub()): DevicePlace {
   stub.limit(1 << 30);
   const stream = CudaStream.open(0, stub.path);
-  const memory = OrtMemory.cuda(OrtEnvironment.open(), stream);
+  const place = streamPlace(stream);
   return {
+    ...place,
     stub,
     stream,
+    failAllocation: (n, times) => stub.fail("cuMemAlloc_v2", 2, n, times),
+    close: () => {
+      place.close();
+      assert.deepEqual([stub.count("faults"), stub.fault()], [0, ""]);
+      assert.deepEqual([stub.count("blocks"), stub.count("streams"), stub.count("contexts")], [0, 0, 0]);
+    },
+  };
+}
+
+/** Of a stream's device, which always has memory; half precision, as bit patterns. Closes the stream. */
+export function streamPlace(stream: CudaStream): CachePlace {
+  const memory = OrtMemory.cuda(OrtEnvironment.open(), stream);
+  return {
     memory,
     copy: copyOnDevice(stream),
     type: "float16",
     write: (tensor, start, values) => stream.copyFromHost(Uint16Array.from(values), tensor, 2 * start),
     read: (tensor, start, size) => [...tensor.read(start, size)],
-    failAllocation: (n, times) => stub.fail("cuMemAlloc_v2", 2, n, times),
+    failAllocation: () => {},
     close: () => {
       for (const object of [memory, stream]) object.dispose();
-      assert.deepEqual([stub.count("faults"), stub.fault()], [0, ""]);
-      assert.deepEqual([stub.count("blocks"), stub.count("streams"), stub.count("contexts")], [0, 0, 0]);
     },
   };
 }

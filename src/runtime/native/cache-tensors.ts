@@ -19,8 +19,8 @@ interface Layout {
 }
 
 /**
- * The KV cache's memory: for every layer's keys and values one tensor `[rows, heads, tokens, headDim]`, and room for one
- * row of one of them on its way. What is in which row, and how much of it counts, others know.
+ * The KV cache's memory: for every layer's keys and values one tensor `[rows, heads, tokens, headDim]`, and room for
+ * heads of one of them on their way. What is in which row, and how much of it counts, others know.
  */
 export class CacheTensors {
   readonly #options: CacheTensorsOptions;
@@ -74,7 +74,7 @@ export class CacheTensors {
   /** The first `length` tokens of a row into another one. */
   copyRow(from: number, to: number, length: number): void {
     for (const [index, { heads, headDim }] of this.#options.entries.entries()) {
-      this.#options.copy(this.#row(index, from), this.#row(index, to), length * headDim, heads);
+      this.#options.copy(this.#heads(index, from * heads), this.#heads(index, to * heads), length * headDim, heads);
     }
   }
 
@@ -83,11 +83,14 @@ export class CacheTensors {
     const { copy, entries } = this.#options;
     if (lowLength + highLength === 0) return;
     for (const [index, { heads, headDim }] of entries.entries()) {
-      const [below, above] = [this.#row(index, low), this.#row(index, high)];
-      const aside = this.#aside(lowLength * headDim);
-      copy(below, aside, lowLength * headDim, heads);
-      copy(above, below, highLength * headDim, heads);
-      copy(aside, above, lowLength * headDim, heads);
+      const [lowSize, highSize] = [lowLength * headDim, highLength * headDim];
+      const count = this.#atOnce(heads);
+      for (let head = 0; head < heads; head += count) {
+        const [below, above] = [this.#heads(index, low * heads + head), this.#heads(index, high * heads + head)];
+        copy(below, this.#aside(lowSize), lowSize, count);
+        copy(above, below, highSize, count);
+        copy(this.#aside(lowSize), above, lowSize, count);
+      }
     }
   }
 
@@ -138,32 +141,38 @@ export class CacheTensors {
     const stride = tokens * headDim;
     const move = (row: number, rows: number, length: number): void => {
       const to = { tensor: target, start: row * heads * stride, stride };
-      copy(this.#row(index, row), to, length * headDim, rows * heads);
+      copy(this.#heads(index, row * heads), to, length * headDim, rows * heads);
     };
     // On a device one more call costs more than tokens that nobody reads.
     if (memory.device === "cuda") move(0, lengths.length, Math.max(0, ...lengths));
     else for (const [row, length] of lengths.entries()) move(row, 1, length);
   }
 
-  /** Row by row by way of the spare one, from the end that no row is moved across. */
+  /** By way of the room for heads, from the end that nothing is moved across. */
   #moveWithin(index: number, target: Floats, { tokens }: Layout, lengths: readonly number[]): void {
     const { copy, entries } = this.#options;
     const { heads, headDim } = entries[index] as CacheEntry;
     const stride = tokens * headDim;
-    const rows = [...lengths.keys()];
-    if (tokens > this.#layout.tokens) rows.reverse();
-    for (const row of rows) {
-      const size = (lengths[row] as number) * headDim;
-      copy(this.#row(index, row), this.#aside(size), size, heads);
-      copy(this.#aside(size), { tensor: target, start: row * heads * stride, stride }, size, heads);
+    const count = this.#atOnce(heads);
+    const starts = Array.from({ length: (lengths.length * heads) / count }, (_, index) => index * count);
+    if (tokens > this.#layout.tokens) starts.reverse();
+    for (const first of starts) {
+      const size = (lengths[Math.floor(first / heads)] as number) * headDim;
+      copy(this.#heads(index, first), this.#aside(size), size, count);
+      copy(this.#aside(size), { tensor: target, start: first * stride, stride }, size, count);
     }
   }
 
-  /** The heads of a row. */
-  #row(index: number, row: number): CacheBlocks {
-    const { heads, headDim } = this.#options.entries[index] as CacheEntry;
+  /** How many heads are set aside together: on the CPU one, which then stays in the processor's cache. */
+  #atOnce(heads: number): number {
+    return this.#options.memory.device === "cuda" ? heads : 1;
+  }
+
+  /** From a head on, counted through all rows. */
+  #heads(index: number, first: number): CacheBlocks {
+    const { headDim } = this.#options.entries[index] as CacheEntry;
     const stride = this.#layout.tokens * headDim;
-    return { tensor: this.#tensors[index] as Floats, start: row * heads * stride, stride };
+    return { tensor: this.#tensors[index] as Floats, start: first * stride, stride };
   }
 
   #aside(size: number): CacheBlocks {
@@ -172,7 +181,7 @@ export class CacheTensors {
 
   #spareFor({ tokens }: Layout): Floats {
     const { memory, type, entries } = this.#options;
-    const size = tokens * Math.max(...entries.map(({ heads, headDim }) => heads * headDim));
+    const size = tokens * Math.max(...entries.map(({ heads, headDim }) => this.#atOnce(heads) * headDim));
     try {
       return OrtTensor.allocate(memory, type, [size]);
     } catch (error) {

@@ -6,8 +6,8 @@ import { explainSessionFailure } from "../node/node-session.js";
 import { disableTelemetry } from "../node/onnxruntime.js";
 
 /**
- * Of the CUDA provider. The arena takes what is asked for: doubling, its default, would claim memory for nothing beside
- * a KV cache of gigabytes. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Its search for convolution kernels
+ * Of the CUDA provider. The arena takes what is asked for: doubling, its default, would claim memory that the KV cache
+ * could have. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Its search for convolution kernels
  * is left alone: a decoder has no convolutions.
  */
 const CUDA_OPTIONS = { arena_extend_strategy: "kSameAsRequested", use_tf32: "0" };

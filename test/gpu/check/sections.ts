@@ -1,4 +1,5 @@
 import { measureCopies } from "./bandwidth.js";
+import { measureCacheMoves } from "./cache-moves.js";
 import { measureDecoding } from "./decoding.js";
 import { compareWithCpu } from "./parity.js";
 import { rehearseModels } from "./rehearsal.js";
@@ -10,6 +11,7 @@ import { compareWithTorch } from "./torch.js";
 export const SECTIONS: readonly Section[] = [
   { name: "device memory", limitS: 40, run: measureCopies },
   { name: "rehearsal", limitS: 60, run: rehearseModels },
+  { name: "cache moves", limitS: 40, run: measureCacheMoves },
   { name: "the CPU's answers", limitS: 100, run: compareWithCpu },
   { name: "fp16 native", limitS: 70, run: (context) => measureDecoding(context, "fp16", "native") },
   { name: "fp16 node", limitS: 90, run: (context) => measureDecoding(context, "fp16", "node") },

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { CudaAllocation, CudaStream, cudaDeviceUuid } from "../../../native/cuda.js";
 import { compiler } from "../../support/compile-library.js";
 import { type CudaStub, compileCudaStub, openCudaStub } from "../../support/cuda-stub.js";
@@ -198,6 +201,29 @@ describe("CUDA's driver", () => {
     assert.deepEqual(read(streams[0], memory[0])[0], 1);
     assert.deepEqual(read(streams[1], memory[1])[0], 100);
     for (const object of [...memory, ...streams]) object.dispose();
+  });
+
+  it("keeps what a queued copy reads or writes, and no longer than until it is done", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const stream = CudaStream.open(0, stub.path);
+    const memory = CudaAllocation.create(stream, 1 << 20);
+    const queued = ((): WeakRef<Uint8Array>[] => {
+      const [source, target] = [new Uint8Array(1 << 20), new Uint8Array(1 << 20)];
+      stream.copyFromHost(source, memory, 0);
+      stream.copyToHost(memory, 0, target);
+      return [new WeakRef(source), new WeakRef(target)];
+    })();
+    const alive = async (): Promise<boolean[]> => {
+      // References that were read stay strong until the event loop turns.
+      await setImmediate();
+      collect();
+      return queued.map((reference) => reference.deref() !== undefined);
+    };
+    assert.deepEqual(await alive(), [true, true]);
+    stream.synchronize();
+    assert.deepEqual(await alive(), [false, false]);
+    for (const object of [memory, stream]) object.dispose();
   });
 
   it("gives back all that a thousand rounds took", () => {
