@@ -13,8 +13,10 @@ const NO_GRAPH = -1;
 
 /** A batch size is captured when so many steps have wanted it: what comes up once in passing is not worth it. */
 const CAPTURE_AFTER = 16;
-/** So many steps are taken both ways: the one that captures, and one that replays other inputs. */
-const PROOFS = 2;
+/** A batch size's first replays that are proved: the one that captures, and one of other inputs. */
+const FIRST_PROOFS = 2;
+/** Most rows whose logits a proof compares, so that it is short. */
+const PROVED_ROWS = 4;
 /** ONNX Runtime holds what it captured until the session ends. */
 const MOST_CAPTURES = 64;
 /** Largest distance of a replayed row's logits from a plain one's, in units of their spread: the kernels are the same. */
@@ -31,8 +33,7 @@ type Window = Pick<RowWindow, "bind" | "run" | "logitsOf">;
 interface Batch<W> {
   readonly rows: number;
   wanted: number;
-  /** Steps taken both ways with one result. */
-  proofs: number;
+  replays: number;
   window: W | undefined;
 }
 
@@ -54,11 +55,12 @@ export interface DecodeStep<W> {
  * Decode steps without the launches of their kernels: ONNX Runtime captures what a run does to the device as a CUDA
  * graph, and does the same again when a run has the same id. A replay reads and writes where the captured run did, and
  * what that run read on the CPU stays as it was, so each batch size is captured for itself, and again where the cache
- * moved. Spare rows fill a batch up; each writes where its row is not read, so nothing has to be free.
+ * moved. Spare rows fill a batch up; each writes where its row is not read, so nothing has to be free. Its first replay
+ * of a batch size is compared with a plain step, and its second, fourth, eighth.
  */
 export class StepReplay<W extends Window = RowWindow> {
   /** Steps of one batch size until they are replayed alone. */
-  readonly stepsBefore = CAPTURE_AFTER + PROOFS;
+  readonly stepsBefore = CAPTURE_AFTER + FIRST_PROOFS;
   readonly #environment: OrtEnvironment;
   readonly #cache: Pick<SlotCache, "rows" | "tokens" | "lengthInRow">;
   readonly #batches = new Map<number, Batch<W>>();
@@ -100,7 +102,7 @@ export class StepReplay<W extends Window = RowWindow> {
       for (let row = step.count; row < batch.rows; row++) step.feedSpare(row);
       window.bind(1);
       window.run();
-      return batch.proofs < PROOFS ? this.#proved(batch, window, step) : window;
+      return isPowerOfTwo(++batch.replays) ? this.#proved(batch, window, step) : window;
     } catch (error) {
       this.#giveUp(batch, error);
       return undefined;
@@ -114,7 +116,7 @@ export class StepReplay<W extends Window = RowWindow> {
   }
 
   #batchOf(rows: number): Batch<W> {
-    const batch = this.#batches.get(rows) ?? { rows, wanted: 0, proofs: 0, window: undefined };
+    const batch = this.#batches.get(rows) ?? { rows, wanted: 0, replays: 0, window: undefined };
     this.#batches.set(rows, batch);
     return batch;
   }
@@ -143,17 +145,20 @@ export class StepReplay<W extends Window = RowWindow> {
    * Takes the step plainly, too: twice is as once, since a step writes what it has written. Plainly after the replay,
    * whose logits, had it done nothing, would be those of the step before. Gives the plain run's window.
    */
-  #proved(batch: Batch<W>, window: W, { count, windows }: DecodeStep<W>): W {
-    const replayed = Array.from({ length: count }, (_, row) => window.logitsOf(row).slice());
-    const plain = windows.plain(0, batch.rows);
+  #proved({ rows }: Batch<W>, window: W, { count, windows }: DecodeStep<W>): W {
+    const length = Math.min(count, PROVED_ROWS);
+    const proved = Array.from({ length }, (_, at) => Math.floor((at * count) / length));
+    const replayed = new Map(proved.map((row) => [row, window.logitsOf(row).slice()]));
+    const plain = windows.plain(0, rows);
     plain.bind(1);
     plain.run();
-    for (const [row, logits] of replayed.entries()) {
+    for (const [row, logits] of replayed) {
       const expected = plain.logitsOf(row);
       const error = distance(logits, expected) / spread(expected);
       if (!(error <= MOST_ERROR)) throw new Error(`its logits are ${error.toPrecision(2)} of their spread off`);
     }
-    batch.proofs++;
     return plain;
   }
 }
+
+const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0;
