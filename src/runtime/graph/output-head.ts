@@ -13,14 +13,17 @@ import {
 import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
 
 const LOGITS = "logits";
-/** What Optimum and onnx-community call it in graphs that have it from the start. */
-const ROWS_INPUT = "num_logits_to_keep";
+/** The new input, `[1]`: where logits begin, counted from the end, so -1 is the last position alone. */
+export const FIRST_LOGITS = "vitrine/output_head/first";
+/** The dimension of logits that it decides, as Optimum and onnx-community name it. */
+const KEPT_ROWS = "num_logits_to_keep";
 const PREFIX = "vitrine/output_head/";
 
 /**
- * Computes logits for the last positions only, as many as the new input `num_logits_to_keep` says: the hidden state is
- * cut right before the output head. A prompt needs the logits of its last token; for all of them, most of a prompt's
- * time can go into the head, and its result is `prompt x vocabulary`.
+ * Computes logits for the last positions only, those that the new input says: the hidden state is cut right before the
+ * output head. A prompt needs the logits of its last token; for all of them, most of a prompt's time can go into the head,
+ * and its result is `prompt x vocabulary`. The input is what Slice takes, as it is: an operator between the two would run
+ * on a GPU, and Slice read its result back.
  */
 export const keepLastLogits: Rewrite = (model) => {
   const { graph } = model;
@@ -35,7 +38,7 @@ export const keepLastLogits: Rewrite = (model) => {
   const opset = model.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 0n;
   if (opset < 10n) return leave(`operators are those of version ${opset}`);
   const index = new GraphIndex(graph);
-  if (index.has(ROWS_INPUT) || index.has(`${PREFIX}hidden`)) return leave("it uses the names that are needed");
+  if (index.has(FIRST_LOGITS) || index.has(`${PREFIX}hidden`)) return leave("it uses the names that are needed");
   const head = findHead(index);
   if (typeof head === "string") return leave(head);
   const note = `Output head: logits for the last positions only, cut before ${head.opType}.`;
@@ -82,17 +85,15 @@ function isSameForRows(value: string, index: GraphIndex): boolean {
 
 function cutBefore(head: NodeProto, graph: GraphProto, output: ValueInfoProto): GraphProto {
   const [hidden = "", ...weights] = head.input;
-  const operator = (opType: string, input: string[], name: string): NodeProto =>
-    create(NodeProtoSchema, { opType, name: PREFIX + opType, input, output: [PREFIX + name] });
+  const input = [hidden, FIRST_LOGITS, `${PREFIX}end`, `${PREFIX}axis`];
   const cut = [
-    operator("Neg", [ROWS_INPUT], "start"),
-    operator("Slice", [hidden, `${PREFIX}start`, `${PREFIX}end`, `${PREFIX}axis`], "hidden"),
+    create(NodeProtoSchema, { opType: "Slice", name: `${PREFIX}Slice`, input, output: [`${PREFIX}hidden`] }),
     withFields(head, { input: [`${PREFIX}hidden`, ...weights] }),
   ];
   return withFields(graph, {
     node: graph.node.flatMap((node) => (node === head ? cut : [node])),
     initializer: [...graph.initializer, integer(`${PREFIX}end`, 2n ** 63n - 1n), integer(`${PREFIX}axis`, 1n)],
-    input: [...graph.input, rowsInput()],
+    input: [...graph.input, firstInput()],
     output: graph.output.map((value) => (value === output ? withKeptRows(value) : value)),
   });
 }
@@ -103,10 +104,10 @@ function integer(name: string, value: bigint) {
   return create(TensorProtoSchema, { name, dataType: TensorProto_DataType.INT64, dims: [1n], rawData });
 }
 
-function rowsInput(): ValueInfoProto {
+function firstInput(): ValueInfoProto {
   const dim = [{ value: { case: "dimValue", value: 1n } as const }];
   const value = { elemType: TensorProto_DataType.INT64, shape: { dim } };
-  return create(ValueInfoProtoSchema, { name: ROWS_INPUT, type: { value: { case: "tensorType", value } } });
+  return create(ValueInfoProtoSchema, { name: FIRST_LOGITS, type: { value: { case: "tensorType", value } } });
 }
 
 function dimensions({ type }: ValueInfoProto) {
@@ -119,7 +120,7 @@ function withKeptRows(output: ValueInfoProto): ValueInfoProto {
   const tensor = type.value.value;
   const dim = (tensor.shape?.dim ?? []).map((dimension, axis) =>
     axis === 1
-      ? create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value: ROWS_INPUT } })
+      ? create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value: KEPT_ROWS } })
       : dimension,
   );
   const shape = withFields(tensor.shape as NonNullable<typeof tensor.shape>, { dim });

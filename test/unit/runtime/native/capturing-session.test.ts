@@ -28,7 +28,7 @@ describe("capturing session", () => {
       rotaryPositions: undefined,
       attentionMask: undefined,
       lengths: { rows: "lengths", total: "total" },
-      logitsToKeep: { ...id, name: "num_logits_to_keep", rank: 0 },
+      logitsToKeep: { ...id, name: "num_logits_to_keep", rank: 0, sign: 1 },
     } as Partial<GraphSignature> as GraphSignature;
     const reading = (...names: string[]) => ({ reads: (name: string) => names.includes(name) });
     // The limit and the count of logits are the same in every decode step.
