@@ -140,6 +140,8 @@ export interface LoadOptions {
   readonly targetTpotMs?: number;
   /** `auto` when absent. */
   readonly runtime?: RuntimeRequest;
+  /** One sentence: why `auto` is not to take the native runtime, as a process before found out. */
+  readonly nativeFailure?: string;
   /** 4-bit models faster than their file says: int8 activations where it leaves them open, an 8-bit head; true when absent. */
   readonly fastInt4?: boolean;
 }

@@ -25,7 +25,7 @@ export interface LoadedModel {
  * Loads a model and runs it, so that the first request pays for nothing, and the native runtime has shown on a device
  * that its answers are right. `onPhase` hears of each phase as it starts. Throws `model_missing`, `model_invalid`,
  * `model_unsupported`, or `device_unavailable`, also where the device has no memory for one sequence, or where the native
- * runtime failed there and was asked for by name.
+ * runtime failed there and was asked for by name; `native_failed` where another process has to do without it.
  */
 export async function loadModel(
   options: LoadOptions,
@@ -47,7 +47,7 @@ export async function loadModel(
     }
   };
   const requested = chooseDevice(options.device);
-  const create = (unproved?: string) => createRunner(options, requested, unproved);
+  const create = (unproved = options.nativeFailure) => createRunner(options, requested, unproved);
   const { runner, device } = await provedRunner({ options, timed, create, warmUp, isOnTrial });
   const kvMemory = await memoryOnDevice(runner, options);
   return { runner, device, phases, ...(kvMemory === undefined ? {} : { kvMemory }) };

@@ -151,15 +151,16 @@ describe("rehearsal of the native runtime", function () {
   }
 
   describe("as a model is loaded", () => {
-    const load = async (runtime: LoadOptions["runtime"] = "auto") => {
+    const load = async (runtime: LoadOptions["runtime"] = "auto", nativeFailure?: string) => {
       const heard: LoadPhaseName[] = [];
+      const how = { runtime, ...(nativeFailure === undefined ? {} : { nativeFailure }) };
       const options: LoadOptions = {
         modelDir: TINY,
         dtype: "fp32",
         device: "cpu",
         threads: 1,
         maxSequences: 2,
-        runtime,
+        ...how,
       };
       let now = 0;
       const loaded = await loadModel(
@@ -183,23 +184,28 @@ describe("rehearsal of the native runtime", function () {
     });
 
     it("gives way to onnxruntime-node where it fails, with the reason", async () => {
-      bindOnce();
+      keepCacheApart();
       const { runner, device, heard } = await load();
       assert.deepEqual(heard, ["session.create", "warmup", "rehearsal", "session.create", "warmup"]);
       assert.deepEqual(device, runner.device);
       assert.deepEqual([device.runtime?.requested, device.runtime?.kind], ["auto", "node"]);
-      assert.match(
-        device.runtime?.reason ?? "",
-        /^The native runtime failed its rehearsal on cpu: a run read the inputs/,
-      );
+      assert.match(device.runtime?.reason ?? "", /^The native runtime failed its rehearsal on cpu: a prompt in pieces/);
       const [logits] = await runner.run([{ slot: 0, tokens: Int32Array.of(5, 40), past: 0 }]);
       assert.equal(logits?.all().length, runner.model.vocabSize);
+    });
+
+    it("leaves the other runtime to another process where a run failed, which does as it is told", async () => {
+      bindOnce();
+      await assert.rejects(load(), { code: "native_failed", message: /check "inputs": it ended with "ONNX Runtime/ });
+      const { device, heard } = await load("auto", "It failed before.");
+      assert.deepEqual(device.runtime, { requested: "auto", kind: "node", reason: "It failed before." });
+      assert.deepEqual(heard, ["session.create", "warmup"]);
     });
 
     it("is an error where the native runtime was asked for by name", async () => {
       keepCacheApart();
       const message =
-        /failed its rehearsal on cpu: a prompt in pieces was not the prompt in one \(check "chunks": .+ also failed: tokens, .+ ask for --runtime node\.$/;
+        /failed its rehearsal on cpu: a prompt in pieces was not the prompt in one \(check "chunks": .+ also failed: tokens, .+ Ask for --runtime node\.$/;
       await assert.rejects(load("native"), { code: "device_unavailable", message });
     });
   });
