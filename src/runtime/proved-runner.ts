@@ -90,8 +90,8 @@ async function tryOut(runner: RehearsingRunner, { timed, warmUp, options }: Prov
   }
   const checks = await timed("rehearsal", () => rehearse(runner, options.maxSequences), summary);
   const { replay, plain } = apart(checks);
-  const failure = explainRehearsal(plain);
-  const isBroken = plain.some((check) => check.failure !== undefined);
+  const isBroken = checks.some((check) => check.failure !== undefined);
+  const failure = explainRehearsal(isBroken ? checks : plain);
   if (failure !== undefined) return failed(isBroken ? "broken" : "wrong", failure);
   const without = explainRehearsal(replay);
   // Without the other way it is right all the same.

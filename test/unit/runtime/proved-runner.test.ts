@@ -142,6 +142,17 @@ describe("a runner that has proved itself", () => {
       assert.equal(uses.at(-1), true);
     });
 
+    it("is for another process to make where a replayed run failed", async () => {
+      const beforeRun = (): void => {
+        if (uses.at(-1) === true) throw new Error("CUDA error 700");
+      };
+      const { outcome } = await load(replaying({ beforeRun }));
+      await assert.rejects(outcome, {
+        code: "native_failed",
+        message: /check "replay": it ended with "CUDA error 700"/,
+      });
+    });
+
     it("goes on without it where it failed, and says so", async () => {
       const wrong: FakeRunnerOptions = {
         logits: (history, vocab) => hashedLogits(uses.at(-1) === true ? [1] : history, vocab),
