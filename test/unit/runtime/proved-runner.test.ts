@@ -136,12 +136,6 @@ describe("a runner that has proved itself", () => {
       return runner;
     };
 
-    it("takes it once that has passed", async () => {
-      const { outcome } = await load(replaying());
-      await outcome;
-      assert.equal(uses.at(-1), true);
-    });
-
     it("is for another process to make where a replayed run failed", async () => {
       const beforeRun = (): void => {
         if (uses.at(-1) === true) throw new Error("CUDA error 700");
@@ -151,6 +145,12 @@ describe("a runner that has proved itself", () => {
         code: "native_failed",
         message: /check "replay": it ended with "CUDA error 700"/,
       });
+    });
+
+    it("takes it once that has passed", async () => {
+      const { outcome } = await load(replaying());
+      await outcome;
+      assert.equal(uses.at(-1), true);
     });
 
     it("goes on without it where it failed, and says so", async () => {
