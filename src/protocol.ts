@@ -144,6 +144,8 @@ export interface LoadOptions {
   readonly nativeFailure?: string;
   /** 4-bit models faster than their file says: int8 activations where it leaves them open, an 8-bit head; true when absent. */
   readonly fastInt4?: boolean;
+  /** Decode steps as CUDA graphs where they can be; true when absent. */
+  readonly replay?: boolean;
 }
 
 export type CancelCause = "client_gone" | "timeout" | "drain";
@@ -195,6 +197,15 @@ export interface DeviceChoice {
   readonly reason: string;
   /** Set once a runner is made. */
   readonly runtime?: RuntimeChoice;
+  /** Set for the native runtime on CUDA. */
+  readonly replay?: ReplayChoice;
+}
+
+/** Whether decode steps are captured once and replayed, as a CUDA graph. */
+export interface ReplayChoice {
+  readonly on: boolean;
+  /** One sentence. */
+  readonly reason: string;
 }
 
 export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "rehearsal" | "model.download";

@@ -9,6 +9,7 @@ import type { ModelDirectory } from "./files/model-directory.js";
 import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
 import { createNativeRunner } from "./native/native-runner.js";
 import { startOrt } from "./native/native-session.js";
+import type { RehearsingRunner } from "./native/rehearsal.js";
 import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
 import { keepSinglePrecision } from "./node/onnxruntime.js";
 import { type OnTrial, provedRunner, type TimedPhase } from "./proved-runner.js";
@@ -61,7 +62,7 @@ export async function createRunner(
   options: LoadOptions,
   device: DeviceChoice,
   unproved?: string,
-): Promise<ModelRunner> {
+): Promise<RehearsingRunner> {
   try {
     return await createRunnerOn(device, options, unproved);
   } catch (error) {
@@ -77,8 +78,12 @@ export async function createRunner(
  * while the graph is read, and config.json is read while the session is created, but for the few graphs whose rewrites
  * go by it.
  */
-async function createRunnerOn(device: DeviceChoice, options: LoadOptions, unproved?: string): Promise<ModelRunner> {
-  const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
+async function createRunnerOn(
+  device: DeviceChoice,
+  options: LoadOptions,
+  unproved?: string,
+): Promise<RehearsingRunner> {
+  const { modelDir, fastInt4, threads, maxSequences, replay, runtime: requested = "auto" } = options;
   const plain = requested === "node" ? "onnxruntime-node's binding was asked for." : unproved;
   keepSinglePrecision(device);
   // The native runner asks for it again, and is the one to fail with it.
@@ -95,7 +100,8 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions, unprov
   await started;
   const directory = openDirectory(modelDir);
   const on = (kind: RuntimeChoice["kind"], reason: string): Omit<RunnerOptions, "graph"> => {
-    return { directory, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
+    const common = { directory, threads, maxSequences, ...(replay === undefined ? {} : { replay }) };
+    return { ...common, device: { ...device, runtime: { requested, kind, reason } } };
   };
   if (plain !== undefined) return createNodeRunner({ graph, ...on("node", plain) });
   try {

@@ -96,11 +96,9 @@ async function tryOut(runner: RehearsingRunner, { timed, warmUp, options }: Prov
   const without = explainRehearsal(replay);
   // Without the other way it is right all the same.
   if (without === undefined) runner.replay?.use(true);
-  const passed = `It passed its rehearsal on ${where} (${plain.length} checks, ${explainError(plain)})`;
-  return {
-    kind: "passed",
-    reason: without === undefined ? `${passed}.` : `${passed}; nothing is replayed: ${without}.`,
-  };
+  else runner.replay?.stop(`It failed its rehearsal: ${without}.`);
+  const reason = `It passed its rehearsal on ${where} (${plain.length} checks, ${explainError(plain)}).`;
+  return { kind: "passed", reason };
 }
 
 const apart = (checks: readonly RehearsalCheck[]) => ({

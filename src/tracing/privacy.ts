@@ -46,6 +46,8 @@ const byType = {
     "ai.gpu.throttled",
     "ai.runtime",
     "ai.runtime.reason",
+    "ai.cuda_graphs",
+    "ai.cuda_graphs.reason",
     "ai.rehearsal.failed",
     "ai.image_resolution",
     // Of `vitrine bench`.

@@ -48,6 +48,24 @@ describe("gpu:check", function () {
     }
   });
 
+  it("sets replayed steps against plain ones", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "replay");
+    assert.equal(status, 0, stderr);
+    assert.match(
+      stdout,
+      /\| fp16, 4 side by side: ids of replayed steps equal to plain ones \| 96 of 96 tokens \| .+ yes \|/,
+    );
+    assert.match(stdout, /\| fp16, 64 side by side: replayed over plain \| [\d.]+ times \|/);
+    assert.match(stdout, /\| fp16: replay \| none: /);
+  });
+
+  it("finds in a cache what was put there, after moves and growth", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "cache moves");
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /\| cache: wrong tokens after that \| 0 \| at most 0 \| yes \|/);
+    assert.match(stdout, /\| cache: two rows of a full context exchanged \| [\d.]+ us \|/);
+  });
+
   it("ends with 1 where an answer is missing", () => {
     const { status, stdout } = check("--device", "cpu", "--only", "device memory", "--within", "0");
     assert.equal(status, 1);

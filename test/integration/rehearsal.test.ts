@@ -7,22 +7,24 @@ import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { loadModel } from "../../src/runtime/load-model.js";
-import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { createNativeRunner, type DeviceParts } from "../../src/runtime/native/native-runner.js";
 import { rehearse } from "../../src/runtime/native/rehearsal.js";
 import { hasPassed, type RehearsalCheck } from "../../src/runtime/native/rehearsal-check.js";
 import { SlotCache } from "../../src/runtime/native/slot-cache.js";
+import type { InputCopy, InputDevice } from "../../src/runtime/native/step-input.js";
+import { standInDevice } from "../support/captured-runs.js";
 import { dtypeOf, parityGraphs } from "./parity-fixtures.js";
 
 const CPU = { requested: "cpu", provider: "cpu", reason: "" } as const;
 const TINY = resolveModelDirectory("tiny");
 
-async function open(directoryPath: string, dtype: Dtype, path?: string): Promise<ModelRunner> {
+async function open(directoryPath: string, dtype: Dtype, path?: string, parts: Partial<DeviceParts> = {}) {
   const directory = openModelDirectory(directoryPath);
   const file = findGraphFile(directory.path, dtype, "cpu");
   const { ropeSwitch } = directory.config;
   const rewrites = { attention: directory.config, lengths: true, ...(ropeSwitch === undefined ? {} : { ropeSwitch }) };
   const graph = prepareGraph({ ...file, path: path ?? file.path }, rewrites);
-  return createNativeRunner({ directory, graph, device: CPU, threads: 1, maxSequences: 4 });
+  return createNativeRunner({ directory, graph, device: CPU, threads: 1, maxSequences: 4 }, parts);
 }
 
 async function rehearsed(runner: ModelRunner): Promise<readonly RehearsalCheck[]> {
@@ -92,19 +94,16 @@ describe("rehearsal of the native runtime", function () {
     replace(SlotCache.prototype, name, silent as never);
   }
 
-  /** Inputs of one shape stay what they were when they were bound first, as on a device that copies when one binds. */
-  function bindOnce(): void {
-    const bind = OrtBinding.prototype.bindInput;
-    const bound = new WeakMap<OrtBinding, Set<string>>();
-    const once = function (this: OrtBinding, name: string, tensor: OrtTensor): void {
-      const shapes = bound.get(this) ?? new Set<string>();
-      bound.set(this, shapes);
-      const key = `${name} ${tensor.shape.join(" ")}`;
-      const isCache = tensor.type === "float32";
-      if (isCache || !shapes.has(key)) bind.call(this, name, isCache ? tensor : copied(tensor));
-      shapes.add(key);
+  /** Of each size and place inputs reach the device once: they stay what they were then. */
+  function sendOnce(): InputDevice {
+    const device = standInDevice();
+    const sent = new WeakMap<OrtTensor, Set<string>>();
+    const isFirst = ({ target, from, size }: InputCopy): boolean => {
+      const places = sent.get(target) ?? new Set<string>();
+      sent.set(target, places);
+      return places.size < places.add(`${from}+${size}`).size;
     };
-    replace(OrtBinding.prototype, "bindInput", once);
+    return { ...device, send: (copies) => device.send([...copies].filter(isFirst)) };
   }
 
   function clear(this: Float32Array, source: ArrayLike<number>, at = 0): void {
@@ -133,7 +132,6 @@ describe("rehearsal of the native runtime", function () {
   }
 
   const faults: [string, () => void, string[]][] = [
-    ["inputs that are bound once", bindOnce, ["inputs"]],
     ["a cache that is not shared", keepCacheApart, ["chunks", "tokens", "batch", "moves", "growth", "copy", "long"]],
     ["growth that copies nothing", () => copyNothingIn("reserve"), ["growth", "copy"]],
     ["rows that move without what they hold", () => copyNothingIn("arrange"), ["moves", "growth", "copy"]],
@@ -148,6 +146,13 @@ describe("rehearsal of the native runtime", function () {
         assert.deepEqual(failed(checks), wanted, told(checks));
       });
     }
+  }
+
+  for (const dtype of ["fp32", "q4"] as const) {
+    it(`finds inputs that are sent once, in ${dtype}`, async () => {
+      const checks = await rehearsed(await open(TINY, dtype, undefined, { openInputs: sendOnce }));
+      assert.deepEqual(failed(checks), ["inputs"], told(checks));
+    });
   }
 
   describe("as a model is loaded", () => {

@@ -10,10 +10,12 @@ export interface OtherWay {
   readonly stepsBefore: number;
   /** From the next step on. */
   use(on: boolean): void;
+  /** For good. `reason` is a sentence. */
+  stop(reason: string): void;
 }
 
 /** A runner that rehearses, with its other way where it has one. */
-export type RehearsingRunner = ModelRunner & { readonly replay?: OtherWay };
+export type RehearsingRunner = ModelRunner & { readonly replay?: OtherWay | undefined };
 
 /** Above what rounding makes, and below what one wrong token in the cache makes: RATIONALE.md has the numbers. */
 const MOST_ERROR = 0.25;

@@ -129,10 +129,11 @@ describe("a runner that has proved itself", () => {
 
   describe("with another way to take steps", () => {
     const uses: boolean[] = [];
+    const stops: string[] = [];
     const replaying = (options: FakeRunnerOptions = {}) => {
-      uses.length = 0;
+      uses.length = stops.length = 0;
       const runner = native(options);
-      runner.replay = { stepsBefore: 1, use: (on) => void uses.push(on) };
+      runner.replay = { stepsBefore: 1, use: (on) => void uses.push(on), stop: (reason) => void stops.push(reason) };
       return runner;
     };
 
@@ -151,9 +152,10 @@ describe("a runner that has proved itself", () => {
       const { outcome } = await load(replaying());
       await outcome;
       assert.equal(uses.at(-1), true);
+      assert.deepEqual(stops, []);
     });
 
-    it("goes on without it where it failed, and says so", async () => {
+    it("goes on without it where it failed, and says why", async () => {
       const wrong: FakeRunnerOptions = {
         logits: (history, vocab) => hashedLogits(uses.at(-1) === true ? [1] : history, vocab),
       };
@@ -161,7 +163,8 @@ describe("a runner that has proved itself", () => {
       const { device } = await outcome;
       assert.equal(uses.at(-1), false);
       assert.equal(device.runtime?.kind, "native");
-      assert.match(device.runtime?.reason ?? "", /; nothing is replayed: replayed steps were not plain ones \(check/);
+      assert.equal(stops.length, 1);
+      assert.match(stops[0] ?? "", /^It failed its rehearsal: replayed steps were not plain ones \(check.+\)\.$/);
     });
   });
 });

@@ -57,6 +57,15 @@ describe("load trace", () => {
     });
   });
 
+  it("says whether decode steps are replayed, and why not, where that is a question", () => {
+    const harness = new Harness();
+    const replay = { on: false, reason: "The graph has control flow." };
+    harness.requests.load({ ...RECORD, device: { requested: "cuda", provider: "cuda", reason: "asked for", replay } });
+    const { tags } = harness.span("model.load");
+    assert.equal(tags?.["ai.cuda_graphs"], "off");
+    assert.equal(tags?.["ai.cuda_graphs.reason"], "The graph has control flow.");
+  });
+
   it("tells what came of a rehearsal", () => {
     const harness = new Harness();
     const rehearsal = { checks: 9, largestError: 0.5, failed: ["batch", "moves"] };

@@ -151,6 +151,7 @@ describe("rehearsal", () => {
           uses.push(wanted);
           [on, steps] = [wanted, 0];
         },
+        stop: () => assert.fail("whoever asked for the rehearsal decides"),
       };
       return { runner, uses };
     }
