@@ -233,11 +233,18 @@ class NativeRunner implements ModelRunner {
   }
 
   #resize(rows: number, tokens: number): void {
+    const { rows: oldRows, tokens: oldTokens } = this.#cache;
     // They hold the old memory.
     this.#dropBindings();
     this.#cache.reserve(rows, tokens);
     const memory = { inputs: this.#inputs, logits: this.#memory.logits.memory };
-    this.#step = new StepTensors(memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
+    try {
+      this.#step = new StepTensors(memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
+    } catch (error) {
+      // Or every later step would want what there is no memory for.
+      this.#cache.reserve(oldRows, oldTokens);
+      throw error;
+    }
   }
 
   #window(first: number, count: number): RowWindow {
