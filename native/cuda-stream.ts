@@ -33,8 +33,8 @@ export interface DeviceBlocks {
 export class CudaStream extends NativeObject<"Stream"> {
   readonly [CONTEXT]: CudaContext;
   readonly #pointer: Pointer<"Stream">;
-  /** Memory of this process that queued copies read or write. */
-  readonly #inUse = new Set<ArrayBufferView>();
+  /** Memory of this process that queued copies read or write. Whole buffers: those of a step are the same in the next one. */
+  readonly #inUse = new Set<ArrayBufferLike>();
   /** Written anew for every pitched copy, which reads it before it returns. */
   readonly #copy = new BigUint64Array(COPY_2D.slots);
 
@@ -85,7 +85,7 @@ export class CudaStream extends NativeObject<"Stream"> {
     const api = this.#enter();
     const to = place(target, offset, source.byteLength);
     if (source.byteLength === 0) return;
-    this.#inUse.add(source);
+    this.#inUse.add(source.buffer);
     checkCuda(api, api.cuMemcpyHtoDAsync_v2(to, source, source.byteLength, this.#pointer), "copy to the device");
   }
 
@@ -94,7 +94,7 @@ export class CudaStream extends NativeObject<"Stream"> {
     const api = this.#enter();
     const from = place(source, offset, target.byteLength);
     if (target.byteLength === 0) return;
-    this.#inUse.add(target);
+    this.#inUse.add(target.buffer);
     checkCuda(api, api.cuMemcpyDtoHAsync_v2(target, from, target.byteLength, this.#pointer), "copy from the device");
   }
 
