@@ -129,13 +129,14 @@ describe("native runner on a device that copies late", function () {
       const tokens = Int32Array.of(5, 40, 7, 30, 21);
       await step([{ slot: 0, tokens, past: 0 }]);
       await step([{ slot: 1, tokens: tokens.subarray(1), past: 0 }]);
+      await step([{ slot: 0, tokens: Int32Array.of(3), past: 5, top: true }]);
       const before = stub.count("allocated");
       runShort();
       assert.throws(() => device.reserve(SLOTS, 2000), { message: /CUDA could not allocate/ });
       stub.limit(before);
       await step([
         { slot: 1, tokens: Int32Array.of(9), past: 4, top: true },
-        { slot: 0, tokens: Int32Array.of(8), past: 5 },
+        { slot: 0, tokens: Int32Array.of(8), past: 6 },
       ]);
       assert.equal(stub.count("allocated"), before);
     });

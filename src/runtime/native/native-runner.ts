@@ -262,6 +262,7 @@ class NativeRunner implements ModelRunner {
   #dropBindings(): void {
     for (const window of this.#windows.values()) window.dispose();
     this.#windows.clear();
+    this.#memory.logits.forget?.();
     this.#step?.dispose();
     this.#step = undefined;
   }
