@@ -119,16 +119,26 @@ describe("native runner on a device that copies late", function () {
     ]);
   });
 
-  it("goes on as before where the device has no memory for more", async () => {
-    const tokens = Int32Array.of(5, 40, 7, 30, 21);
-    await step([{ slot: 0, tokens, past: 0 }]);
-    await step([{ slot: 1, tokens: tokens.subarray(1), past: 0 }]);
-    // For some of the tensors, not for all.
-    stub.limit(stub.count("allocated") * 3);
-    assert.throws(() => device.reserve(SLOTS, 2000), { code: "inference_failed", message: /CUDA could not allocate/ });
-    await step([
-      { slot: 1, tokens: Int32Array.of(9), past: 4, top: true },
-      { slot: 0, tokens: Int32Array.of(8), past: 5 },
-    ]);
-  });
+  const shortages: [string, () => void][] = [
+    ["for some of the cache", () => stub.limit(stub.count("allocated") * 3)],
+    // Room for a row, keys and values of each layer; what comes then is for logits.
+    ["for the cache and not for logits", () => stub.fail("cuMemAlloc_v2", 2, 2 + 2 * device.model.layers)],
+  ];
+  for (const [what, runShort] of shortages) {
+    it(`goes on as before where the device has memory ${what}`, async () => {
+      const tokens = Int32Array.of(5, 40, 7, 30, 21);
+      await step([{ slot: 0, tokens, past: 0 }]);
+      await step([{ slot: 1, tokens: tokens.subarray(1), past: 0 }]);
+      await step([{ slot: 0, tokens: Int32Array.of(3), past: 5, top: true }]);
+      const before = stub.count("allocated");
+      runShort();
+      assert.throws(() => device.reserve(SLOTS, 2000), { message: /CUDA could not allocate/ });
+      stub.limit(before);
+      await step([
+        { slot: 1, tokens: Int32Array.of(9), past: 4, top: true },
+        { slot: 0, tokens: Int32Array.of(8), past: 6 },
+      ]);
+      assert.equal(stub.count("allocated"), before);
+    });
+  }
 });

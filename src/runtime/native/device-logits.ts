@@ -64,15 +64,20 @@ export class DeviceLogits implements LogitsMemory {
     }));
   }
 
+  forget(): void {
+    for (const used of [this.#choice?.binding, this.#choice?.logits, this.#choice?.ids]) used?.dispose();
+    this.#choice = undefined;
+  }
+
   dispose(): void {
-    this.#dropChoice();
+    this.forget();
     for (const used of [this.#session, this.#host, this.memory]) used.dispose();
   }
 
   #choiceOf(source: OrtTensor<FloatType>, first: number, rows: number): Choice {
     const last = this.#choice;
     if (last?.source === source && last.first === first && last.rows === rows) return last;
-    this.#dropChoice();
+    this.forget();
     const { type, vocabSize } = this.#options;
     const binding = OrtBinding.create(this.#session);
     const view = source.view(first * vocabSize, [rows, vocabSize]);
@@ -85,10 +90,5 @@ export class DeviceLogits implements LogitsMemory {
     view.dispose();
     this.#choice = { source, first, rows, binding, logits, ids };
     return this.#choice;
-  }
-
-  #dropChoice(): void {
-    for (const used of [this.#choice?.binding, this.#choice?.logits, this.#choice?.ids]) used?.dispose();
-    this.#choice = undefined;
   }
 }

@@ -11,6 +11,8 @@ export interface LogitsMemory {
   read(logits: OrtTensor<FloatType>, from: number, size: number): Float32Array;
   /** The likeliest of each of `rows` rows from row `first` on; absent where all logits are at hand. */
   readonly top?: (logits: OrtTensor<FloatType>, first: number, rows: number) => readonly TopLogits[];
+  /** Lets go of the logits that it was asked about last, so that their memory can be freed. */
+  forget?(): void;
   dispose(): void;
 }
 
