@@ -1,3 +1,4 @@
+import type { ElementType } from "./ort-api.js";
 import { OrtBinding } from "./ort-binding.js";
 import type { OrtEnvironment } from "./ort-environment.js";
 import { identityModel } from "./ort-models.js";
@@ -8,7 +9,7 @@ import type { OrtTensor } from "./ort-value.js";
  * Copies parts of tensors where they are: the C API has no function for that on a device, so this runs a graph of one
  * Identity there.
  */
-export class OrtCopier<T extends "float32" | "float16"> {
+export class OrtCopier<T extends ElementType> {
   readonly #session: OrtSession;
 
   private constructor(session: OrtSession) {
@@ -16,7 +17,7 @@ export class OrtCopier<T extends "float32" | "float16"> {
   }
 
   /** `options` name the device. Throws as `OrtSession.create` does. */
-  static async create<T extends "float32" | "float16">(
+  static async create<T extends ElementType>(
     environment: OrtEnvironment,
     type: T,
     options: OrtSessionOptions,

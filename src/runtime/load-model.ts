@@ -1,7 +1,16 @@
 import { resolve } from "node:path";
 import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
-import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
+import type {
+  DeviceChoice,
+  LoadOptions,
+  LoadPhase,
+  LoadPhaseName,
+  Micros,
+  RuntimeChoice,
+  RuntimeRequest,
+} from "../protocol.js";
+import { refuseBfloat16 } from "./bfloat16-support.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
 import { kvBudget } from "./device-budget.js";
 import { findGraphFile } from "./files/graph-file.js";
@@ -63,10 +72,13 @@ export async function createRunner(options: LoadOptions, device: DeviceChoice): 
  * go by it.
  */
 async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promise<ModelRunner> {
-  const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
+  const { modelDir, fastInt4, threads, maxSequences, runtime = "auto" } = options;
   // The native runner asks for it again, and is the one to fail with it.
-  const started = requested === "node" ? undefined : startOrt().catch(() => {});
+  const started = runtime === "node" ? undefined : startOrt().catch(() => {});
   const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
+  if (read.bfloat16) refuseBfloat16(read.file, resolve(modelDir), device, runtime);
+  // The binding has no tensors of it to fall back to.
+  const requested = read.bfloat16 ? "native" : runtime;
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
@@ -84,13 +96,16 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
     return createNodeRunner({ graph, ...on("node", "onnxruntime-node's binding was asked for.") });
   }
   try {
-    const reason =
-      requested === "auto" ? "The graph updates its KV cache in place." : "The native runtime was asked for.";
-    return await createNativeRunner({ graph, ...on("native", reason) });
+    return await createNativeRunner({ graph, ...on("native", whyNative(runtime, read.bfloat16)) });
   } catch (error) {
     if (requested === "native" || !isNoWayToRun(error)) throw error;
     return createNodeRunner({ graph: prepare("node"), ...on("node", error.message) });
   }
+}
+
+function whyNative(requested: RuntimeRequest, bfloat16: boolean): string {
+  if (requested === "native") return "The native runtime was asked for.";
+  return bfloat16 ? "It alone has tensors of bfloat16." : "The graph updates its KV cache in place.";
 }
 
 /** With the library that checks the files, which takes as long to load as the graph to read. */

@@ -182,6 +182,21 @@ describe("graphs of real exporters", () => {
   }
 });
 
+describe("graphs in bfloat16, rewritten for the native runner", () => {
+  for (const { name, path } of parityGraphs().filter(({ reference }) => /widened/.test(reference))) {
+    // The CPU has no kernels for it, but looks for them only once every operator's types are right.
+    it(`keep types that ONNX Runtime takes: ${name}`, async () => {
+      const attention = { contextLength: 128, heads: 4 };
+      const graph = prepareGraph({ path, dtype: "bf16", weightBytes: 0 }, { attention, lengths: true });
+      assert.ok(graph.notes.some((note) => /Attention lengths: fed/.test(note)));
+      await assert.rejects(createNativeSession(graph, CPU, 1), {
+        code: "model_unsupported",
+        message: /Could not find an implementation for (MatMul|MatMulNBits)\(/,
+      });
+    });
+  }
+});
+
 describe("the shipped model, rewritten", () => {
   const tiny = resolveModelDirectory("tiny");
 

@@ -5,10 +5,12 @@ import {
   OrtSession,
   type OrtSessionOptions,
   OrtTensor,
+  type TopType,
   topModel,
+  topType,
 } from "../../../native/ort.js";
 import { TOP_LOGITS, type TopLogits } from "../../engine/runner.js";
-import { float16ToFloat32, toFloat32 } from "../float16.js";
+import { toFloat32 } from "../floats.js";
 import type { FloatType } from "../graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 
@@ -26,7 +28,7 @@ interface Choice {
   readonly rows: number;
   readonly binding: OrtBinding;
   /** In this process's memory. */
-  readonly logits: OrtTensor<FloatType>;
+  readonly logits: OrtTensor<TopType<FloatType>>;
   readonly ids: OrtTensor<"int64">;
 }
 
@@ -80,7 +82,7 @@ export class DeviceLogits implements LogitsMemory {
     this.#copier.copy(logits, from, this.#arrival, 0, size);
     const read = this.#arrival.data.subarray(0, size);
     // What is read next comes to the same place.
-    return read instanceof Float32Array ? read.slice() : float16ToFloat32(read);
+    return read instanceof Float32Array ? read.slice() : toFloat32(this.#options.type, read);
   }
 
   top(source: OrtTensor<FloatType>, first: number, rows: number): readonly TopLogits[] {
@@ -89,7 +91,7 @@ export class DeviceLogits implements LogitsMemory {
     const kept = ids.size / rows;
     return Array.from({ length: rows }, (_, row) => ({
       ids: Int32Array.from(ids.data.subarray(row * kept, (row + 1) * kept), Number),
-      logits: toFloat32(logits.data.subarray(row * kept, (row + 1) * kept)),
+      logits: toFloat32(logits.type, logits.data.subarray(row * kept, (row + 1) * kept)),
     }));
   }
 
@@ -106,7 +108,7 @@ export class DeviceLogits implements LogitsMemory {
     const binding = OrtBinding.create(this.#session);
     const view = source.view(first * vocabSize, [rows, vocabSize]);
     const kept = Math.min(TOP_LOGITS, vocabSize);
-    const logits = OrtTensor.allocate(this.#host, type, [rows, kept]);
+    const logits = OrtTensor.allocate(this.#host, topType(type), [rows, kept]);
     const ids = OrtTensor.allocate(this.#host, "int64", [rows, kept]);
     binding.bindInput("logits", view);
     binding.bindOutput("top", logits);

@@ -117,7 +117,7 @@ async function forcedLogits(runner: ModelRunner): Promise<Float32Array[]> {
   return rows;
 }
 
-/** Against the whole row: the largest first, of equals the lowest id. */
+/** Against the whole row: the largest first, of equals any. */
 async function sameCandidates(name: string, wanted: WantedRunner): Promise<CheckRow> {
   return opened(wanted, async (runner) => {
     await runner.run([0, 1].map((slot) => ({ slot, tokens: Int32Array.of(1, 2 + slot, 3), past: 0 })));
@@ -127,8 +127,8 @@ async function sameCandidates(name: string, wanted: WantedRunner): Promise<Check
     if (rows.every(({ top }) => top === undefined)) return { name, value: "none: all logits are at hand" };
     const wrong = rows.flatMap((logits) => {
       const row = logits.all();
-      const expected = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
-      return [...(logits.top?.ids ?? [])].filter((id, place) => id !== expected[place]);
+      const expected = row.toSorted((a, b) => b - a);
+      return [...(logits.top?.ids ?? [])].filter((id, place) => row[id] !== expected[place]);
     });
     return judged({ name, value: wrong.length, unit: "in another place than in the whole row" }, "at most", 0);
   });
