@@ -27,6 +27,7 @@ import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
 import { withFields } from "../../src/runtime/graph/rewrite.js";
 import { loadModel } from "../../src/runtime/load-model.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { createNativeSession } from "../../src/runtime/native/native-session.js";
 import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec, message } from "../support/onnx-builder.js";

@@ -7,23 +7,26 @@ import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { ELEMENT, message } from "../../support/onnx-builder.js";
 import { type DecoderShape, type Projection, projectionsOf } from "./decoder-shape.js";
-import { halfBits } from "./half-precision.js";
+import { type FloatPrecision, stored } from "./half-precision.js";
 import { scaleOf, uniformScaleOf, WeightFile } from "./random-weights.js";
 
 const BLOCK = 32;
 const DOMAIN = "com.microsoft";
 const EPSILON = 1e-6;
 
-/** `int4` with single precision is the hub's q4, with half precision its q4f16; `float` with half precision its fp16. */
+/**
+ * `int4` with single precision is the hub's q4, with half precision its q4f16; `float` with half precision its fp16, with
+ * bfloat16 what onnxruntime-genai's builder makes, whose logits are float32 then.
+ */
 export interface DecoderFormat {
   readonly matrices: "int4" | "float";
   /** Of activations, norms, scales, embedding and KV cache. */
-  readonly type: "float32" | "float16";
+  readonly type: FloatPrecision;
 }
 
 const Q4: DecoderFormat = { matrices: "int4", type: "float32" };
 
-type Element = "float32" | "float16" | "uint8" | "int64";
+type Element = FloatPrecision | "uint8" | "int64";
 type Dimension = number | string;
 const elementOf = (type: Element): number => (type === "uint8" ? 2 : ELEMENT[type]);
 
@@ -82,7 +85,14 @@ class GraphBuilder {
     });
     let stream = { residual: "embedded", normed: "normed" };
     for (let layer = 0; layer < layers; layer++) stream = await this.layer(layer, stream);
-    await this.product("head", stream.normed, "logits", hidden, vocab);
+    const widens = this.logitsType !== this.format.type;
+    await this.product("head", stream.normed, widens ? "scores" : "logits", hidden, vocab);
+    if (widens) this.node("Cast", ["scores"], ["logits"], { to: ELEMENT[this.logitsType] });
+  }
+
+  private get logitsType(): FloatPrecision {
+    const { type } = this.format;
+    return type === "bfloat16" ? "float32" : type;
   }
 
   model(accuracyLevel: number | undefined): Uint8Array {
@@ -119,8 +129,7 @@ class GraphBuilder {
     ] as const) {
       const values = Float32Array.from({ length: context * half }, (_, at) => wave(angle(at)));
       const { type } = this.format;
-      const stored = type === "float16" ? Uint16Array.from(values, halfBits) : values;
-      await this.external(name, type, [context, half], () => this.weights.write(new Uint8Array(stored.buffer)));
+      await this.external(name, type, [context, half], () => this.weights.write(stored(values, type)));
     }
   }
 
@@ -231,7 +240,7 @@ class GraphBuilder {
   }
 
   private outputs(): Uint8Array[] {
-    const logits = valueInfo("logits", this.format.type, ["batch_size", "sequence_length", this.shape.vocab]);
+    const logits = valueInfo("logits", this.logitsType, ["batch_size", "sequence_length", this.shape.vocab]);
     return [logits, ...this.cache("present", "total_sequence_length")];
   }
 

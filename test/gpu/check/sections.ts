@@ -13,6 +13,7 @@ export const SECTIONS: readonly Section[] = [
   { name: "fp16 node", limitS: 90, run: (context) => measureDecoding(context, "fp16", "node") },
   { name: "q4f16 native", limitS: 70, run: (context) => measureDecoding(context, "q4f16", "native") },
   { name: "q4f16 node", limitS: 90, run: (context) => measureDecoding(context, "q4f16", "node") },
+  { name: "bf16 native", limitS: 70, run: (context) => measureDecoding(context, "bf16", "native") },
   { name: "service", limitS: 90, run: measureService },
   { name: "PyTorch", limitS: 60, run: compareWithTorch },
 ];
