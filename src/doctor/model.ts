@@ -25,7 +25,7 @@ export async function checkModel(question: ModelQuestion): Promise<Finding[]> {
     const directory = openModelDirectory(resolveModelDirectory(question.model));
     const { file: graph, bfloat16 } = readGraph(findGraphFile(directory.path, question.dtype, question.provider));
     const reason = "This service would run on the CPU.";
-    if (bfloat16) refuseBfloat16(graph, directory.path, { provider: question.provider, reason }, "auto");
+    if (bfloat16) refuseBfloat16(graph, directory.path, { provider: question.provider, reason }, undefined);
     const what = `${directory.name} in ${directory.path}: ${directory.config.architecture}, ${graph.dtype}, ${size(graph.weightBytes)}`;
     return [ok(what), ...(await textFiles(directory)), ...fits(directory.config, graph, question)];
   } catch (error) {

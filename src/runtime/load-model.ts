@@ -1,15 +1,7 @@
 import { resolve } from "node:path";
 import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
-import type {
-  DeviceChoice,
-  LoadOptions,
-  LoadPhase,
-  LoadPhaseName,
-  Micros,
-  RuntimeChoice,
-  RuntimeRequest,
-} from "../protocol.js";
+import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { refuseBfloat16 } from "./bfloat16-support.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
 import { kvBudget } from "./device-budget.js";
@@ -72,13 +64,12 @@ export async function createRunner(options: LoadOptions, device: DeviceChoice): 
  * go by it.
  */
 async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promise<ModelRunner> {
-  const { modelDir, fastInt4, threads, maxSequences, runtime = "auto" } = options;
+  const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
   // The native runner asks for it again, and is the one to fail with it.
-  const started = runtime === "node" ? undefined : startOrt().catch(() => {});
+  const started = requested === "node" ? undefined : startOrt().catch(() => {});
   const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
-  if (read.bfloat16) refuseBfloat16(read.file, resolve(modelDir), device, runtime);
-  // The binding has no tensors of it to fall back to.
-  const requested = read.bfloat16 ? "native" : runtime;
+  const plain = requested === "node" ? "onnxruntime-node's binding was asked for." : undefined;
+  if (read.bfloat16) refuseBfloat16(read.file, resolve(modelDir), device, plain);
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
@@ -86,26 +77,21 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
       ...(kind === "native" ? { attention: config, lengths: true } : {}),
       ...{ fastInt4, ropeSwitch: config?.ropeSwitch },
     });
-  const graph = prepare(requested === "node" ? "node" : "native");
+  const graph = prepare(plain === undefined ? "native" : "node");
   await started;
   const directory = openDirectory(modelDir);
   const on = (kind: RuntimeChoice["kind"], reason: string): Omit<RunnerOptions, "graph"> => {
     return { directory, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
   };
-  if (requested === "node") {
-    return createNodeRunner({ graph, ...on("node", "onnxruntime-node's binding was asked for.") });
-  }
+  if (plain !== undefined) return createNodeRunner({ graph, ...on("node", plain) });
   try {
-    return await createNativeRunner({ graph, ...on("native", whyNative(runtime, read.bfloat16)) });
+    const reason =
+      requested === "auto" ? "The graph updates its KV cache in place." : "The native runtime was asked for.";
+    return await createNativeRunner({ graph, ...on("native", reason) });
   } catch (error) {
-    if (requested === "native" || !isNoWayToRun(error)) throw error;
+    if (requested === "native" || read.bfloat16 || !isNoWayToRun(error)) throw error;
     return createNodeRunner({ graph: prepare("node"), ...on("node", error.message) });
   }
-}
-
-function whyNative(requested: RuntimeRequest, bfloat16: boolean): string {
-  if (requested === "native") return "The native runtime was asked for.";
-  return bfloat16 ? "It alone has tensors of bfloat16." : "The graph updates its KV cache in place.";
 }
 
 /** With the library that checks the files, which takes as long to load as the graph to read. */
