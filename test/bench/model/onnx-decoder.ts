@@ -8,10 +8,10 @@ import { basename } from "node:path";
 import { ELEMENT, message } from "../../support/onnx-builder.js";
 import { type DecoderShape, type Projection, projectionsOf } from "./decoder-shape.js";
 import { type FloatPrecision, stored } from "./half-precision.js";
+import { CONTRIB, type Element, elementOf, encodeNode, type GraphNode, valueInfo } from "./onnx-messages.js";
 import { scaleOf, uniformScaleOf, WeightFile } from "./random-weights.js";
 
 const BLOCK = 32;
-const DOMAIN = "com.microsoft";
 const EPSILON = 1e-6;
 
 /**
@@ -25,10 +25,6 @@ export interface DecoderFormat {
 }
 
 const Q4: DecoderFormat = { matrices: "int4", type: "float32" };
-
-type Element = FloatPrecision | "uint8" | "int64";
-type Dimension = number | string;
-const elementOf = (type: Element): number => (type === "uint8" ? 2 : ELEMENT[type]);
 
 /** Writes `path` as q4, and the same graph with accuracy level 4 on every MatMulNBits to `level4Path`, over one data file. */
 export async function writeQ4Decoder(shape: DecoderShape, path: string, level4Path: string): Promise<void> {
@@ -50,19 +46,8 @@ export async function writeOnnxDecoder(
   return builder;
 }
 
-interface Node {
-  readonly operator: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes: Readonly<Record<string, number>>;
-}
-
-/** Attributes that are floats though their value may be whole. */
-const FLOAT_ATTRIBUTES = new Set(["epsilon", "scale"]);
-const MICROSOFT = new Set(["MatMulNBits", "GroupQueryAttention", "SkipSimplifiedLayerNormalization"]);
-
 class GraphBuilder {
-  readonly #nodes: Node[] = [];
+  readonly #nodes: GraphNode[] = [];
   readonly #tensors: Uint8Array[] = [];
 
   constructor(
@@ -104,7 +89,7 @@ class GraphBuilder {
       ...this.outputs().map((value) => [12, value] as const),
     );
     const opset = (domain: string, version: number) => message([1, domain], [2, version]);
-    return message([1, 8], [2, "vitrine-bench"], [7, graph], [8, opset("", 17)], [8, opset(DOMAIN, 1)]);
+    return message([1, 8], [2, "vitrine-bench"], [7, graph], [8, opset("", 17)], [8, opset(CONTRIB, 1)]);
   }
 
   /** What GroupQueryAttention takes as `seqlens_k` (a row's length less one) and `total_sequence_length`. */
@@ -255,30 +240,4 @@ class GraphBuilder {
 interface Stream {
   readonly residual: string;
   readonly normed: string;
-}
-
-function encodeNode({ operator, inputs, outputs, attributes }: Node, accuracyLevel: number | undefined): Uint8Array {
-  const level = operator === "MatMulNBits" && accuracyLevel !== undefined ? { accuracy_level: accuracyLevel } : {};
-  return message(
-    ...inputs.map((name) => [1, name] as const),
-    ...outputs.map((name) => [2, name] as const),
-    [3, `${operator} ${outputs[0]}`],
-    [4, operator],
-    ...Object.entries({ ...attributes, ...level }).map(([name, value]) => [5, encodeAttribute(name, value)] as const),
-    ...(MICROSOFT.has(operator) ? [[7, DOMAIN] as const] : []),
-  );
-}
-
-/** AttributeProto: a float is field 2, four bytes little-endian; an integer field 3. */
-function encodeAttribute(name: string, value: number): Uint8Array {
-  if (!FLOAT_ATTRIBUTES.has(name)) return message([1, name], [3, value], [20, 2]);
-  const float = Buffer.alloc(5);
-  float[0] = (2 << 3) | 5;
-  float.writeFloatLE(value, 1);
-  return Buffer.concat([message([1, name]), float, message([20, 1])]);
-}
-
-function valueInfo(name: string, type: Element, dims: readonly Dimension[]): Uint8Array {
-  const dimensions = dims.map((size) => [1, message(typeof size === "number" ? [1, size] : [2, size])] as const);
-  return message([1, name], [2, message([1, message([1, elementOf(type)], [2, message(...dimensions)])])]);
 }
