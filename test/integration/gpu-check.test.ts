@@ -50,6 +50,18 @@ describe("gpu:check", function () {
     assert.match(stdout, /\| fp16 native, 64 streams \| [\d.]+ tokens\/s \|/);
   });
 
+  it("rehearses a real exporter's graphs but for those in bfloat16, which it says", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "exported");
+    assert.equal(status, 0, stderr);
+    for (const runtime of ["native", "node"]) {
+      assert.match(
+        stdout,
+        new RegExp(`model_q4f16\\.onnx ${runtime}, ids as recorded \\| 72 of 72 tokens \\| at least 72 \\| yes`),
+      );
+    }
+    assert.match(stdout, /model_bf16\.onnx native, ids as recorded \| skipped: the CPU has no kernels for bfloat16 \|/);
+  });
+
   it("writes a bf16 model that is the fp16 one, but for rounding", async () => {
     const modelDir = await halfPrecision(folder(), settingsFor("cpu").shape);
     const directory = openModelDirectory(modelDir);

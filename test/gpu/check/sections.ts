@@ -1,5 +1,6 @@
 import { measureCopies } from "./bandwidth.js";
 import { measureDecoding } from "./decoding.js";
+import { compareExported } from "./exported.js";
 import { compareWithCpu } from "./parity.js";
 import type { Section } from "./section.js";
 import { measureService } from "./service.js";
@@ -9,6 +10,7 @@ import { compareWithTorch } from "./torch.js";
 export const SECTIONS: readonly Section[] = [
   { name: "device memory", limitS: 40, run: measureCopies },
   { name: "the CPU's answers", limitS: 100, run: compareWithCpu },
+  { name: "exported graphs", limitS: 40, run: compareExported },
   { name: "fp16 native", limitS: 70, run: (context) => measureDecoding(context, "fp16", "native") },
   { name: "fp16 node", limitS: 90, run: (context) => measureDecoding(context, "fp16", "node") },
   { name: "q4f16 native", limitS: 70, run: (context) => measureDecoding(context, "q4f16", "native") },
