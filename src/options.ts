@@ -193,7 +193,7 @@ export const OPTIONS = {
     env: ["VITRINE_RUNTIME"],
     fallback: "auto",
     schema: oneOf("auto", "native", "node"),
-    help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph",
+    help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph and, on a GPU, passes its rehearsal",
   },
   fastInt4: {
     flag: "no-fast-int4",

@@ -82,6 +82,32 @@ describe("gpu:check", function () {
     assert.ok(worst > 0 && worst < 0.1, `${worst}`);
   });
 
+  it("tells what a start would find in its rehearsal", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "rehearsal");
+    assert.equal(status, 0, stderr);
+    for (const name of ["tiny fp16 rehearsal: chunks", "q4f16 rehearsal: moves", "fp16 rehearsal, before a warm-up"]) {
+      assert.match(stdout, new RegExp(`\\| ${name} \\| [\\d.e-]+ (of the way to another text|ms) \\|`));
+    }
+  });
+
+  it("sets replayed steps against plain ones", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "replay");
+    assert.equal(status, 0, stderr);
+    assert.match(
+      stdout,
+      /\| fp16, 4 side by side: ids of replayed steps equal to plain ones \| 96 of 96 tokens \| .+ yes \|/,
+    );
+    assert.match(stdout, /\| fp16, 64 side by side: replayed over plain \| [\d.]+ times \|/);
+    assert.match(stdout, /\| fp16: replay \| none: /);
+  });
+
+  it("finds in a cache what was put there, after moves and growth", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "cache moves");
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /\| cache: wrong tokens after that \| 0 \| at most 0 \| yes \|/);
+    assert.match(stdout, /\| cache: two rows of a full context exchanged \| [\d.]+ us \|/);
+  });
+
   it("ends with 1 where an answer is missing", () => {
     const { status, stdout } = check("--device", "cpu", "--only", "device memory", "--within", "0");
     assert.equal(status, 1);

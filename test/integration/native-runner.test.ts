@@ -8,6 +8,7 @@ import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/fil
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createRunner } from "../../src/runtime/load-model.js";
 import { DeviceLogits } from "../../src/runtime/native/device-logits.js";
+import type { openLogitsMemory } from "../../src/runtime/native/logits-memory.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { topOf } from "../support/fake-runner.js";
@@ -269,11 +270,9 @@ describe("native runner", () => {
     const directory = openModelDirectory(built({ logitsType }));
     const options = { directory, graph: prepareGraph(findGraphFile(directory.path, "fp32", "cpu")), device: CPU };
     // The CPU stands in for the device: the tensors are others, the graphs the same.
-    const onDevice = await createNativeRunner({ ...options, threads: 1, maxSequences: 4 }, (session, signature) => {
-      const { vocabSize } = signature;
-      const logits = { type: signature.logits.type, vocabSize, session: {} };
-      return DeviceLogits.open(session, OrtMemory.cpu(session.environment), logits);
-    });
+    const openLogits: typeof openLogitsMemory = ({ environment }, { logits, vocabSize }) =>
+      DeviceLogits.open(environment, OrtMemory.cpu(environment), { type: logits.type, vocabSize });
+    const onDevice = await createNativeRunner({ ...options, threads: 1, maxSequences: 4 }, { openLogits });
     opened.push(onDevice);
     const alone = await open("native", directory.path);
     for (const runner of [onDevice, alone]) {

@@ -27,5 +27,5 @@ serveEngine(async (options, clock, onPhase) => {
   }
   // A step takes a moment, so that a test can act between two of them.
   const runner = new FakeRunner({ contextLength: 100_000, beforeRun: pause });
-  return { runner, phases: [{ name: "session.create", start, end: clock() }] };
+  return { runner, device: runner.device, phases: [{ name: "session.create", start, end: clock() }] };
 });

@@ -23,6 +23,8 @@ export interface RunnerOptions {
   /** Intra-op threads; 0 lets ONNX Runtime choose. */
   readonly threads: number;
   readonly maxSequences: number;
+  /** Decode steps as CUDA graphs where the native runner can; true when absent. */
+  readonly replay?: boolean;
 }
 
 /**

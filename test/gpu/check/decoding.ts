@@ -3,6 +3,7 @@ import { nativeBusBytes, nodeBusBytes } from "./bus-bytes.js";
 import type { CheckRow } from "./check-row.js";
 import { EngineStreams, type StreamsMeasure } from "./engine-streams.js";
 import { watched } from "./gpu-load.js";
+import { SETTLING_STEPS } from "./replay.js";
 import { openRunner, type WantedRunner } from "./runners.js";
 import type { SectionContext } from "./section.js";
 
@@ -35,6 +36,7 @@ export async function measureDecoding(
   await engine.measure(1, 8, settings.steps);
   for (const count of streams) {
     const name = decodingName(dtype, runtime, count);
+    if (runner.replay !== undefined) await engine.measure(count, settings.context, SETTLING_STEPS);
     const { result, rows } = await watched(device, name, () => engine.measure(count, settings.context, steps));
     tell({ name, value: result.tokensPerSecond, unit: "tokens/s" });
     tell({ name: stepName(name), value: result.stepMs, unit: "ms" });
