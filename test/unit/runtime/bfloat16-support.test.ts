@@ -55,6 +55,14 @@ describe("bfloat16 models", () => {
     });
   });
 
+  it("are refused on CUDA with what is wrong with the native runtime there", () => {
+    const directory = withFiles({ "model_bf16.onnx": bfloat16, "model_fp16.onnx": float16 });
+    const file = findGraphFile(directory, "bf16", "cuda");
+    assert.throws(() => refuseBfloat16(file, directory, CUDA, "It gave wrong answers."), {
+      message: /binding has no bfloat16\. It gave wrong answers\. .+: --dtype fp16\.$/,
+    });
+  });
+
   it("are let through on CUDA to the native runtime", () => {
     const directory = withFiles({ "model_bf16.onnx": bfloat16 });
     const file = findGraphFile(directory, "bf16", "cuda");
