@@ -116,7 +116,7 @@ export interface PositionLogprobs extends TokenLogprob {
 }
 
 export type DeviceRequest = "auto" | "cpu" | `cuda` | `cuda:${number}`;
-export type Dtype = "fp32" | "fp16" | "q4" | "q4f16" | "int8" | "uint8" | "bnb4";
+export type Dtype = "fp32" | "fp16" | "bf16" | "q4" | "q4f16" | "int8" | "uint8" | "bnb4";
 
 /** Which way into ONNX Runtime: its C API, onnxruntime-node's binding, or the first that can run the graph. */
 export type RuntimeRequest = "auto" | "native" | "node";
