@@ -188,7 +188,7 @@ export const ERROR_CODES: Readonly<Record<number, NativeError["code"]>> = {
   10: "invalid_graph",
 };
 
-/** `ONNXTensorElementDataType`, under the names onnxruntime-common has for them. */
+/** `ONNXTensorElementDataType`, under the names onnxruntime-common has for them; it has none for bfloat16. */
 export const ELEMENT_TYPES = {
   float32: 1,
   uint8: 2,
@@ -202,6 +202,7 @@ export const ELEMENT_TYPES = {
   float64: 11,
   uint32: 12,
   uint64: 13,
+  bfloat16: 16,
 } as const;
 
 export type ElementType = keyof typeof ELEMENT_TYPES;

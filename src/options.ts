@@ -184,8 +184,8 @@ export const OPTIONS = {
     value: "TYPE",
     env: ["VITRINE_DTYPE"],
     fallback: "auto",
-    schema: oneOf("auto", "fp32", "fp16", "q4", "q4f16", "int8", "uint8", "bnb4"),
-    help: "which of the model's files: auto, fp32, fp16, q4, q4f16, int8, uint8 or bnb4",
+    schema: oneOf("auto", "fp32", "fp16", "bf16", "q4", "q4f16", "int8", "uint8", "bnb4"),
+    help: "which of the model's files: auto, fp32, fp16, bf16, q4, q4f16, int8, uint8 or bnb4",
   },
   runtime: {
     flag: "runtime",

@@ -116,7 +116,7 @@ export interface PositionLogprobs extends TokenLogprob {
 }
 
 export type DeviceRequest = "auto" | "cpu" | `cuda` | `cuda:${number}`;
-export type Dtype = "fp32" | "fp16" | "q4" | "q4f16" | "int8" | "uint8" | "bnb4";
+export type Dtype = "fp32" | "fp16" | "bf16" | "q4" | "q4f16" | "int8" | "uint8" | "bnb4";
 
 /** Which way into ONNX Runtime: its C API, onnxruntime-node's binding, or the first that can run the graph. */
 export type RuntimeRequest = "auto" | "native" | "node";
@@ -140,6 +140,8 @@ export interface LoadOptions {
   readonly targetTpotMs?: number;
   /** `auto` when absent. */
   readonly runtime?: RuntimeRequest;
+  /** One sentence: why `auto` is not to take the native runtime, as a process before found out. */
+  readonly nativeFailure?: string;
   /** 4-bit models faster than their file says: int8 activations where it leaves them open, an 8-bit head; true when absent. */
   readonly fastInt4?: boolean;
   /** Decode steps as CUDA graphs where they can be; true when absent. */

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
+import { refuseBfloat16 } from "./bfloat16-support.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
 import { kvBudget } from "./device-budget.js";
 import { findGraphFile } from "./files/graph-file.js";
@@ -26,7 +27,7 @@ export interface LoadedModel {
  * Loads a model and runs it, so that the first request pays for nothing, and the native runtime has shown on a device
  * that its answers are right. `onPhase` hears of each phase as it starts. Throws `model_missing`, `model_invalid`,
  * `model_unsupported`, or `device_unavailable`, also where the device has no memory for one sequence, or where the native
- * runtime failed there and was asked for by name.
+ * runtime failed there and was asked for by name; `native_failed` where another process has to do without it.
  */
 export async function loadModel(
   options: LoadOptions,
@@ -48,7 +49,7 @@ export async function loadModel(
     }
   };
   const requested = chooseDevice(options.device);
-  const create = (unproved?: string) => createRunner(options, requested, unproved);
+  const create = (unproved = options.nativeFailure) => createRunner(options, requested, unproved);
   const { runner, device } = await provedRunner({ options, timed, create, warmUp, isOnTrial });
   const kvMemory = await memoryOnDevice(runner, options);
   return { runner, device, phases, ...(kvMemory === undefined ? {} : { kvMemory }) };
@@ -89,6 +90,7 @@ async function createRunnerOn(
   // The native runner asks for it again, and is the one to fail with it.
   const started = plain !== undefined ? undefined : startOrt().catch(() => {});
   const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
+  if (read.bfloat16) refuseBfloat16(read.file, resolve(modelDir), device, plain);
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
@@ -109,7 +111,7 @@ async function createRunnerOn(
       requested === "auto" ? "The graph updates its KV cache in place." : "The native runtime was asked for.";
     return await createNativeRunner({ graph, ...on("native", reason) });
   } catch (error) {
-    if (requested === "native" || !isNativeAlone(error, device)) throw error;
+    if (requested === "native" || read.bfloat16 || !isNativeAlone(error, device)) throw error;
     return createNodeRunner({ graph: prepare("node"), ...on("node", error.message) });
   }
 }

@@ -40,7 +40,8 @@ const isNotTheCpu: OnTrial = ({ provider }) => provider !== "cpu";
 
 /**
  * A runner that has run. The native one on a device has to show first that it runs right there: where it does not, it is
- * disposed, and onnxruntime-node's takes its place, or `device_unavailable` is thrown where it was asked for by name.
+ * disposed, and onnxruntime-node's takes its place, in another process where a run failed (`native_failed`). Throws
+ * `device_unavailable` where the native one was asked for by name.
  */
 export async function provedRunner(parts: ProvedRunnerOptions): Promise<ProvedRunner> {
   const { timed, create, isOnTrial = isNotTheCpu } = parts;
@@ -54,9 +55,9 @@ export async function provedRunner(parts: ProvedRunnerOptions): Promise<ProvedRu
   }
   await runner.dispose();
   if (runtime.requested === "native") {
-    const message = `${verdict.reason} Its answers could be wrong; ask for --runtime node.`;
-    throw new VitrineError("device_unavailable", message, { param: "runtime" });
+    throw new VitrineError("device_unavailable", `${verdict.reason} Ask for --runtime node.`, { param: "runtime" });
   }
+  if (verdict.kind === "broken") throw new VitrineError("native_failed", verdict.reason);
   return warm(await timed("session.create", () => create(verdict.reason)), parts);
 }
 
@@ -72,24 +73,26 @@ async function warm(runner: ModelRunner, { timed, warmUp }: ProvedRunnerOptions)
 
 /** With the reason in sentences. */
 interface Verdict {
-  readonly kind: "passed" | "failed";
+  /** Where a run did not come to its end, no run of this process may. */
+  readonly kind: "passed" | "wrong" | "broken";
   readonly reason: string;
 }
 
 async function tryOut(runner: RehearsingRunner, { timed, warmUp, options }: ProvedRunnerOptions): Promise<Verdict> {
   const where = nameOf(runner.device);
-  const failed = (what: string): Verdict => {
-    return { kind: "failed", reason: `The native runtime failed its rehearsal on ${where}: ${what}.` };
+  const failed = (kind: "wrong" | "broken", what: string): Verdict => {
+    return { kind, reason: `The native runtime failed its rehearsal on ${where}: ${what}.` };
   };
   try {
     await timed("warmup", () => warmUp(runner));
   } catch (error) {
-    return failed(`it could not run the model (${reasonOf(error).replace(/\.$/, "")})`);
+    return failed("broken", `it could not run the model (${reasonOf(error).replace(/\.$/, "")})`);
   }
   const checks = await timed("rehearsal", () => rehearse(runner, options.maxSequences), summary);
   const { replay, plain } = apart(checks);
-  const failure = explainRehearsal(plain);
-  if (failure !== undefined) return failed(failure);
+  const isBroken = checks.some((check) => check.failure !== undefined);
+  const failure = explainRehearsal(isBroken ? checks : plain);
+  if (failure !== undefined) return failed(isBroken ? "broken" : "wrong", failure);
   const without = explainRehearsal(replay);
   // Without the other way it is right all the same.
   if (without === undefined) runner.replay?.use(true);

@@ -156,15 +156,16 @@ describe("rehearsal of the native runtime", function () {
   }
 
   describe("as a model is loaded", () => {
-    const load = async (runtime: LoadOptions["runtime"] = "auto") => {
+    const load = async (runtime: LoadOptions["runtime"] = "auto", nativeFailure?: string) => {
       const heard: LoadPhaseName[] = [];
+      const how = { runtime, ...(nativeFailure === undefined ? {} : { nativeFailure }) };
       const options: LoadOptions = {
         modelDir: TINY,
         dtype: "fp32",
         device: "cpu",
         threads: 1,
         maxSequences: 2,
-        runtime,
+        ...how,
       };
       let now = 0;
       const loaded = await loadModel(
@@ -201,10 +202,22 @@ describe("rehearsal of the native runtime", function () {
       assert.equal(logits?.all().length, runner.model.vocabSize);
     });
 
+    it("leaves the other runtime to another process where a run failed, which does as it is told", async () => {
+      const fail = (): never => {
+        throw new Error("out of luck");
+      };
+      replace(OrtBinding.prototype, "run", fail);
+      replace(OrtBinding.prototype, "runAsync", fail);
+      await assert.rejects(load(), { code: "native_failed", message: /it could not run the model \(out of luck\)/ });
+      const { device, heard } = await load("auto", "It failed before.");
+      assert.deepEqual(device.runtime, { requested: "auto", kind: "node", reason: "It failed before." });
+      assert.deepEqual(heard, ["session.create", "warmup"]);
+    });
+
     it("is an error where the native runtime was asked for by name", async () => {
       keepCacheApart();
       const message =
-        /failed its rehearsal on cpu: a prompt in pieces was not the prompt in one \(check "chunks": .+ also failed: tokens, .+ ask for --runtime node\.$/;
+        /failed its rehearsal on cpu: a prompt in pieces was not the prompt in one \(check "chunks": .+ also failed: tokens, .+ Ask for --runtime node\.$/;
       await assert.rejects(load("native"), { code: "device_unavailable", message });
     });
   });

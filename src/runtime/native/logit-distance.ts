@@ -20,6 +20,25 @@ export function spread(logits: Float32Array): number {
 export const isSound = (logits: Float32Array): boolean => logits.every(Number.isFinite);
 
 /**
+ * Another text counts for at least this share of the logits' own spread. In a model that hardly looks back (one of random
+ * weights) nothing smaller can be told from rounding, or would matter.
+ */
+const LEAST_CONTRAST = 0.2;
+
+/** What logits are to be. */
+export interface Expected {
+  readonly logits: Float32Array;
+  /** Distance to logits that are as wrong as a lost cache makes them. */
+  readonly contrast: number;
+}
+
+/** With logits of other texts, of which the nearest is wrong enough. */
+export function expect(logits: Float32Array, others: readonly Float32Array[]): Expected {
+  const nearest = Math.min(...others.map((other) => distance(logits, other)));
+  return { logits, contrast: Math.max(nearest, LEAST_CONTRAST * spread(logits)) };
+}
+
+/**
  * Share of the likeliest tokens that are not: another logit than the row has, a token twice, out of order, or fewer than
  * are likelier. Of equals any will do. Both come from the same memory, so nothing is rounded.
  */

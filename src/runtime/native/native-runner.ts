@@ -191,9 +191,16 @@ class NativeRunner implements RehearsingRunner {
   }
 
   #resize(rows: number, tokens: number): void {
+    const { rows: oldRows, tokens: oldTokens } = this.#cache;
     // What is bound holds the old memory.
     this.#runs.unbind();
     this.#cache.reserve(rows, tokens);
-    this.#runs.bind();
+    try {
+      this.#runs.bind();
+    } catch (error) {
+      // Or every later step would want what there is no memory for.
+      this.#cache.reserve(oldRows, oldTokens);
+      throw error;
+    }
   }
 }

@@ -1,6 +1,6 @@
 import type { ModelRunner, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
-import { candidatesError, distance, isSound, spread } from "./logit-distance.js";
+import { candidatesError, distance, type Expected, expect, isSound, spread } from "./logit-distance.js";
 import { hasPassed, type RehearsalCheck, type RehearsalCheckName } from "./rehearsal-check.js";
 import { type RehearsalSequences, rehearsalSequences } from "./rehearsal-sequences.js";
 
@@ -19,11 +19,6 @@ export type RehearsingRunner = ModelRunner & { readonly replay?: OtherWay | unde
 
 /** Above what rounding makes, and below what one wrong token in the cache makes: RATIONALE.md has the numbers. */
 const MOST_ERROR = 0.25;
-/**
- * Another text counts for at least this share of the logits' own spread. In a model that hardly looks back (one of random
- * weights) nothing smaller can be told from rounding, or would matter.
- */
-const LEAST_CONTRAST = 0.2;
 /** Two texts of different tokens are at least so far apart, in spreads, and in what the same text is from itself. */
 const LEAST_SPREADS = 0.001;
 const LEAST_REPEATS = 4;
@@ -34,7 +29,8 @@ const LONG_PROMPT = 256;
 
 /**
  * Plays a few short sequences in every way that the native runner has, and compares the logits with those of each sequence
- * in one run, which no other run can have touched. Leaves all slots free and the other way off. The first check that cannot be played is the last.
+ * in one run, which no other run can have touched. Leaves all slots free and the other way off. The first check that
+ * cannot be played is the last.
  */
 export async function rehearse(runner: RehearsingRunner, maxSequences: number): Promise<readonly RehearsalCheck[]> {
   const rehearsal = new Rehearsal(runner, maxSequences);
@@ -242,17 +238,6 @@ class Rehearsal {
   async #run(rows: readonly RunnerRow[]): Promise<Float32Array[]> {
     return (await this.#runner.run(rows)).map((logits) => logits.all().slice());
   }
-}
-
-interface Expected {
-  readonly logits: Float32Array;
-  /** To logits that are as wrong as a lost cache makes them. */
-  readonly contrast: number;
-}
-
-function expect(logits: Float32Array, others: readonly Float32Array[]): Expected {
-  const nearest = Math.min(...others.map((other) => distance(logits, other)));
-  return { logits, contrast: Math.max(nearest, LEAST_CONTRAST * spread(logits)) };
 }
 
 /** NaN where one of them is. */

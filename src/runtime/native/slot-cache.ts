@@ -77,12 +77,14 @@ export class SlotCache {
   }
 
   /**
-   * Memory for so many sequences of `tokens` tokens each, not less than there are and have. Throws NativeError
-   * `out_of_memory`, and nothing has changed then.
+   * Memory for so many sequences, not less than there are, of `tokens` tokens each; what is beyond is lost. Throws
+   * NativeError `out_of_memory`, and nothing has changed of what would have fit.
    */
   reserve(rows: number, tokens: number): void {
     if (rows === this.rows && tokens === this.tokens) return;
     this.#closeGaps();
+    // A sequence that went back has more than anybody counts.
+    for (const [row, length] of this.#lengths.entries()) this.#lengths[row] = Math.min(length, tokens);
     this.#memory.resize({ rows, tokens }, this.#lengths);
   }
 

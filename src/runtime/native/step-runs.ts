@@ -73,6 +73,7 @@ export class StepRuns {
   }
 
   unbind(): void {
+    this.#options.logits.forget?.();
     this.#windows?.dispose();
     this.#windows = undefined;
     this.replay?.forget();

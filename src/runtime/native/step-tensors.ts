@@ -1,4 +1,5 @@
 import { type OrtMemory, OrtTensor } from "../../../native/ort.js";
+import { FLOAT_BYTES } from "../floats.js";
 import type { FloatType, GraphSignature, IdType } from "../graph-signature.js";
 import { type InputMemory, StepInput } from "./step-input.js";
 
@@ -55,7 +56,7 @@ export class StepTensors {
     const { inputIds, positionIds, rotaryPositions, attentionMask, lengths, logitsToKeep, logits, vocabSize } =
       signature;
     this.lastLogits = lastLogits;
-    const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
+    const logitsBytes = vocabSize * FLOAT_BYTES[logits.type];
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
     this.#promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
     this.#memory = memory;

@@ -3,6 +3,7 @@ import { resolveModelDirectory } from "../../../src/runtime/files/model-director
 import { rehearse } from "../../../src/runtime/native/rehearsal.js";
 import { explainRehearsal } from "../../../src/runtime/native/rehearsal-check.js";
 import { type CheckRow, failure, judged } from "./check-row.js";
+import { NO_BFLOAT16 } from "./decoding.js";
 import { openRunner, type WantedRunner } from "./runners.js";
 import type { SectionContext } from "./section.js";
 
@@ -16,9 +17,14 @@ export async function rehearseModels({ tell, settings, model }: SectionContext):
     ["tiny fp16", { modelDir: tiny, dtype: "fp16" }],
     ["fp16", { modelDir: model, dtype: "fp16" }],
     ["q4f16", { modelDir: model, dtype: "q4f16" }],
+    ["bf16", { modelDir: model, dtype: "bf16" }],
   ];
   const common = { device: settings.device, runtime: "native", maxSequences: MOST_SEQUENCES } as const;
   for (const [name, wanted] of models) {
+    if (wanted.dtype === "bf16" && settings.device === "cpu") {
+      tell({ name: `${name} rehearsal`, value: NO_BFLOAT16 });
+      continue;
+    }
     try {
       for (const row of await rehearseOne(name, { ...wanted, ...common })) tell(row);
     } catch (error) {

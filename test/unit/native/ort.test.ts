@@ -148,6 +148,7 @@ describe("ONNX Runtime's C API", () => {
     const types: readonly [ElementType, number][] = [
       ["float32", 4],
       ["float16", 2],
+      ["bfloat16", 2],
       ["int64", 8],
       ["int32", 4],
       ["uint8", 1],

@@ -78,18 +78,29 @@ describe("a runner that has proved itself", () => {
     assert.deepEqual(phases[2]?.rehearsal, { checks: 1, failed: ["inputs"] });
   });
 
-  it("is onnxruntime-node's where the native one cannot run at all", async () => {
-    const beforeRun = (): never => {
-      throw new Error("CUDA error 999.");
-    };
-    const { outcome } = await load(native({ beforeRun }));
-    const { device } = await outcome;
-    assert.match(device.runtime?.reason ?? "", /on cuda:1: it could not run the model \(CUDA error 999\)\.$/);
-  });
+  const runs: [number, RegExp][] = [
+    [1, /on cuda:1: it could not run the model \(CUDA error 999\)\.$/],
+    [9, /on cuda:1: a prompt token by token was not .+ \(check "tokens": it ended with "CUDA error 999"\)\.$/],
+  ];
+  for (const [failing, message] of runs) {
+    it(`is for another process to make where run ${failing} of the native one failed`, async () => {
+      const beforeRun = (run: number): void => {
+        if (run === failing) throw new Error("CUDA error 999.");
+      };
+      const { outcome, made } = await load(native({ beforeRun }));
+      await assert.rejects(outcome, { code: "native_failed", message });
+      assert.deepEqual([made.length, made[0]?.disposed], [1, true]);
+      const { outcome: byName } = await load(native({ beforeRun }, "native"));
+      await assert.rejects(byName, {
+        code: "device_unavailable",
+        message: /CUDA error 999.+ Ask for --runtime node\.$/,
+      });
+    });
+  }
 
   it("is an error where the native one was asked for by name, and says what to do", async () => {
     const { outcome, made } = await load(native(same, "native"));
-    const message = /failed its rehearsal on cuda:1: .+check "inputs".+ could be wrong; ask for --runtime node\.$/;
+    const message = /failed its rehearsal on cuda:1: .+check "inputs".+ Ask for --runtime node\.$/;
     await assert.rejects(outcome, { code: "device_unavailable", message, details: { param: "runtime" } });
     assert.deepEqual([made.length, made[0]?.disposed], [1, true]);
   });
@@ -125,6 +136,17 @@ describe("a runner that has proved itself", () => {
       runner.replay = { stepsBefore: 1, use: (on) => void uses.push(on), stop: (reason) => void stops.push(reason) };
       return runner;
     };
+
+    it("is for another process to make where a replayed run failed", async () => {
+      const beforeRun = (): void => {
+        if (uses.at(-1) === true) throw new Error("CUDA error 700");
+      };
+      const { outcome } = await load(replaying({ beforeRun }));
+      await assert.rejects(outcome, {
+        code: "native_failed",
+        message: /check "replay": it ended with "CUDA error 700"/,
+      });
+    });
 
     it("takes it once that has passed", async () => {
       const { outcome } = await load(replaying());

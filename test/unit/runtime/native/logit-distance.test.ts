@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
-import { candidatesError, distance, isSound, spread } from "../../../../src/runtime/native/logit-distance.js";
+import { candidatesError, distance, expect, isSound, spread } from "../../../../src/runtime/native/logit-distance.js";
 
 describe("distances of logits", () => {
   it("are Euclidean, and a spread is that from their mean", () => {
     assert.equal(distance(Float32Array.of(1, 2, 3), Float32Array.of(1, 5, -1)), 5);
     assert.equal(spread(Float32Array.of(7, 7, 1, 1)), 6);
+  });
+
+  it("are measured by the nearest other text, or a fifth of the spread", () => {
+    const logits = Float32Array.of(7, 7, 1, 1);
+    const [near, far] = [Float32Array.of(7, 9, 1, 1), Float32Array.of(7, 7, 1, 9)];
+    assert.equal(expect(logits, [far, near]).contrast, 2);
+    assert.equal(expect(logits, [far, Float32Array.of(7, 7.5, 1, 1)]).contrast, 0.2 * 6);
   });
 
   it("are of finite numbers only", () => {

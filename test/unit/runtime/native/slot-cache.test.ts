@@ -75,6 +75,12 @@ for (const [name, openPlace] of places) {
       assertHolds(0, 7);
     });
 
+    it("forgets what does not fit into fewer tokens", () => {
+      for (const slot of [0, 1]) admit(slot, 20);
+      cache.reserve(2, 12);
+      for (const slot of [0, 1]) assertHolds(slot, 12);
+    });
+
     it("moves sequences into the first rows and others out of them", () => {
       for (const slot of [0, 1, 2, 3, 4, 5]) admit(slot, 10 + slot);
       cache.release(1);
