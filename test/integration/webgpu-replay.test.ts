@@ -9,8 +9,6 @@ import type { WebGpuReport } from "../support/webgpu-replay-child.js";
 
 const CHILD = fileURLToPath(new URL("../support/webgpu-replay-child.js", import.meta.url));
 
-const SPEC = {};
-
 const folder = temporaryFolders();
 
 describe("captured runs of ONNX Runtime", () => {
@@ -18,7 +16,7 @@ describe("captured runs of ONNX Runtime", () => {
 
   before(function () {
     const env = { ...process.env, ...softwareGpu(this), ORT_DISABLE_TELEMETRY: "1" };
-    const files = { "config.json": DECODER_CONFIG, "onnx/model.onnx": buildDecoder(SPEC).graph };
+    const files = { "config.json": DECODER_CONFIG, "onnx/model.onnx": buildDecoder().graph };
     const argv = [CHILD, writeFiles(folder(), files)];
     const { stdout, stderr, status } = spawnSync(process.execPath, argv, { encoding: "utf8", env, timeout: 100_000 });
     assert.equal(status, 0, stderr);
@@ -48,5 +46,9 @@ describe("captured runs of ONNX Runtime", () => {
     assert.ok(error < 1e-3, `logits are ${error} off`);
     assert.equal(replay?.on, false);
     assert.match(replay?.reason ?? "", /^A replayed step failed: its logits are .+ of their spread off$/);
+  });
+
+  it("are refused for a graph with operators on the CPU, in words that are known", () => {
+    assert.match(report.obstacle ?? "", /operators run on the CPU/);
   });
 });

@@ -3,8 +3,10 @@ import { OrtBinding, OrtMemory, OrtRunOptions, OrtSession, OrtTensor } from "../
 import { twoNodeModel } from "../../native/ort-models.js";
 import type { ReplayChoice } from "../../src/protocol.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
+import { reasonOf } from "../../src/runtime/files/json-file.js";
 import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import { whyNotCaptured } from "../../src/runtime/native/capturing-session.js";
 import { createNativeRunner, type DeviceParts } from "../../src/runtime/native/native-runner.js";
 import { startOrt } from "../../src/runtime/native/native-session.js";
 import { useWebGpu } from "./webgpu.js";
@@ -15,6 +17,8 @@ export interface WebGpuReport {
   readonly replayed: Played;
   /** With logits in the CPU's memory, where replays do not bring them. */
   readonly misplaced: Played;
+  /** Why a graph that counts its lengths from a mask is not captured. */
+  readonly obstacle: string | undefined;
 }
 
 interface Played {
@@ -29,12 +33,14 @@ const STEPS = 24;
 /** Its directory; a GPU in software takes its time. */
 const MODEL = process.argv[2] ?? "";
 
-async function play(
-  parts: Partial<DeviceParts>,
-): Promise<{ logits: Float32Array[]; replay: ReplayChoice | undefined }> {
+function open(lengths: boolean, parts: Partial<DeviceParts>) {
   const directory = openModelDirectory(MODEL);
-  const graph = prepareGraph(findGraphFile(directory.path, "fp32", "cpu"), { lengths: true });
-  const runner = await createNativeRunner({ directory, graph, device: CPU, threads: 1, maxSequences: 1 }, parts);
+  const graph = prepareGraph(findGraphFile(directory.path, "fp32", "cpu"), { lengths });
+  return createNativeRunner({ directory, graph, device: CPU, threads: 1, maxSequences: 1 }, parts);
+}
+
+async function play(parts: Partial<DeviceParts>) {
+  const runner = await open(true, parts);
   runner.reserve(1, 64);
   const logits: Float32Array[] = [];
   let [tokens, past] = [PROMPT, 0];
@@ -110,5 +116,9 @@ const report: WebGpuReport = {
   runs: await twoNodes(parts),
   replayed: await compare(expected.logits, parts),
   misplaced: await compare(expected.logits, { openCache: parts.openCache, openInputs: parts.openInputs }),
+  obstacle: await open(false, parts).then(
+    () => undefined,
+    (error: unknown) => whyNotCaptured(reasonOf(error)),
+  ),
 };
 process.stdout.write(JSON.stringify(report), () => process.exit(0));
