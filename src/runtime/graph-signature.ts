@@ -1,7 +1,7 @@
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
 import type { ModelConfig } from "./files/model-config.js";
 import { LENGTHS, TOTAL_LENGTH } from "./graph/attention-lengths.js";
-import { FIRST_LOGITS } from "./graph/output-head.js";
+import { FIRST_LOGITS } from "./graph/first-logits.js";
 import {
   type FloatType,
   floatType,
@@ -19,7 +19,7 @@ export interface LogitsToKeep {
   readonly name: string;
   readonly type: IdType;
   readonly rank: number;
-  /** -1 where the graph takes the first of them, counted from the end (`keepLastLogits`). */
+  /** -1 where the graph takes the first of them, counted from the end (`keepLastLogits`, `beginLogits`). */
   readonly sign: 1 | -1;
 }
 

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { FIRST_LOGITS, firstLogitsInput, KEPT_LOGITS } from "./first-logits.js";
 import { GraphIndex } from "./graph-index.js";
 import {
   type GraphProto,
@@ -8,13 +9,10 @@ import {
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from "./onnx_pb.js";
 import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
 
 const LOGITS = "logits";
-/** The new input, `[1]`: where logits begin, counted from the end, so -1 is the last position alone. */
-export const FIRST_LOGITS = "vitrine/output_head/first";
 /** The dimension of logits that it decides, as Optimum and onnx-community name it. */
 const KEPT_ROWS = "num_logits_to_keep";
 const PREFIX = "vitrine/output_head/";
@@ -30,7 +28,7 @@ export const keepLastLogits: Rewrite = (model) => {
   const leave = (why: string): Rewritten => ({ model, applied: false, note: `Output head: left as it is; ${why}.` });
   const output = graph?.output.find(({ name }) => name === LOGITS);
   if (graph === undefined || output === undefined) return leave("the graph has no logits");
-  if (graph.input.some(({ name }) => /^(num_)?logits_to_keep$/.test(name))) return leave("it can do it already");
+  if (graph.input.some(({ name }) => KEPT_LOGITS.test(name))) return leave("it can do it already");
   const shape = dimensions(output);
   if (shape?.length !== 3) return leave("the graph does not say that logits have three dimensions");
   if (shape[1]?.value.case === "dimValue") return leave(`logits have ${shape[1].value.value} rows`);
@@ -93,7 +91,7 @@ function cutBefore(head: NodeProto, graph: GraphProto, output: ValueInfoProto): 
   return withFields(graph, {
     node: graph.node.flatMap((node) => (node === head ? cut : [node])),
     initializer: [...graph.initializer, integer(`${PREFIX}end`, 2n ** 63n - 1n), integer(`${PREFIX}axis`, 1n)],
-    input: [...graph.input, firstInput()],
+    input: [...graph.input, firstLogitsInput()],
     output: graph.output.map((value) => (value === output ? withKeptRows(value) : value)),
   });
 }
@@ -102,12 +100,6 @@ function integer(name: string, value: bigint) {
   const rawData = new Uint8Array(8);
   new DataView(rawData.buffer).setBigInt64(0, value, true);
   return create(TensorProtoSchema, { name, dataType: TensorProto_DataType.INT64, dims: [1n], rawData });
-}
-
-function firstInput(): ValueInfoProto {
-  const dim = [{ value: { case: "dimValue", value: 1n } as const }];
-  const value = { elemType: TensorProto_DataType.INT64, shape: { dim } };
-  return create(ValueInfoProtoSchema, { name: FIRST_LOGITS, type: { value: { case: "tensorType", value } } });
 }
 
 function dimensions({ type }: ValueInfoProto) {

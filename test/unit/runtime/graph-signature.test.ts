@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FIRST_LOGITS } from "../../../src/runtime/graph/output-head.js";
+import { FIRST_LOGITS } from "../../../src/runtime/graph/first-logits.js";
 import { type GraphValue, readGraphSignature } from "../../../src/runtime/graph-signature.js";
 
 const ids = (name: string, type = "int64"): GraphValue => ({ name, type, shape: ["batch", "sequence"] });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { toBinary } from "@bufbuild/protobuf";
+import { FIRST_LOGITS } from "../../../../src/runtime/graph/first-logits.js";
 import {
   AttributeProto_AttributeType,
   type ModelProto,
@@ -7,7 +8,7 @@ import {
   type NodeProto,
   type TensorProto,
 } from "../../../../src/runtime/graph/onnx_pb.js";
-import { FIRST_LOGITS, keepLastLogits } from "../../../../src/runtime/graph/output-head.js";
+import { keepLastLogits } from "../../../../src/runtime/graph/output-head.js";
 import { dimensionsOf, model, node, value, weights } from "../../../support/onnx-graph.js";
 
 const HIDDEN = "vitrine/output_head/hidden";
