@@ -5,7 +5,7 @@ import type { ModelRunner } from "../../src/engine/runner.js";
 import type { Dtype, LoadOptions, LoadPhaseName } from "../../src/protocol.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
-import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import { readGraph, rewriteGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { loadModel } from "../../src/runtime/load-model.js";
 import { createNativeRunner, type DeviceParts } from "../../src/runtime/native/native-runner.js";
 import { rehearse } from "../../src/runtime/native/rehearsal.js";
@@ -13,6 +13,7 @@ import { hasPassed, type RehearsalCheck } from "../../src/runtime/native/rehears
 import { SlotCache } from "../../src/runtime/native/slot-cache.js";
 import type { InputCopy, InputDevice } from "../../src/runtime/native/step-input.js";
 import { standInDevice } from "../support/captured-runs.js";
+import { widenBfloat16 } from "../support/widen-bfloat16.js";
 import { dtypeOf, parityGraphs } from "./parity-fixtures.js";
 
 const CPU = { requested: "cpu", provider: "cpu", reason: "" } as const;
@@ -23,7 +24,10 @@ async function open(directoryPath: string, dtype: Dtype, path?: string, parts: P
   const file = findGraphFile(directory.path, dtype, "cpu");
   const { ropeSwitch } = directory.config;
   const rewrites = { attention: directory.config, lengths: true, ...(ropeSwitch === undefined ? {} : { ropeSwitch }) };
-  const graph = prepareGraph({ ...file, path: path ?? file.path }, rewrites);
+  const read = readGraph({ ...file, path: path ?? file.path });
+  const rewritten = rewriteGraph(read, rewrites);
+  // The CPU has no kernels for bfloat16.
+  const graph = read.bfloat16 ? widenBfloat16(rewritten) : rewritten;
   return createNativeRunner({ directory, graph, device: CPU, threads: 1, maxSequences: 4 }, parts);
 }
 

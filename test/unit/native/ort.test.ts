@@ -187,7 +187,7 @@ describe("ONNX Runtime's C API", () => {
     binding.run(known);
     assert.deepEqual([...z.data], [4, 12]);
     const wrong = OrtRunOptions.create(environment, { "memory.enable_memory_arena_shrinkage": "nothing:0" });
-    assert.throws(() => binding.run(wrong), error("invalid_argument", /memory arena shrinkage/));
+    assert.throws(() => binding.run(wrong), error("invalid_argument", /memory arena shrink/));
     for (const object of [known, wrong, binding, x, y, z]) object.dispose();
   });
 
