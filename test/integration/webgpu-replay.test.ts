@@ -35,8 +35,9 @@ describe("captured runs of ONNX Runtime", () => {
     });
   });
 
-  it("are the native runner's decode steps, with the CPU's logits", () => {
-    const { error, replay } = report.replayed;
+  it("are the native runner's decode steps, with the CPU's logits, before and after its cache has moved", () => {
+    const { error, replay, captures } = report.replayed;
+    assert.equal(captures, 2);
     assert.equal(replay?.on, true, replay?.reason);
     assert.ok(error < 1e-3, `logits are ${error} off`);
   });
