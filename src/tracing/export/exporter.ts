@@ -188,7 +188,7 @@ export class Exporter implements TraceStoreReader {
     const pause = this.#watch.pause();
     this.log(
       "error",
-      `The export thread stopped (${reason}); it starts again in ${pause} ms. Serving is not affected.`,
+      `The export thread stopped (${reason}); it starts again in ${pause} ms. Only traces are affected.`,
     );
     this.#restartTimer = setTimeout(() => this.#start(), pause).unref();
   }
