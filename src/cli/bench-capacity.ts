@@ -39,6 +39,8 @@ const slo = (text: string, before: readonly Slo[] = []): readonly Slo[] => {
   return [...before, parsed.data];
 };
 
+const HOW_TO_MAKE = "/api/v2/traces?limit=1000 of a Zipkin, or of a worker's /zipkin, answers one";
+
 /** Adds `vitrine bench plan`. */
 export function addCapacity(bench: Command): void {
   bench
@@ -65,9 +67,9 @@ async function plan(file: string, flags: PlanFlags): Promise<void> {
       import("./bench-outputs.js"),
       import("../../models/tiny/random.js"),
     ]);
-  const traces = tracesSchema.safeParse(readJson(file));
+  const traces = tracesSchema.safeParse(readJson(file, HOW_TO_MAKE));
   if (!traces.success) {
-    const message = `${file}: not a list of Zipkin's traces; /api/v2/traces?limit=1000 of a Zipkin, or of a worker's /zipkin, answers one.`;
+    const message = `${file}: not a list of Zipkin's traces; ${HOW_TO_MAKE}.`;
     throw new VitrineError("config_invalid", message);
   }
   const random = () => seededRandom(1);
