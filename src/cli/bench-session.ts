@@ -16,6 +16,7 @@ import { commandLine, commitOf, thisMachine } from "./bench-origin.js";
 import { checkOutputs, writeOutputs } from "./bench-outputs.js";
 import { benchPlan } from "./bench-plan.js";
 import { BenchProgress } from "./bench-progress.js";
+import { checkVariants } from "./bench-variants.js";
 import { exitStatus, onStopSignal } from "./stop-signals.js";
 
 /** How long the last spans may take to be sent. */
@@ -72,8 +73,9 @@ async function startTargets(
   if (ab === undefined && flags.length > 0) throw wrong("flags after -- are the servers', which --ab starts.");
   if (url !== undefined) return { variants: [{ base: url }], stop: async () => {} };
   if (ab === undefined) throw wrong("--url: say which service to measure, or --ab to compare two.");
-  const entry = fileURLToPath(new URL("./main.js", import.meta.url));
+  const entry = fileURLToPath(new URL("./bench-server.js", import.meta.url));
   const setting = { entry, flags, env: process.env, ...(zipkinEndpoint === undefined ? {} : { zipkinEndpoint }) };
+  checkVariants(ab, setting);
   const { variants, stop } = await startVariants(ab, setting, signal);
   return { variants: variants.map(({ name, address }) => ({ name, base: baseOf(address) })), stop };
 }

@@ -25,6 +25,12 @@ describe("options of vitrine bench", () => {
     });
   });
 
+  it("of an A/B run have two values, and a switch is on or off", () => {
+    for (const ab of ["tracing", "threads=1", "tracing=no,yes", "no-fast-int4=true,off"]) {
+      assert.throws(() => settings({ ab }), { code: "config_invalid", message: /^--ab: .*tracing=off,on/ });
+    }
+  });
+
   it("name the tokenizer that is not there", async () => {
     await assert.rejects(
       planned({ tokenizer: "absent" }),
