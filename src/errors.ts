@@ -96,7 +96,7 @@ export class VitrineError extends Error {
 
 const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
-  ENOTDIR: "there is no such file",
+  ENOTDIR: "a part of its path is no folder",
   EISDIR: "it is a folder",
   EACCES: "this user may not",
   EPERM: "this user may not",

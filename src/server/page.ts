@@ -15,6 +15,7 @@ const ENDPOINTS = [
   ["GET", "/ready", "200 when a request would be served"],
   ["GET", "/metrics", "Prometheus"],
   ["GET", "/zipkin/api/v2/traces", "the last traces, as Zipkin's own API gives them"],
+  ["POST", "/zipkin/api/v2/spans", "spans of other services, as Zipkin takes them"],
 ] as const;
 
 const STYLE = `

@@ -36,6 +36,7 @@ export interface ThreadData {
 
 export type ToThread =
   | { readonly type: "get"; readonly id: number; readonly path: string }
+  | { readonly type: "post"; readonly id: number; readonly list: Uint8Array; readonly gzip: boolean }
   /** Answered with `DeviceReading`s as JSON. */
   | { readonly type: "gpus"; readonly id: number }
   | { readonly type: "shutdown"; readonly timeoutMs: number };
