@@ -3,6 +3,7 @@
  * so it works while the thread that fills the ring is stuck, and nothing it waits for holds that thread up.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { type Micros, monotonicMicros } from "../../protocol.js";
 import type { StoreAnswer } from "../contract.js";
 import { countingAll, ThreadCounters } from "../counters.js";
 import { ReadApi } from "../store/read-api.js";
@@ -72,11 +73,12 @@ const outlets = {
 };
 const pipeline = new ExportPipeline(data.ring, currentEncoder, outlets, data.pricePerDeviceHour);
 
-async function shutdown(timeoutMs: number): Promise<void> {
-  const deadline = systemTimers.now() + timeoutMs;
+async function shutdown(deadline: Micros): Promise<void> {
+  const leftMs = Math.max(0, (deadline - monotonicMicros()) / 1e3);
+  const end = systemTimers.now() + leftMs;
   pipeline.drain();
-  for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(timeoutMs);
-  await Promise.all(collectors.map(({ delivery }) => delivery.flush(deadline)));
+  for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(leftMs);
+  await Promise.all(collectors.map(({ delivery }) => delivery.flush(end)));
   const flushed = new Int32Array(data.flushed);
   Atomics.store(flushed, 0, 1);
   Atomics.notify(flushed, 0);
@@ -98,7 +100,7 @@ async function storeSpans(list: Uint8Array, gzip: boolean): Promise<StoreAnswer>
 
 parentPort?.on("message", (message: ToThread) => {
   if (message.type === "shutdown") {
-    void shutdown(message.timeoutMs);
+    void shutdown(message.deadline);
     return;
   }
   if (message.type === "gpus") {

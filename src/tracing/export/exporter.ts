@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { monotonicMicros } from "../../protocol.js";
 import type { EmbeddedStore, StoreAnswer, TracingOptions } from "../contract.js";
 import {
   dropsAtDestination,
@@ -109,7 +110,7 @@ export class Exporter implements EmbeddedStore {
     this.#stop();
     const worker = this.#worker;
     if (worker !== undefined) {
-      this.#post(worker, { type: "shutdown", timeoutMs });
+      this.#post(worker, { type: "shutdown", deadline: monotonicMicros() + timeoutMs * 1e3 });
       Atomics.wait(new Int32Array(this.data.flushed), 0, 0, timeoutMs);
       void worker.terminate();
     }
@@ -140,7 +141,7 @@ export class Exporter implements EmbeddedStore {
         clearTimeout(timer);
         resolve();
       };
-      this.#post(worker, { type: "shutdown", timeoutMs });
+      this.#post(worker, { type: "shutdown", deadline: monotonicMicros() + timeoutMs * 1e3 });
     });
   }
 
