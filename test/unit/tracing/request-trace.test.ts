@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { stepTraceId } from "../../../src/tracing/spans/trace-ids.js";
 import { EPOCH, GENERATE, Harness, INCOMING } from "./harness.js";
 import {
   ADMITTED,
@@ -9,6 +10,7 @@ import {
   ended,
   GENERATED,
   prefilled,
+  RUN,
   token,
 } from "./request-fixtures.js";
 
@@ -151,9 +153,9 @@ describe("request trace", () => {
     const harness = new Harness();
     complete(harness, {}, { ...DECODE, stepNumbers: { first: 9, last: 1_234, slowest: 77 } });
     const tags = harness.span("inference.forward", "decode").tags ?? {};
-    assert.equal(tags["ai.step.first"], "e3f1a2b3c4d5e6f70123400000000009");
-    assert.equal(tags["ai.step.last"], "e3f1a2b3c4d5e6f70123400000001234");
-    assert.equal(tags["ai.step.slowest"], "e3f1a2b3c4d5e6f70123400000000077");
+    assert.equal(tags["ai.step.first"], stepTraceId(RUN, 9));
+    assert.equal(tags["ai.step.last"], stepTraceId(RUN, 1_234));
+    assert.equal(tags["ai.step.slowest"], stepTraceId(RUN, 77));
     assert.equal(harness.span("inference.forward", "prefill").tags?.["ai.step.first"], undefined);
   });
 
