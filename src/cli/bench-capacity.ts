@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Slo } from "../bench/result.js";
 import { VitrineError } from "../errors.js";
+import { wholeNumber } from "./arguments.js";
 import { sloSetting } from "./bench-values.js";
 
 interface PlanFlags {
@@ -17,11 +18,6 @@ const positive = (text: string): number => {
   const value = Number(text);
   if (text.trim() === "" || !(value > 0)) throw new InvalidArgumentError("expected a number above 0");
   return value;
-};
-
-const whole = (text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number above 0");
-  return Number(text);
 };
 
 const attainment = (text: string): number => {
@@ -50,10 +46,10 @@ export function addCapacity(bench: Command): void {
     .requiredOption("--rate <PER_SECOND>", "requests a second, arriving as a Poisson process", positive)
     .requiredOption("--slo <LIMIT>", "a limit such as ttft:200ms, of ttft, tpot or e2e; repeatable", slo)
     .option("--attainment <SHARE>", "share of the requests that is to keep every limit", attainment, 0.95)
-    .option("--prompt-tokens <N>", "length of each prompt; without it those of the traces", whole)
-    .option("--output-tokens <N>", "length of each answer; without it those of the traces", whole)
-    .option("--max-sequences <N>", "most requests that generate at once, as the worker's option", whole, 32)
-    .option("--prefill-chunk <TOKENS>", "most prompt tokens in one step, as the worker's option", whole, 256)
+    .option("--prompt-tokens <N>", "length of each prompt; without it those of the traces", wholeNumber)
+    .option("--output-tokens <N>", "length of each answer; without it those of the traces", wholeNumber)
+    .option("--max-sequences <N>", "most requests that generate at once, as the worker's option", wholeNumber, 32)
+    .option("--prefill-chunk <TOKENS>", "most prompt tokens in one step, as the worker's option", wholeNumber, 256)
     .action(async (file: string, flags: PlanFlags) => plan(file, flags));
 }
 

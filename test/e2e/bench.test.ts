@@ -142,6 +142,8 @@ describe("vitrine bench", function () {
       assert.deepEqual([targets.code, /--url, --ab: choose one/.test(targets.stderr)], [2, true]);
       const other = await run("--model", "other", "--requests", "1");
       assert.deepEqual([other.code, /http 404/.test(other.stderr)], [2, true]);
+      const unread = await runVitrine(["bench", "--url", "http://127.0.0.1:9", "--prompts", "/nowhere.jsonl"]);
+      assert.deepEqual([unread.code, /nowhere\.jsonl: cannot be read/.test(unread.stderr)], [2, true]);
       const nobody = await runVitrine(["bench", "--url", "http://127.0.0.1:9", "--requests", "1"]);
       assert.deepEqual([nobody.code, /nothing answers at http:\/\/127.0.0.1:9\/v1/.test(nobody.stderr)], [2, true]);
     });
