@@ -100,12 +100,14 @@ function isSame(one: EncodedSpan, other: EncodedSpan): boolean {
 }
 
 function encodedSpan(span: z.output<ReturnType<typeof spanOf>>): EncodedSpan {
-  const json = JSON.stringify(span);
+  // As Zipkin has it: a span that is its own parent has none.
+  const isRoot = span.parentId === undefined || span.parentId === span.id;
+  const json = JSON.stringify(isRoot ? { ...span, parentId: undefined } : span);
   return {
     json,
     bytes: Buffer.byteLength(json),
     traceId: span.traceId,
-    isRoot: span.parentId === undefined,
+    isRoot,
     name: span.name.toLowerCase(),
     serviceName: span.localEndpoint.serviceName?.toLowerCase(),
     remoteServiceName: span.remoteEndpoint?.serviceName?.toLowerCase(),

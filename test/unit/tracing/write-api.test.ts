@@ -46,6 +46,8 @@ describe("WriteApi", () => {
     assert.equal(post([{ traceId: "0000000000000000000000000000000b", id, parentId: null, other: 1 }]).status, 202);
     const whole = { traceId: "000000000000000b", id: "0000000000000001", name: "", timestamp: T, duration: 1 };
     assert.deepEqual(stored("000000000000000b"), [{ ...whole, localEndpoint: {} }]);
+    assert.equal(post([span({ traceId: "00000000000000cc", id: "00000000000000cc", parentId: "cc" })]).status, 202);
+    assert.equal(stored("00000000000000cc")[0]?.parentId, undefined);
     assert.equal(post([span({ traceId: "000000000000000c", timestamp: T + 0.25, duration: 0 })]).status, 202);
     assert.deepEqual([stored("000000000000000c")[0]?.timestamp, stored("000000000000000c")[0]?.duration], [T, 1]);
   });
