@@ -133,7 +133,7 @@ export function readSwitch(value: string): boolean | undefined {
   return NO.includes(said) ? false : undefined;
 }
 
-export const onOff = z.string().transform((value, context): "on" | "off" => {
+const onOff = z.string().transform((value, context): "on" | "off" => {
   const on = readSwitch(value);
   if (on !== undefined) return on ? "on" : "off";
   context.addIssue({ code: "custom", message: "expected on or off" });

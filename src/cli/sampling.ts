@@ -30,7 +30,7 @@ function readText(file: string): string {
 }
 
 /** Puts the file's rules into force; a bad file leaves those that hold, and the log says why. */
-export function reloadPolicy(config: Config, tracing: Tracing, logger: Logger): void {
+function reloadPolicy(config: Config, tracing: Tracing, logger: Logger): void {
   try {
     tracing.sampling = readPolicy(config);
     const { rate, limit, rules } = tracing.sampling;
