@@ -1,7 +1,8 @@
+import type { CudaStream } from "./cuda-stream.js";
 import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
-import type { ElementType, OrtApi, Out, Pointer } from "./ort-api.js";
+import { CPU_DEVICE, type ElementType, type OrtApi, type Out, type Pointer } from "./ort-api.js";
 import { NATIVE, type OrtEnvironment } from "./ort-environment.js";
 import { check, onAnotherThread, stored } from "./ort-library.js";
 import { createSessionOptions, type OrtSessionOptions } from "./ort-session-options.js";
@@ -23,17 +24,21 @@ export class OrtSession extends NativeObject<"Session"> {
   readonly [NATIVE]: OrtApi;
   readonly inputs: readonly OrtValueInfo[];
   readonly outputs: readonly OrtValueInfo[];
+  readonly #onDevice: ReadonlySet<string>;
 
   private constructor(
     readonly environment: OrtEnvironment,
     pointer: Pointer<"Session">,
+    /** In which runs compute; undefined on the CPU. */
+    readonly stream: CudaStream | undefined,
   ) {
     const { api } = environment[NATIVE];
-    super("session", pointer, (session) => api.ReleaseSession(session));
+    super("session", pointer, (session) => api.ReleaseSession(session), stream === undefined ? [] : [stream]);
     this[NATIVE] = api;
     try {
       this.inputs = this.#describe(api.SessionGetInputCount, api.SessionGetInputName, api.SessionGetInputTypeInfo);
       this.outputs = this.#describe(api.SessionGetOutputCount, api.SessionGetOutputName, api.SessionGetOutputTypeInfo);
+      this.#onDevice = this.#findOnDevice();
     } catch (error) {
       this.dispose();
       throw error;
@@ -62,7 +67,24 @@ export class OrtSession extends NativeObject<"Session"> {
     } finally {
       api.ReleaseSessionOptions(settings);
     }
-    return new OrtSession(environment, stored(session));
+    return new OrtSession(environment, stored(session), options.stream);
+  }
+
+  /** True for an input that runs read in a device's memory: bound from elsewhere, it is copied there as it is bound. */
+  readsOnDevice(input: string): boolean {
+    return this.#onDevice.has(input);
+  }
+
+  #findOnDevice(): Set<string> {
+    const api = this[NATIVE];
+    const places = new BigUint64Array(this.inputs.length);
+    check(api, api.SessionGetMemoryInfoForInputs(this[POINTER](), places, places.length), "tell where inputs are read");
+    const onDevice = this.inputs.filter((_, index) => {
+      const device: Out<number> = [null];
+      api.MemoryInfoGetDeviceType(places[index] as Pointer<"MemoryInfo">, device);
+      return stored(device) !== CPU_DEVICE;
+    });
+    return new Set(onDevice.map(({ name }) => name));
   }
 
   #describe(

@@ -1,12 +1,13 @@
 /** ONNX Runtime's C API in typed classes that cannot be misused into a crash: all that the rest of the program sees. */
+
+export { CudaAllocation, CudaStream } from "./cuda.js";
 export { NativeError, type NativeErrorCode } from "./native-error.js";
 export type { ElementType } from "./ort-api.js";
 export { OrtBinding } from "./ort-binding.js";
-export { OrtCopier } from "./ort-copier.js";
 export { OrtEnvironment } from "./ort-environment.js";
 export { findOrtLibrary } from "./ort-library.js";
 export { OrtMemory } from "./ort-memory.js";
-export { topModel } from "./ort-models.js";
+export { type TopType, topModel, topType } from "./ort-models.js";
 export { OrtRunOptions } from "./ort-run-options.js";
 export { type SelfTestReport, selfTestOrt } from "./ort-self-test.js";
 export { OrtSession, type OrtSessionOptions, type OrtValueInfo } from "./ort-session.js";

@@ -66,7 +66,7 @@ export class Candidates {
   gatherTop({ ids, logits }: TopLogits, { temperature, topK }: SamplingParams): boolean {
     const max = logits[0] as number;
     const kth = logits[topK - 1];
-    if (kth === undefined || kth === logits.at(-1)) return false;
+    if (kth === undefined || (kth === logits.at(-1) && ids.length < this.#vocabSize)) return false;
     const floor = Math.max(max - REACH * temperature, kth);
     const kept = logits.findLastIndex((logit) => logit >= floor) + 1;
     // By ascending id, so that the same random number draws the same token.

@@ -91,14 +91,21 @@ export class Sampler {
 
   /**
    * The token that `sample` would choose, from the likeliest ones alone; undefined where they do not tell, as what is
-   * equally likely as the last that top_k keeps may go on beyond them. Only where `isContentWithTop`.
+   * equally likely as the last that top_k keeps, or as the likeliest where temperature is 0, may go on beyond them. Only where `isContentWithTop`.
    * @throws VitrineError `inference_failed` when the likeliest logit is not a finite number
    */
   sampleTop(top: TopLogits, state: SamplingState): number | undefined {
     const max = top.logits[0] as number;
     if (!Number.isFinite(max)) throw brokenLogits(Number.isNaN(max) ? "contain NaN" : "have no finite maximum");
-    if (state.params.temperature === 0) return top.ids[0] as number;
+    if (state.params.temperature === 0) return this.#likeliestOf(top);
     return this.#candidates.gatherTop(top, state.params) ? this.#cutAndDraw(state) : undefined;
+  }
+
+  /** The first of those that tie, since a device gives equals in any order; undefined where they may go on beyond the last. */
+  #likeliestOf({ ids, logits }: TopLogits): number | undefined {
+    const max = logits[0] as number;
+    if (max === logits.at(-1) && ids.length < this.#vocabSize) return undefined;
+    return Math.min(...ids.subarray(0, logits.lastIndexOf(max) + 1));
   }
 
   #cutAndDraw({ params, random }: SamplingState): number {

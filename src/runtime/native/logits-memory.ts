@@ -1,7 +1,6 @@
 import { OrtMemory, type OrtSession, type OrtTensor } from "../../../native/ort.js";
 import type { TopLogits } from "../../engine/runner.js";
-import type { DeviceChoice } from "../../protocol.js";
-import { toFloat32 } from "../float16.js";
+import { toFloat32 } from "../floats.js";
 import type { FloatType, GraphSignature } from "../graph-signature.js";
 import { DeviceLogits } from "./device-logits.js";
 
@@ -12,20 +11,20 @@ export interface LogitsMemory {
   read(logits: OrtTensor<FloatType>, from: number, size: number): Float32Array;
   /** The likeliest of each of `rows` rows from row `first` on; absent where all logits are at hand. */
   readonly top?: (logits: OrtTensor<FloatType>, first: number, rows: number) => readonly TopLogits[];
+  /** Lets go of the logits that it was asked about last, so that their memory can be freed. */
+  forget?(): void;
   dispose(): void;
 }
 
 /** In the device's memory, so that a row crosses the bus only where somebody needs all of it. */
 export async function openLogitsMemory(
-  session: OrtSession,
+  { environment, stream }: OrtSession,
   { logits, vocabSize }: GraphSignature,
-  device: DeviceChoice,
 ): Promise<LogitsMemory> {
-  if (device.provider === "cpu") return hostLogits(OrtMemory.cpu(session.environment));
-  const cudaDevice = device.deviceId ?? 0;
-  const memory = OrtMemory.cuda(session, cudaDevice);
+  if (stream === undefined) return hostLogits(OrtMemory.cpu(environment));
+  const memory = OrtMemory.cuda(environment, stream);
   try {
-    return await DeviceLogits.open(session, memory, { type: logits.type, vocabSize, session: { cudaDevice } });
+    return await DeviceLogits.open(environment, memory, { type: logits.type, vocabSize });
   } catch (error) {
     memory.dispose();
     throw error;
@@ -33,6 +32,6 @@ export async function openLogitsMemory(
 }
 
 function hostLogits(memory: OrtMemory): LogitsMemory {
-  const read: LogitsMemory["read"] = ({ data }, from, size) => toFloat32(data.subarray(from, from + size));
+  const read: LogitsMemory["read"] = ({ type, data }, from, size) => toFloat32(type, data.subarray(from, from + size));
   return { memory, read, dispose: () => memory.dispose() };
 }
