@@ -90,6 +90,12 @@ export const ORT_API = {
   },
   CreateCUDAProviderOptions: { index: 205, returns: "status", args: ["out *CudaOptions"] },
   UpdateCUDAProviderOptions: { index: 206, returns: "status", args: ["*CudaOptions", "strs", "strs", "size"] },
+  /** `key=value`, separated by semicolons. */
+  GetCUDAProviderOptionsAsString: {
+    index: 207,
+    returns: "status",
+    args: ["*CudaOptions", "*Allocator", "out *Text"],
+  },
   ReleaseCUDAProviderOptions: { index: 208, returns: "void", args: ["*CudaOptions"] },
   GetBuildInfoString: { index: 254, returns: "str", args: [] },
 } as const satisfies Record<string, ApiRow>;
