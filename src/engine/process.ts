@@ -1,5 +1,6 @@
 import { VitrineError } from "../errors.js";
 import {
+  type DeviceChoice,
   type EngineCommand,
   type EngineEvent,
   type LoadOptions,
@@ -16,6 +17,8 @@ import type { ConstraintCompiler } from "./sampling/constraint.js";
 
 export interface LoadedEngine {
   readonly runner: ModelRunner;
+  /** Where it runs, and what is known of that once it ran. */
+  readonly device: DeviceChoice;
   readonly phases: readonly LoadPhase[];
   readonly constraints?: ConstraintCompiler;
   /** Bytes for the KV cache, where the device has the last word. */
@@ -73,8 +76,7 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
       recorder.begin(phase, monotonicMicros());
       void send([{ type: "loading", phase }]);
     });
-    const { runner, phases } = loaded;
-    const { device } = runner;
+    const { runner, device, phases } = loaded;
     const model = heldContext(runner.model, limitsOf(loaded, options).kvTokens);
     void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
     return loaded;

@@ -2,6 +2,7 @@ import type { ModelDescription } from "../protocol.js";
 import { contradictions } from "./files/contradictions.js";
 import type { ModelConfig } from "./files/model-config.js";
 import type { ModelDirectory } from "./files/model-directory.js";
+import { FLOAT_BYTES } from "./floats.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphSignature } from "./graph-signature.js";
 
@@ -17,7 +18,6 @@ export function describeModel(
   signature: GraphSignature,
 ): ModelDescription {
   const warnings = contradictions(directory.config, signature);
-  const elementBytes = signature.cacheType === "float16" ? 2 : 4;
   const elementsPerToken = signature.cache.reduce((sum, { heads, headDim }) => sum + heads * headDim, 0);
   return {
     name: directory.name,
@@ -27,7 +27,7 @@ export function describeModel(
     layers: signature.layers,
     kvHeads: signature.cache[0]?.heads ?? 0,
     headDim: signature.cache[0]?.headDim ?? 0,
-    kvBytesPerToken: elementsPerToken * elementBytes,
+    kvBytesPerToken: elementsPerToken * FLOAT_BYTES[signature.cacheType],
     weightBytes: graph.weightBytes,
     rewrites: graph.notes,
     ...(warnings.length === 0 ? {} : { warnings }),
