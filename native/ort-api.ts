@@ -62,6 +62,7 @@ export const ORT_API = {
   AllocatorFree: { index: 76, returns: "status", args: ["*Allocator", "*Text"] },
   /** The allocator belongs to the library: never released. */
   GetAllocatorWithDefaultOptions: { index: 78, returns: "status", args: ["out *Allocator"] },
+  ReleaseEnv: { index: 92, returns: "void", args: ["*Env"] },
   ReleaseStatus: { index: 93, returns: "void", args: ["*Status"] },
   ReleaseMemoryInfo: { index: 94, returns: "void", args: ["*MemoryInfo"] },
   ReleaseSession: { index: 95, returns: "void", args: ["*Session"] },

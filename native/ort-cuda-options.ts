@@ -32,6 +32,7 @@ export function createCudaOptions(environment: OrtEnvironment, options: Options)
   const { api } = environment[NATIVE];
   const out: Out<Pointer<"CudaOptions">> = [null];
   check(api, api.CreateCUDAProviderOptions(out), "create CUDA options");
+  environment.endInOrder();
   const cuda = stored(out);
   try {
     const keys = Object.keys(options);

@@ -89,13 +89,14 @@ describe("ONNX Runtime's CUDA provider", function () {
     const stream = { user_compute_stream: "94123456789" };
     const sets = [{ has_user_compute_stream: "1", use_tf32: "0", ...stream }, stream];
     const env = { ...process.env, LD_LIBRARY_PATH: `${driver}:${join(FETCHED, "nvidia", "cu13", "lib")}` };
-    // How it ends is not asked: the provider's destructors have no driver to talk to.
-    const { stdout } = spawnSync(process.execPath, [CHILD, library, JSON.stringify(sets)], { encoding: "utf8", env });
+    const child = spawnSync(process.execPath, [CHILD, library, JSON.stringify(sets)], { encoding: "utf8", env });
+    const { stdout, status, signal } = child;
     assert.deepEqual(JSON.parse(stdout), [
       "taken",
       // By itself the address is dropped, and CUDA's default stream computed in.
       "ONNX Runtime's CUDA provider did not take its options: user_compute_stream is 0, not 94123456789.",
     ]);
+    assert.deepEqual({ status, signal }, { status: 0, signal: null }, "the process ends in order");
   });
 
   it("comes with a header of the driver that declares what we call", () => {
