@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { DeviceChoice, ForwardStats, RequestEvent } from "../../../src/protocol.js";
-import { Metrics } from "../../../src/server/metrics.js";
+import { Metrics } from "../../../src/server/metrics/metrics.js";
 import { RequestCost } from "../../../src/server/request-cost.js";
 import { FakeEngine } from "../../support/fake-engine.js";
 import { FakeTracing } from "../../support/fake-tracing.js";
