@@ -126,22 +126,39 @@ export class Scheduler {
 
   /**
    * Closes a step whose run failed. Prompts that shared it are tried again, each alone, so that one that is too large
-   * for the device fails by itself; all others in the step fail, and what they reserved is free again.
+   * for the device fails by itself. Streams that were too many for its memory are tried again half at a time. All others
+   * in the step fail, and what they reserved is free again.
    */
   fail(plan: Plan, step: StepTiming, error: WireError): void {
     this.#close(plan);
     const at = this.#options.clock();
-    const shared = plan.phase === "prefill" && plan.sequences.length > 1;
     for (const [index, sequence] of plan.sequences.entries()) {
       sequence.recordStep(step, (plan.rows[index] as RunnerRow).tokens.length);
-      if (shared) sequence.alone = true;
-      else this.#pool.end(sequence, { kind: "failed", error }, at);
     }
+    const shared = plan.sequences.length > 1;
+    if (shared && plan.phase === "prefill") this.#retryAlone(plan);
+    else if (shared && error.code === "out_of_memory") this.#retryByHalves(plan);
+    else for (const sequence of plan.sequences) this.#pool.end(sequence, { kind: "failed", error }, at);
   }
 
   /** Throws unless queue, running set and cache agree. For tests, between steps or while one runs. */
   checkInvariants(): void {
     this.#pool.checkInvariants();
+  }
+
+  #retryAlone({ sequences }: Plan): void {
+    for (const sequence of sequences) {
+      sequence.alone = true;
+      // Some may have got further than others.
+      sequence.restart();
+    }
+  }
+
+  /** What they had is computed again: nobody knows how far the run got. The oldest come first. */
+  #retryByHalves({ sequences }: Plan): void {
+    const youngestFirst = [...sequences].sort((a, b) => b.arrival - a.arrival);
+    for (const sequence of youngestFirst) this.#pool.preempt(sequence, { keep: false });
+    this.#pool.admitAtMost(Math.floor(sequences.length / 2));
   }
 
   #planPrefill(): Plan | undefined {
@@ -186,9 +203,11 @@ export class Scheduler {
   /** Room for what the sequence is fed next; without any it waits again, or fails when it is the only one. */
   #makeRoom(sequence: Sequence): void {
     const { running } = this.#pool;
-    const slot = sequence.slot as number;
-    while (!this.#options.cache.extend(slot, sequence.tokens.length + sequence.draft.length)) {
-      sequence.draft = NO_GUESSES;
+    const { draft, tokens } = sequence;
+    // Nobody makes way for guesses.
+    if (draft.length > 0 && this.#pool.extend(sequence, tokens.length + draft.length, "less")) return;
+    sequence.draft = NO_GUESSES;
+    while (!this.#pool.extend(sequence, tokens.length, running.size > 1 ? "preemption" : "failure")) {
       const victim = running.size > 1 ? running.youngest() : undefined;
       if (victim === undefined) this.#pool.failForMemory(sequence);
       else this.#pool.preempt(victim);
@@ -201,7 +220,9 @@ export class Scheduler {
     const { waiting, running } = this.#pool;
     for (;;) {
       const sequence = waiting.first;
-      if (sequence === undefined || !this.#mayAdmit(sequence)) return undefined;
+      if (sequence === undefined) return undefined;
+      if (this.#pool.short) this.#pool.lacksMemory(sequence);
+      if (!this.#mayAdmit(sequence)) return undefined;
       if (this.#pool.admit(sequence)) return sequence;
       if (running.size > 0) return undefined;
       this.#pool.failForMemory(sequence);

@@ -9,6 +9,7 @@ import { type GraphSignature, readGraphSignature } from "../graph-signature.js";
 import type { RunnerOptions } from "../node/node-runner.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
+import { runFailure } from "../run-failure.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
 import { createNativeSession } from "./native-session.js";
@@ -100,7 +101,7 @@ class NativeRunner implements ModelRunner {
     readonly model: ModelDescription,
     memory: RunnerMemory,
   ) {
-    this.device = options.device;
+    this.device = { ...options.device, kvCache: memory.cache.memory.device };
     this.#session = session;
     this.#signature = signature;
     const logits = session.outputs.find(({ name }) => name === signature.logits.name);
@@ -121,7 +122,7 @@ class NativeRunner implements ModelRunner {
     try {
       return await running;
     } catch (cause) {
-      throw VitrineError.from(cause, "inference_failed");
+      throw runFailure(cause);
     } finally {
       this.#running = undefined;
       for (const slot of this.#released.splice(0)) this.#cache.release(slot);
@@ -133,7 +134,7 @@ class NativeRunner implements ModelRunner {
     try {
       this.#resize(rows, tokens);
     } catch (cause) {
-      throw VitrineError.from(cause, "inference_failed");
+      throw runFailure(cause);
     }
   }
 

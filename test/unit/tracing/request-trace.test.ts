@@ -131,7 +131,11 @@ describe("request trace", () => {
       "ai.kv.tokens": "28",
       "ai.kv.bytes": "28672",
       "ai.kv.reused_tokens": "4",
+      "ai.kv.reused_bytes": "4096",
       "ai.kv.evicted": "2",
+      "ai.kv.evicted_bytes": "2048",
+      "ai.kv.wait_ms": "1.235",
+      "ai.kv.pool_bytes": "262144",
       "ai.kv.pool_utilization": "0.1235",
     });
     assert.deepEqual(harness.span("inference.forward", "prefill").tags, {
