@@ -90,7 +90,7 @@ export class SlotCache {
   }
 
   /**
-   * Memory for so many sequences of `tokens` tokens each, not less than there are and have. Throws NativeError
+   * Memory for so many sequences, not less than there are, of `tokens` tokens each; what is beyond is lost. Throws NativeError
    * `out_of_memory`, and nothing has changed then.
    */
   reserve(rows: number, tokens: number): void {
@@ -99,6 +99,8 @@ export class SlotCache {
     const { entries } = this.#options;
     const old = this.#tensors;
     const next = this.#allocate(rows, tokens);
+    // A sequence that went back has more than anybody counts.
+    for (const [row, length] of this.#lengths.entries()) this.#lengths[row] = Math.min(length, tokens);
     for (const [index, entry] of entries.entries()) {
       const source = old[index];
       if (source === undefined) continue;

@@ -3,6 +3,7 @@ import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 import { describeModel } from "../describe-model.js";
+import { reasonOf } from "../files/json-file.js";
 import type { ModelConfig } from "../files/model-config.js";
 import type { ModelDirectory } from "../files/model-directory.js";
 import { float16ToFloat32 } from "../float16.js";
@@ -152,7 +153,7 @@ class NodeRunner implements ModelRunner {
     try {
       return await this.session.run(this.feeds(row, past), this.fetches);
     } catch (cause) {
-      throw runFailure(cause);
+      throw runFailure(new Error(`ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause }));
     }
   }
 

@@ -96,6 +96,13 @@ describe("slot cache", () => {
     assertHolds(cache, 0, 7);
   });
 
+  it("forgets what does not fit into fewer tokens", () => {
+    const cache = open();
+    for (const slot of [0, 1]) admit(cache, slot, 20);
+    cache.reserve(2, 12);
+    for (const slot of [0, 1]) assertHolds(cache, slot, 12);
+  });
+
   const copies = [
     ["in host memory", () => copyInHostMemory],
     ["by runs on a device", () => copier.copy.bind(copier) as typeof copyInHostMemory],
