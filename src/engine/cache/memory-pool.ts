@@ -41,6 +41,11 @@ export class MemoryPool {
     return Math.min(cells, rows * tokens);
   }
 
+  /** Tokens that a sequence can have in it as it is. */
+  get tokens(): number {
+    return this.#shape.tokens;
+  }
+
   /** Cells that are allocated. */
   get cells(): number {
     return cellsOf(this.#shape);
@@ -71,23 +76,24 @@ export class MemoryPool {
   }
 
   /**
-   * Room for what is needed, with some to spare where there is memory for it, less where there is less; false when there is
-   * none. From then on it is as large as it may be.
+   * Room for what is needed: with some to spare where there is memory for it, with less where there is less, or by dividing
+   * otherwise what there is. False when there is none. After a refusal it grows no more.
    */
   grow(needed: CacheShape): boolean {
     const roomy = grownShape(this.#shape, needed, { ...this.#options, cells: this.#most });
     if (roomy === undefined) return false;
     const from = this.cells;
     const start = this.#options.clock();
-    const shapes = cellsOf(roomy) === cellsOf(needed) ? [roomy] : [roomy, halfway(needed, roomy), needed];
-    const grown = shapes.find((shape) => this.#reserve(shape));
+    const divided = grownShape(this.#shape, needed, { ...this.#options, cells: Math.min(from, this.#most) });
+    const shapes = [roomy, halfway(needed, roomy), divided ?? needed];
+    const grown = shapes.find((shape, index) => !shapes.slice(0, index).some(sameAs(shape)) && this.#reserve(shape));
     const end = this.#options.clock();
     const refused = grown === roomy ? 0 : cellsOf(roomy);
     if (grown !== undefined) {
       this.#shape = grown;
       this.#growths++;
     }
-    if (refused > 0) this.#most = Math.max(this.cells, 1);
+    if (refused > 0) this.#most = Math.max(from, this.cells, 1);
     this.#micros += end - start;
     const first = this.#untold ?? { start, from, refused };
     this.#untold = { ...first, end, to: this.cells, refused: Math.max(first.refused, refused) };
@@ -111,3 +117,8 @@ export class MemoryPool {
     }
   }
 }
+
+const sameAs =
+  (shape: CacheShape) =>
+  ({ rows, tokens }: CacheShape): boolean =>
+    rows === shape.rows && tokens === shape.tokens;

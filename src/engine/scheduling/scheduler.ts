@@ -157,7 +157,7 @@ export class Scheduler {
   /** What they had is computed again: nobody knows how far the run got. The oldest come first. */
   #retryByHalves({ sequences }: Plan): void {
     const youngestFirst = [...sequences].sort((a, b) => b.arrival - a.arrival);
-    for (const sequence of youngestFirst) this.#pool.preempt(sequence, { keep: false });
+    for (const sequence of youngestFirst) this.#pool.preempt(sequence, "run");
     this.#pool.admitAtMost(Math.floor(sequences.length / 2));
   }
 
@@ -196,21 +196,19 @@ export class Scheduler {
   }
 
   #guess({ tokens, mostTokens }: Sequence): Int32Array {
-    // The step itself gives one token more than what it guesses.
-    return this.#speculation?.propose(tokens.view(), mostTokens - tokens.length - 1) ?? NO_GUESSES;
+    // The step itself gives one token more than what it guesses. Nothing grows, and nobody makes way, for guesses.
+    const most = Math.min(mostTokens - 1, this.#options.cache.pool.tokens) - tokens.length;
+    return most < 1 ? NO_GUESSES : (this.#speculation?.propose(tokens.view(), most) ?? NO_GUESSES);
   }
 
   /** Room for what the sequence is fed next; without any it waits again, or fails when it is the only one. */
   #makeRoom(sequence: Sequence): void {
     const { running } = this.#pool;
-    const { draft, tokens } = sequence;
-    // Nobody makes way for guesses.
-    if (draft.length > 0 && this.#pool.extend(sequence, tokens.length + draft.length, "less")) return;
-    sequence.draft = NO_GUESSES;
-    while (!this.#pool.extend(sequence, tokens.length, running.size > 1 ? "preemption" : "failure")) {
+    const room = sequence.tokens.length + sequence.draft.length;
+    while (!this.#pool.extend(sequence, room, running.size > 1 ? "preemption" : "failure")) {
       const victim = running.size > 1 ? running.youngest() : undefined;
       if (victim === undefined) this.#pool.failForMemory(sequence);
-      else this.#pool.preempt(victim);
+      else this.#pool.preempt(victim, "cache");
       if (sequence.state !== "decode") return;
     }
   }

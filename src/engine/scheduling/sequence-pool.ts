@@ -145,16 +145,20 @@ export class SequencePool {
     return extended;
   }
 
-  /** A running sequence gives up its slot and is the next of its priority to be admitted. */
-  preempt(sequence: Sequence, { keep } = { keep: true }): void {
+  /**
+   * A running sequence gives up its slot, for want of cache or of what a run takes, and is the next of its priority to be
+   * admitted.
+   */
+  preempt(sequence: Sequence, lacking: "cache" | "run"): void {
     const { cache, clock, emit } = this.#options;
     const at = clock();
     const forward = this.#growth.within(sequence, sequence.forwardStats(at));
     this.running.delete(sequence);
-    cache.release(sequence.slot as number, keep);
+    // What a failed run wrote is unknown.
+    cache.release(sequence.slot as number, lacking === "cache");
     sequence.preempt(at, this.waiting.size);
     this.waiting.putBack(sequence);
-    this.#most = Math.max(1, this.running.size);
+    if (lacking === "cache") this.#most = Math.max(1, this.running.size);
     this.#preemptions++;
     emit({ type: "preempted", id: sequence.id, at, ...(forward === undefined ? {} : { forward }) });
   }

@@ -7,7 +7,7 @@ import { TokenList } from "../../../../src/engine/scheduling/token-list.js";
 function open(
   rows: number,
   tokens: number,
-  options: { cells?: number; rewinds?: boolean; memory?: { cells: number } } = {},
+  options: { cells?: number; rewinds?: boolean; memory?: { cells: number }; copyFails?: boolean } = {},
 ) {
   const { cells = rows * tokens, rewinds = true, memory = { cells } } = options;
   const told: string[] = [];
@@ -17,7 +17,10 @@ function open(
       if (shape[0] * shape[1] > memory.cells) throw new Error("out of memory");
       told.push(`reserve ${shape.join("x")}`);
     },
-    copy: (from, to, length) => void told.push(`copy ${from} to ${to}: ${length}`),
+    copy: (from, to, length) => {
+      if (options.copyFails) throw new Error("out of memory");
+      told.push(`copy ${from} to ${to}: ${length}`);
+    },
     release: (slot) => void told.push(`release ${slot}`),
   };
   const cache = new KvCache({ rows, tokens, cells, memory: kvMemory, clock: () => 0 });
@@ -170,6 +173,16 @@ describe("KvCache", () => {
       const other = cache.admit(holder("beside", upTo(30, 200)), 31);
       assert.equal(other?.reused, 25);
       assert.deepEqual(take(), [`copy ${slot} to ${other?.slot}: 25`]);
+      cache.checkInvariants();
+    });
+
+    it("starts afresh where there is no memory for the copying", () => {
+      const { cache, take } = open(4, 1024, { copyFails: true });
+      const kept = keep(cache, "long", upTo(100));
+      take();
+      const admitted = cache.admit(holder("short", [...upTo(10), 500]), 12);
+      assert.deepEqual([admitted?.reused, admitted?.slot === kept], [0, false]);
+      assert.deepEqual(take(), ["reserve 2x256", `release ${admitted?.slot}`]);
       cache.checkInvariants();
     });
 
