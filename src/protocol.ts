@@ -167,6 +167,8 @@ export interface ModelDescription {
   readonly headDim: number;
   /** Bytes of KV cache one token takes, over all layers. */
   readonly kvBytesPerToken: number;
+  /** Of those, the most in one tensor. */
+  readonly kvTensorBytesPerToken: number;
   /** Bytes of the graph file and its external data. */
   readonly weightBytes: number;
   /** What was changed in the graph as it was loaded, or why it was not: a sentence each. */

@@ -14,6 +14,9 @@ export interface RunnerRow {
   readonly top?: boolean;
 }
 
+/** Most positions of a row whose logits are wanted at once: those of 64 take 40 MB. */
+export const MOST_SCORED = 64;
+
 /** How many of the likeliest tokens a runner offers: more than what most requests' top_k keeps. */
 export const TOP_LOGITS = 64;
 

@@ -18,7 +18,7 @@ export function describeModel(
 ): ModelDescription {
   const warnings = contradictions(directory.config, signature);
   const elementBytes = signature.cacheType === "float16" ? 2 : 4;
-  const elementsPerToken = signature.cache.reduce((sum, { heads, headDim }) => sum + heads * headDim, 0);
+  const elements = signature.cache.map(({ heads, headDim }) => heads * headDim);
   return {
     name: directory.name,
     dtype: graph.dtype,
@@ -27,7 +27,8 @@ export function describeModel(
     layers: signature.layers,
     kvHeads: signature.cache[0]?.heads ?? 0,
     headDim: signature.cache[0]?.headDim ?? 0,
-    kvBytesPerToken: elementsPerToken * elementBytes,
+    kvBytesPerToken: elements.reduce((sum, each) => sum + each, 0) * elementBytes,
+    kvTensorBytesPerToken: Math.max(...elements) * elementBytes,
     weightBytes: graph.weightBytes,
     rewrites: graph.notes,
     ...(warnings.length === 0 ? {} : { warnings }),

@@ -2,8 +2,8 @@ import { resolve } from "node:path";
 import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
+import { type CacheBudget, cacheBudget, checkWeights } from "./cache-budget.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
-import { kvBudget } from "./device-budget.js";
 import { findGraphFile } from "./files/graph-file.js";
 import type { ModelDirectory } from "./files/model-directory.js";
 import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
@@ -11,17 +11,15 @@ import { createNativeRunner } from "./native/native-runner.js";
 import { startOrt } from "./native/native-session.js";
 import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
 
-export interface LoadedModel {
+export interface LoadedModel extends CacheBudget {
   readonly runner: ModelRunner;
   readonly phases: readonly LoadPhase[];
-  /** Bytes for the KV cache, where a device's memory decides. */
-  readonly kvMemory?: number;
 }
 
 /**
  * Loads a model and runs it once, so that the first request pays for nothing. `onPhase` hears of each phase as it
- * starts. Throws `model_missing`, `model_invalid`, `model_unsupported`, or `device_unavailable`, also where the device has
- * no memory for one sequence.
+ * starts. Throws `model_missing`, `model_invalid`, `model_unsupported`, or `device_unavailable`, also where there is
+ * no memory for the weights or one sequence.
  */
 export async function loadModel(
   options: LoadOptions,
@@ -38,8 +36,11 @@ export async function loadModel(
   };
   const runner = await timed("session.create", () => createRunner(options, chooseDevice(options.device)));
   await timed("warmup", () => warmUp(runner));
-  const kvMemory = await memoryOnDevice(runner, options);
-  return { runner, phases, ...(kvMemory === undefined ? {} : { kvMemory }) };
+  const budget = await cacheBudget(runner, options).catch(async (error: unknown) => {
+    await runner.dispose();
+    throw error;
+  });
+  return { runner, phases, ...budget };
 }
 
 /**
@@ -66,7 +67,9 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
   const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
   // The native runner asks for it again, and is the one to fail with it.
   const started = requested === "node" ? undefined : startOrt().catch(() => {});
-  const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
+  const file = findGraphFile(resolve(modelDir), options.dtype, device.provider);
+  await checkWeights(file, device, options.gpuMemoryUtilization);
+  const read = readGraph(file);
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
@@ -117,24 +120,5 @@ async function warmUp(runner: ModelRunner): Promise<void> {
   } catch (error) {
     await runner.dispose();
     throw error;
-  }
-}
-
-/** Undefined on the CPU, where `--kv-memory` was given, and where the device does not tell. */
-async function memoryOnDevice(runner: ModelRunner, options: LoadOptions): Promise<number | undefined> {
-  const { gpuMemoryUtilization, maxSequences } = options;
-  const { device, model } = runner;
-  if (device.provider !== "cuda" || gpuMemoryUtilization === undefined) return undefined;
-  const { openGpuSampler } = await import("../gpu/sampler.js");
-  const sampler = await openGpuSampler(device.deviceId);
-  try {
-    const { memoryUsedBytes: used, memoryTotalBytes: total } = (await sampler?.read()) ?? {};
-    if (used === undefined || total === undefined) return undefined;
-    return kvBudget({ used, total }, gpuMemoryUtilization, model, maxSequences);
-  } catch (error) {
-    await runner.dispose();
-    throw error;
-  } finally {
-    sampler?.close();
   }
 }

@@ -26,6 +26,7 @@ export const FAKE_MODEL: ModelDescription = {
   kvHeads: 1,
   headDim: 8,
   kvBytesPerToken: 128,
+  kvTensorBytesPerToken: 32,
   weightBytes: 1024,
 };
 

@@ -55,6 +55,7 @@ export class FakeRunner implements ModelRunner {
       kvHeads: 2,
       headDim: 4,
       kvBytesPerToken: 128,
+      kvTensorBytesPerToken: 32,
       weightBytes: 1000,
     };
   }

@@ -11,6 +11,7 @@ const model: ModelDescription = {
   kvHeads: 1,
   headDim: 1,
   kvBytesPerToken: 4608,
+  kvTensorBytesPerToken: 1,
   weightBytes: 1,
 };
 
