@@ -37,7 +37,7 @@ describe("the parts of a request", () => {
   });
 
   it("have the cache's growth apart from the phase it held up", () => {
-    const trace = [...streamedTrace(), recordedSpan("kv_cache.grow", 50, 57)];
+    const trace = [...streamedTrace(), recordedSpan("kv_cache.grow", 3_600_050, 3_600_057, { parentId: "generate" })];
     const parts = partsOf(streamedRecord(), new RecordedRequest(trace))?.e2e;
     assert.deepEqual([parts?.kv_allocate, parts?.decode], [8, 53]);
   });
