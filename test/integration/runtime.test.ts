@@ -330,6 +330,7 @@ describe("loadModel", () => {
     assert.deepEqual(device, {
       requested: "auto",
       provider: "cpu",
+      kvCache: "cpu",
       reason: `CUDA is not available: ${missing}.`,
     });
   });

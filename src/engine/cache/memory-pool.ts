@@ -103,7 +103,7 @@ export class MemoryPool {
   /** What happened since the last call; undefined when nothing did. */
   takeGrowth(): PoolGrowth | undefined {
     const growth = this.#untold;
-    this.#untold = undefined;
+    if (growth !== undefined) this.#untold = undefined;
     return growth;
   }
 
