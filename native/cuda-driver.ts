@@ -1,32 +1,64 @@
-/**
- * CUDA's own numbering of devices, from the driver's library: `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` are in it.
- * Source: CUDA Driver API (https://docs.nvidia.com/cuda/cuda-driver-api/), device management. No context is created.
- */
+import { CUDA_API, type CudaApi, cudaType, INVALID_DEVICE, INVALID_VALUE, OUT_OF_MEMORY, SUCCESS } from "./cuda-api.js";
 import { koffi, type LibraryHandle } from "./koffi.js";
+import { NativeError, type NativeErrorCode } from "./native-error.js";
+import type { Out } from "./ort-api.js";
 
-const LIBRARY = "libcuda.so.1";
+const LIBRARY = process.platform === "win32" ? "nvcuda.dll" : "libcuda.so.1";
 const UUID_BYTES = 16;
 
-/** For ever: koffi unloads a library whose handle was collected, and this one has threads of its own once it has started. */
-const held: LibraryHandle[] = [];
+/** By path, for ever: koffi unloads a library whose handle was collected, and this one has threads of its own once it has started. */
+const loaded = new Map<string, { readonly handle: LibraryHandle; readonly api: CudaApi }>();
 
-/** The UUID, in lower-case hex with dashes and without a prefix, of CUDA's n-th device; undefined where there is none. */
-export function cudaDeviceUuid(index: number, library: string = LIBRARY): string | undefined {
-  let handle: LibraryHandle;
+/** Loads the driver's library and starts CUDA. Throws NativeError `library` where there is none, `failed` where CUDA does not start. */
+export function startCuda(library: string = LIBRARY): CudaApi {
+  const { api } = loaded.get(library) ?? load(library);
+  checkCuda(api, api.cuInit(0), "start");
+  return api;
+}
+
+function load(library: string): { readonly handle: LibraryHandle; readonly api: CudaApi } {
   try {
-    handle = koffi.load(library);
+    const handle = koffi.load(library);
+    const calls = Object.entries(CUDA_API).map(([name, args]) => [name, handle.func(name, "int", args.map(cudaType))]);
+    const entry = { handle, api: Object.freeze(Object.fromEntries(calls)) as CudaApi };
+    loaded.set(library, entry);
+    return entry;
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new NativeError("library", `${library} cannot be used; install or update NVIDIA's driver: ${why}`, { cause });
+  }
+}
+
+const CODES: Readonly<Record<number, NativeErrorCode>> = {
+  [INVALID_VALUE]: "invalid_argument",
+  [OUT_OF_MEMORY]: "out_of_memory",
+  [INVALID_DEVICE]: "invalid_argument",
+};
+
+/** Throws what a result tells. `doing` begins the message: "copy memory"; `more` ends it. */
+export function checkCuda(api: CudaApi, result: number, doing: string, more = ""): void {
+  if (result === SUCCESS) return;
+  const [name, description]: [Out<string>, Out<string>] = [[null], [null]];
+  api.cuGetErrorName(result, name);
+  api.cuGetErrorString(result, description);
+  const what = `${name[0] ?? `error ${result}`} (${description[0] ?? "unknown"})`;
+  throw new NativeError(CODES[result] ?? "failed", `CUDA could not ${doing}: ${what}${more}.`);
+}
+
+/**
+ * CUDA's own numbering of devices, in which `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` are: the UUID of its n-th
+ * device, in lower-case hex with dashes and without a prefix; undefined where there is none. No context is created.
+ */
+export function cudaDeviceUuid(index: number, library?: string): string | undefined {
+  let api: CudaApi;
+  try {
+    api = startCuda(library);
   } catch {
     return undefined;
   }
-  held.push(handle);
-  const call = (name: string, args: Parameters<LibraryHandle["func"]>[3]) =>
-    handle.func(name, "int", args) as (...values: unknown[]) => number;
-  const device = [0];
+  const device: Out<number> = [null];
+  if (api.cuDeviceGet(device, index) !== SUCCESS || device[0] === null) return undefined;
   const uuid = Buffer.alloc(UUID_BYTES);
-  const found =
-    call("cuInit", ["uint32_t"])(0) === 0 &&
-    call("cuDeviceGet", [koffi.out(koffi.pointer("int")), "int"])(device, index) === 0 &&
-    call("cuDeviceGetUuid_v2", ["uint8_t *", "int"])(uuid, device[0]) === 0;
-  if (!found) return undefined;
+  if (api.cuDeviceGetUuid_v2(uuid, device[0]) !== SUCCESS) return undefined;
   return uuid.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

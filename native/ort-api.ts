@@ -73,8 +73,6 @@ export const ORT_API = {
   GetAvailableProviders: { index: 125, returns: "status", args: ["out *Texts", "out int"] },
   ReleaseAvailableProviders: { index: 126, returns: "status", args: ["*Texts", "int"] },
   AddSessionConfigEntry: { index: 130, returns: "status", args: ["*SessionOptions", "str", "str"] },
-  CreateAllocator: { index: 131, returns: "status", args: ["*Session", "*MemoryInfo", "out *Allocator"] },
-  ReleaseAllocator: { index: 132, returns: "void", args: ["*Allocator"] },
   RunWithBinding: { index: 133, returns: "status", args: ["*Session", "?*RunOptions", "*Binding"] },
   CreateIoBinding: { index: 134, returns: "status", args: ["*Session", "out *Binding"] },
   ReleaseIoBinding: { index: 135, returns: "void", args: ["*Binding"] },

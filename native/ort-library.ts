@@ -130,6 +130,6 @@ function codeOf(code: number, message: string): NativeError["code"] {
 /** The value that a successful call stored. */
 export function stored<T>(out: Out<T>): T {
   const [value] = out;
-  if (value === null) throw new NativeError("failed", "ONNX Runtime reported success and gave nothing.");
+  if (value === null) throw new NativeError("failed", "Native code reported success and gave nothing.");
   return value;
 }

@@ -1,11 +1,13 @@
+import type { CudaStream } from "./cuda-stream.js";
+import { POINTER } from "./native-object.js";
 import { EXECUTE_SEQUENTIALLY, LOG_FATAL, OPTIMIZE_ALL, type OrtApi, type Out, type Pointer } from "./ort-api.js";
 import { check, stored } from "./ort-library.js";
 
 export interface OrtSessionOptions {
   /** Threads of one operator; 0 or undefined lets ONNX Runtime choose. */
   readonly threads?: number;
-  /** Runs on that CUDA device; the CPU takes what CUDA has no kernel for. */
-  readonly cudaDevice?: number;
+  /** Runs on its CUDA device, in its order; the CPU takes what CUDA has no kernel for. */
+  readonly stream?: CudaStream;
   /** Further options of the CUDA provider (onnxruntime_provider_options), e.g. `gpu_mem_limit`. */
   readonly cudaOptions?: Readonly<Record<string, string>>;
   /** The folder of a graph's external data, for a graph that is given as bytes; a file's is its own folder. */
@@ -31,7 +33,7 @@ export function createSessionOptions(api: OrtApi, options: OrtSessionOptions): P
 }
 
 function apply(api: OrtApi, settings: Pointer<"SessionOptions">, options: OrtSessionOptions): void {
-  const { threads = 0, cudaDevice, cudaOptions = {}, externalDataFolder } = options;
+  const { threads = 0, stream, cudaOptions = {}, externalDataFolder } = options;
   const folder = externalDataFolder === undefined ? {} : { [EXTERNAL_DATA_FOLDER]: externalDataFolder };
   check(api, api.SetSessionLogSeverityLevel(settings, LOG_FATAL), "set the log level");
   check(api, api.SetSessionGraphOptimizationLevel(settings, OPTIMIZE_ALL), "set the optimization level");
@@ -42,7 +44,20 @@ function apply(api: OrtApi, settings: Pointer<"SessionOptions">, options: OrtSes
   for (const [key, value] of Object.entries({ ...folder, ...options.entries })) {
     check(api, api.AddSessionConfigEntry(settings, key, value), `set ${key}`);
   }
-  if (cudaDevice !== undefined) appendCuda(api, settings, { ...cudaOptions, device_id: String(cudaDevice) });
+  if (stream !== undefined) appendCuda(api, settings, { ...cudaOptions, ...cudaStreamOptions(stream) });
+}
+
+/**
+ * Makes the CUDA provider compute in the stream. It reads an address as a decimal `size_t`, and takes it over only where
+ * it is told that there is one (onnxruntime/core/providers/cuda: `FromProviderOptions` in
+ * cuda_execution_provider_info.cc, `UpdateProviderOptions` in cuda_provider_factory.cc).
+ */
+export function cudaStreamOptions(stream: CudaStream): Readonly<Record<string, string>> {
+  return {
+    device_id: String(stream.device),
+    has_user_compute_stream: "1",
+    user_compute_stream: String(stream[POINTER]()),
+  };
 }
 
 /** By name, as other providers are, ONNX Runtime refuses CUDA: it has options of its own. */

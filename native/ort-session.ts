@@ -1,3 +1,4 @@
+import type { CudaStream } from "./cuda-stream.js";
 import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
@@ -27,9 +28,11 @@ export class OrtSession extends NativeObject<"Session"> {
   private constructor(
     readonly environment: OrtEnvironment,
     pointer: Pointer<"Session">,
+    /** In which runs compute; undefined on the CPU. */
+    readonly stream: CudaStream | undefined,
   ) {
     const { api } = environment[NATIVE];
-    super("session", pointer, (session) => api.ReleaseSession(session));
+    super("session", pointer, (session) => api.ReleaseSession(session), stream === undefined ? [] : [stream]);
     this[NATIVE] = api;
     try {
       this.inputs = this.#describe(api.SessionGetInputCount, api.SessionGetInputName, api.SessionGetInputTypeInfo);
@@ -62,7 +65,7 @@ export class OrtSession extends NativeObject<"Session"> {
     } finally {
       api.ReleaseSessionOptions(settings);
     }
-    return new OrtSession(environment, stored(session));
+    return new OrtSession(environment, stored(session), options.stream);
   }
 
   #describe(

@@ -1,6 +1,8 @@
+import { CudaAllocation } from "./cuda-allocation.js";
+import { type CudaStream, type DeviceMemory, REGION } from "./cuda-stream.js";
 import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
-import { NativeObject, POINTER } from "./native-object.js";
+import { NativeObject, POINTER, type Retainable } from "./native-object.js";
 import { ELEMENT_TYPES, type ElementType, type OrtApi, type Out, type Pointer } from "./ort-api.js";
 import { NATIVE } from "./ort-environment.js";
 import { check, stored } from "./ort-library.js";
@@ -30,15 +32,15 @@ interface TensorParts<T extends ElementType> {
   readonly memory: OrtMemory;
   readonly type: T;
   readonly shape: readonly number[];
-  /** The tensor whose memory this one is a view of. */
-  readonly parent?: OrtTensor;
+  /** Whose memory this is: another tensor's, or an allocation on a device. */
+  readonly owner?: Retainable;
 }
 
 /**
- * A tensor in memory that ONNX Runtime owns: V8 neither moves nor collects it, so a run may go on while JavaScript
- * does something else. Views share that memory and keep it.
+ * A tensor in memory of ONNX Runtime's or a device's: V8 neither moves nor collects it, so a run may go on while
+ * JavaScript does something else. Views share that memory and keep it.
  */
-export class OrtTensor<T extends ElementType = ElementType> extends NativeObject<"Value"> {
+export class OrtTensor<T extends ElementType = ElementType> extends NativeObject<"Value"> implements DeviceMemory {
   readonly type: T;
   readonly shape: readonly number[];
   /** Elements. */
@@ -48,9 +50,9 @@ export class OrtTensor<T extends ElementType = ElementType> extends NativeObject
   #address: Pointer<"Data"> | undefined;
   #data: TensorData<T> | undefined;
 
-  private constructor({ pointer, memory, type, shape, parent }: TensorParts<T>) {
+  private constructor({ pointer, memory, type, shape, owner }: TensorParts<T>) {
     const api = memory[NATIVE];
-    super("tensor", pointer, (value) => api.ReleaseValue(value), parent === undefined ? [memory] : [parent]);
+    super("tensor", pointer, (value) => api.ReleaseValue(value), owner === undefined ? [memory] : [memory, owner]);
     this.type = type;
     this.shape = shape;
     this.size = sizeOf(shape);
@@ -63,10 +65,45 @@ export class OrtTensor<T extends ElementType = ElementType> extends NativeObject
     checkShape(shape);
     const api = memory[NATIVE];
     memory[POINTER]();
+    if (memory.stream !== undefined) return OrtTensor.#allocateOn(memory, memory.stream, type, shape);
     const value: Out<Pointer<"Value">> = [null];
     const status = api.CreateTensorAsOrtValue(memory[ALLOCATOR], dims(shape), shape.length, ELEMENT_TYPES[type], value);
     check(api, status, `allocate a ${describe(type, shape)} tensor`);
     return new OrtTensor({ pointer: stored(value), memory, type, shape });
+  }
+
+  static #allocateOn<T extends ElementType>(
+    memory: OrtMemory,
+    stream: CudaStream,
+    type: T,
+    shape: readonly number[],
+  ): OrtTensor<T> {
+    const owner = CudaAllocation.create(stream, sizeOf(shape) * ARRAYS[type].BYTES_PER_ELEMENT);
+    try {
+      return OrtTensor.#over({ memory, type, shape, owner }, owner[REGION]().address);
+    } finally {
+      // The tensor keeps it.
+      owner.dispose();
+    }
+  }
+
+  /** A tensor over memory that there is. */
+  static #over<T extends ElementType>(parts: Omit<TensorParts<T>, "pointer">, address: bigint): OrtTensor<T> {
+    const { memory, type, shape } = parts;
+    const api = memory[NATIVE];
+    const bytes = sizeOf(shape) * ARRAYS[type].BYTES_PER_ELEMENT;
+    const value: Out<Pointer<"Value">> = [null];
+    const status = api.CreateTensorWithDataAsOrtValue(
+      memory[POINTER](),
+      address as Pointer<"Data">,
+      bytes,
+      dims(shape),
+      shape.length,
+      ELEMENT_TYPES[type],
+      value,
+    );
+    check(api, status, `make a ${describe(type, shape)} tensor`);
+    return new OrtTensor({ ...parts, pointer: stored(value) });
   }
 
   /** Takes over a value that a run made in `memory`. */
@@ -88,23 +125,28 @@ export class OrtTensor<T extends ElementType = ElementType> extends NativeObject
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + size > this.size) {
       throw new NativeError("misuse", `${size} elements from ${offset} on are not within a tensor of ${this.size}.`);
     }
-    const width = ARRAYS[this.type].BYTES_PER_ELEMENT;
-    const start = (this.#addressOf() + BigInt(offset * width)) as Pointer<"Data">;
-    const api = this.#api;
-    const type = ELEMENT_TYPES[this.type];
-    const value: Out<Pointer<"Value">> = [null];
-    const info = this.#memory[POINTER]();
-    const status = api.CreateTensorWithDataAsOrtValue(
-      info,
-      start,
-      size * width,
-      dims(shape),
-      shape.length,
-      type,
-      value,
-    );
-    check(api, status, `view a ${describe(this.type, shape)} tensor`);
-    return new OrtTensor({ pointer: stored(value), memory: this.#memory, type: this.type, shape, parent: this });
+    const address = this.#addressOf() + BigInt(offset * this.elementBytes);
+    return OrtTensor.#over({ memory: this.#memory, type: this.type, shape, owner: this }, address);
+  }
+
+  get elementBytes(): number {
+    return ARRAYS[this.type].BYTES_PER_ELEMENT;
+  }
+
+  /** Some elements, in an array of their own, wherever the tensor is. On a device it waits for what is queued there. */
+  read(from: number, size: number): TensorData<T> {
+    const Typed = ARRAYS[this.type] as unknown as new (size: number) => TensorData<T>;
+    const { stream } = this.#memory;
+    if (stream === undefined) return this.data.slice(from, from + size) as TensorData<T>;
+    const read = new Typed(size);
+    stream.copyToHost(this, from * this.elementBytes, read);
+    stream.synchronize();
+    return read;
+  }
+
+  [REGION](): { readonly address: bigint; readonly bytes: number } {
+    if (this.#memory.stream === undefined) throw new NativeError("misuse", "The tensor is not in a device's memory.");
+    return { address: this.#addressOf(), bytes: this.size * this.elementBytes };
   }
 
   /**
@@ -123,7 +165,7 @@ export class OrtTensor<T extends ElementType = ElementType> extends NativeObject
       throw new NativeError("misuse", `A tensor in ${this.#memory.device} memory cannot be read from JavaScript.`);
     }
     const Typed = ARRAYS[this.type] as unknown as new (buffer: ArrayBuffer) => TensorData<T>;
-    const bytes = this.size * ARRAYS[this.type].BYTES_PER_ELEMENT;
+    const bytes = this.size * this.elementBytes;
     return new Typed(bytes === 0 ? new ArrayBuffer(0) : koffi.view(this.#addressOf(), bytes));
   }
 

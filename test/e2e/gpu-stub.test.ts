@@ -1,7 +1,9 @@
 /** A machine that has a driver, as far as `libnvidia-ml.so.1` and `libcuda.so.1` made here can be one. */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { compileCudaStub, compileNvmlStub, hasCompiler, stubUuid } from "../support/nvml-stub.js";
+import { compiler } from "../support/compile-library.js";
+import { compileCudaStub } from "../support/cuda-stub.js";
+import { compileNvmlStub, stubUuid } from "../support/nvml-stub.js";
 import { requirePart } from "../support/requirements.js";
 import { runVitrine, VitrineProcess } from "../support/vitrine-process.js";
 
@@ -10,8 +12,7 @@ describe("a machine with GPUs of two models", function () {
   let env: { readonly LD_LIBRARY_PATH: string };
 
   before(function () {
-    const why = "there is no cc command on the PATH";
-    requirePart(this, { name: "a C compiler", available: hasCompiler(), why, mandatoryInCi: false });
+    requirePart(this, compiler());
     env = { LD_LIBRARY_PATH: `${dirname(compileNvmlStub())}:${dirname(compileCudaStub())}` };
   });
 

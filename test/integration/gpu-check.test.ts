@@ -40,6 +40,13 @@ describe("gpu:check", function () {
     assert.match(stdout, /\| fp16 native, 64 streams \| [\d.]+ tokens\/s \|/);
   });
 
+  it("finds in a cache what was put there, after moves and growth", () => {
+    const { status, stdout, stderr } = check("--device", "cpu", "--only", "cache moves");
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /\| cache: wrong tokens after that \| 0 \| at most 0 \| yes \|/);
+    assert.match(stdout, /\| cache: two rows of a full context exchanged \| [\d.]+ us \|/);
+  });
+
   it("ends with 1 where an answer is missing", () => {
     const { status, stdout } = check("--device", "cpu", "--only", "device memory", "--within", "0");
     assert.equal(status, 1);

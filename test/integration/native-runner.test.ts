@@ -250,8 +250,8 @@ describe("native runner", () => {
     // The CPU stands in for the device: the tensors are others, the graphs the same.
     const onDevice = await createNativeRunner({ ...options, threads: 1, maxSequences: 4 }, (session, signature) => {
       const { vocabSize } = signature;
-      const logits = { type: signature.logits.type, vocabSize, session: {} };
-      return DeviceLogits.open(session, OrtMemory.cpu(session.environment), logits);
+      const { environment } = session;
+      return DeviceLogits.open(environment, OrtMemory.cpu(environment), { type: signature.logits.type, vocabSize });
     });
     opened.push(onDevice);
     const alone = await open("native", directory.path);

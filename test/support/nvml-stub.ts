@@ -1,8 +1,5 @@
-/** A `libnvidia-ml.so.1` and a `libcuda.so.1` made on the spot, so that the wrappers can be tested without a GPU. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** A `libnvidia-ml.so.1` made on the spot, so that its wrapper can be tested without a GPU. */
+import { compileLibrary } from "./compile-library.js";
 
 /**
  * Layouts as in nvml.h. Device 0 has every reading; 1 has none that a board may lack; 2 is lost; 3 has MIG on, of another
@@ -85,29 +82,9 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, P
 #endif
 `;
 
-/** CUDA counts the other way round than PCI does, as it would where the last device is the fastest. */
-const CUDA_SOURCE = `
-int cuInit(unsigned int flags) { return flags == 0 ? INIT_RESULT : 1; }
-int cuDeviceGet(int *device, int ordinal) { if (ordinal > 3) return 101; *device = 3 - ordinal; return 0; }
-int cuDeviceGetUuid_v2(unsigned char *uuid, int device) {
-  int i;
-  for (i = 0; i < 16; i++) uuid[i] = i * 16 + device;
-  return 0;
-}
-`;
-
-/** As the stubs have it. */
+/** As the stubs, this one and that of CUDA, have it. */
 export const stubUuid = (device: number): string =>
   "GPU-0_1_2_3_-4_5_-6_7_-8_9_-a_b_c_d_e_f_".replaceAll("_", String(device));
-
-export function hasCompiler(): boolean {
-  try {
-    execFileSync("cc", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 export interface NvmlStub {
   /** What `nvmlInit_v2` returns. */
@@ -121,20 +98,5 @@ export interface NvmlStub {
 /** Path of the library. */
 export function compileNvmlStub({ initResult = 0, initMicros = 0, old = false }: NvmlStub = {}): string {
   const flags = [`-DINIT_RESULT=${initResult}`, `-DINIT_MICROS=${initMicros}`, ...(old ? ["-DOLD"] : [])];
-  return compile("libnvidia-ml.so.1", NVML_SOURCE, flags);
-}
-
-/** Path of a library whose `cuInit` returns `initResult`. */
-export function compileCudaStub(initResult = 0): string {
-  return compile("libcuda.so.1", CUDA_SOURCE, [`-DINIT_RESULT=${initResult}`]);
-}
-
-function compile(name: string, text: string, flags: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), "vitrine-stub-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const source = join(folder, "stub.c");
-  const library = join(folder, name);
-  writeFileSync(source, text);
-  execFileSync("cc", ["-shared", "-fPIC", ...flags, "-o", library, source]);
-  return library;
+  return compileLibrary("libnvidia-ml.so.1", NVML_SOURCE, flags);
 }

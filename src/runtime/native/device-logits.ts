@@ -1,22 +1,12 @@
-import {
-  OrtBinding,
-  OrtCopier,
-  OrtMemory,
-  OrtSession,
-  type OrtSessionOptions,
-  OrtTensor,
-  topModel,
-} from "../../../native/ort.js";
+import { OrtBinding, type OrtEnvironment, OrtMemory, OrtSession, OrtTensor, topModel } from "../../../native/ort.js";
 import { TOP_LOGITS, type TopLogits } from "../../engine/runner.js";
-import { float16ToFloat32, toFloat32 } from "../float16.js";
+import { toFloat32 } from "../float16.js";
 import type { FloatType } from "../graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 
 export interface DeviceLogitsOptions {
   readonly type: FloatType;
   readonly vocabSize: number;
-  /** The device. */
-  readonly session: OrtSessionOptions;
 }
 
 /** The choice of the likeliest of some rows, bound once. */
@@ -38,49 +28,30 @@ export class DeviceLogits implements LogitsMemory {
   readonly memory: OrtMemory;
   readonly #options: DeviceLogitsOptions;
   readonly #session: OrtSession;
-  readonly #copier: OrtCopier<FloatType>;
   readonly #host: OrtMemory;
-  /** In this process's memory, for what is read. */
-  #arrival: OrtTensor<FloatType> | undefined;
   /** Of the last call: the sequences that decode mostly stay the same. */
   #choice: Choice | undefined;
 
-  private constructor(
-    memory: OrtMemory,
-    options: DeviceLogitsOptions,
-    session: OrtSession,
-    copier: OrtCopier<FloatType>,
-  ) {
+  private constructor(memory: OrtMemory, options: DeviceLogitsOptions, session: OrtSession) {
     this.memory = memory;
     this.#options = options;
     this.#session = session;
-    this.#copier = copier;
     this.#host = OrtMemory.cpu(session.environment);
   }
 
-  /** Takes over `memory`, where it succeeds. Throws as `OrtSession.create` does. */
-  static async open(model: OrtSession, memory: OrtMemory, options: DeviceLogitsOptions): Promise<DeviceLogits> {
-    const { environment } = model;
-    const { type, vocabSize } = options;
-    const settings = { ...options.session, threads: 1 };
-    const session = await OrtSession.create(environment, topModel(type, Math.min(TOP_LOGITS, vocabSize)), settings);
-    try {
-      return new DeviceLogits(memory, options, session, await OrtCopier.create(environment, type, settings));
-    } catch (error) {
-      session.dispose();
-      throw error;
-    }
+  /** Takes over `memory`, where it succeeds, and runs in its stream. Throws as `OrtSession.create` does. */
+  static async open(
+    environment: OrtEnvironment,
+    memory: OrtMemory,
+    options: DeviceLogitsOptions,
+  ): Promise<DeviceLogits> {
+    const graph = topModel(options.type, Math.min(TOP_LOGITS, options.vocabSize));
+    const onDevice = memory.stream === undefined ? {} : { stream: memory.stream };
+    return new DeviceLogits(memory, options, await OrtSession.create(environment, graph, { threads: 1, ...onDevice }));
   }
 
   read(logits: OrtTensor<FloatType>, from: number, size: number): Float32Array {
-    if (this.#arrival === undefined || this.#arrival.size < size) {
-      this.#arrival?.dispose();
-      this.#arrival = OrtTensor.allocate(this.#host, this.#options.type, [size]);
-    }
-    this.#copier.copy(logits, from, this.#arrival, 0, size);
-    const read = this.#arrival.data.subarray(0, size);
-    // What is read next comes to the same place.
-    return read instanceof Float32Array ? read.slice() : float16ToFloat32(read);
+    return toFloat32(logits.read(from, size));
   }
 
   top(source: OrtTensor<FloatType>, first: number, rows: number): readonly TopLogits[] {
@@ -95,7 +66,7 @@ export class DeviceLogits implements LogitsMemory {
 
   dispose(): void {
     this.#dropChoice();
-    for (const used of [this.#arrival, this.#copier, this.#session, this.#host, this.memory]) used?.dispose();
+    for (const used of [this.#session, this.#host, this.memory]) used.dispose();
   }
 
   #choiceOf(source: OrtTensor<FloatType>, first: number, rows: number): Choice {

@@ -1,6 +1,5 @@
 import { OrtMemory, type OrtSession, type OrtTensor } from "../../../native/ort.js";
 import type { TopLogits } from "../../engine/runner.js";
-import type { DeviceChoice } from "../../protocol.js";
 import { toFloat32 } from "../float16.js";
 import type { FloatType, GraphSignature } from "../graph-signature.js";
 import { DeviceLogits } from "./device-logits.js";
@@ -17,15 +16,13 @@ export interface LogitsMemory {
 
 /** In the device's memory, so that a row crosses the bus only where somebody needs all of it. */
 export async function openLogitsMemory(
-  session: OrtSession,
+  { environment, stream }: OrtSession,
   { logits, vocabSize }: GraphSignature,
-  device: DeviceChoice,
 ): Promise<LogitsMemory> {
-  if (device.provider === "cpu") return hostLogits(OrtMemory.cpu(session.environment));
-  const cudaDevice = device.deviceId ?? 0;
-  const memory = OrtMemory.cuda(session, cudaDevice);
+  if (stream === undefined) return hostLogits(OrtMemory.cpu(environment));
+  const memory = OrtMemory.cuda(environment, stream);
   try {
-    return await DeviceLogits.open(session, memory, { type: logits.type, vocabSize, session: { cudaDevice } });
+    return await DeviceLogits.open(environment, memory, { type: logits.type, vocabSize });
   } catch (error) {
     memory.dispose();
     throw error;

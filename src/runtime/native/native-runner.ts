@@ -47,8 +47,8 @@ export async function createNativeRunner(
     refuseFor(whyNoSlotCache(signature, session.inputs, nodes), graph);
     const model = describeModel(directory, graph, signature);
     const { ropeSwitch } = directory.config;
-    const cache = await openCacheMemory(session, signature.cacheType, device);
-    const logits = await openLogits(session, signature, device).catch((error: unknown) => {
+    const cache = openCacheMemory(session, signature.cacheType);
+    const logits = await openLogits(session, signature).catch((error: unknown) => {
       cache.dispose();
       throw error;
     });
@@ -234,11 +234,18 @@ class NativeRunner implements ModelRunner {
   }
 
   #resize(rows: number, tokens: number): void {
+    const { rows: oldRows, tokens: oldTokens } = this.#cache;
     // They hold the old memory.
     this.#dropBindings();
     this.#cache.reserve(rows, tokens);
     const memory = { inputs: this.#inputs, logits: this.#memory.logits.memory };
-    this.#step = new StepTensors(memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
+    try {
+      this.#step = new StepTensors(memory, this.#signature, { rows, tokens, lastLogits: this.#lastLogits });
+    } catch (error) {
+      // Or every later step would want what there is no memory for.
+      this.#cache.reserve(oldRows, oldTokens);
+      throw error;
+    }
   }
 
   #window(first: number, count: number): RowWindow {

@@ -1,4 +1,4 @@
-import { NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../../native/ort.js";
+import { CudaStream, NativeError, OrtEnvironment, OrtSession, selfTestOrt } from "../../../native/ort.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice } from "../../protocol.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
@@ -6,11 +6,14 @@ import { explainSessionFailure } from "../node/node-session.js";
 import { disableTelemetry } from "../node/onnxruntime.js";
 
 /**
- * Of the CUDA provider. The arena takes what is asked for: doubling, its default, would claim memory for nothing beside
- * a KV cache of gigabytes. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Its search for convolution kernels
+ * Of the CUDA provider. The arena takes what is asked for: doubling, its default, would claim memory that the KV cache
+ * could have. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Its search for convolution kernels
  * is left alone: a decoder has no convolutions.
  */
 const CUDA_OPTIONS = { arena_extend_strategy: "kSameAsRequested", use_tf32: "0" };
+
+/** By device: what a process does on one is in one order. For ever, as is the context that ONNX Runtime makes there. */
+const streams = new Map<number, CudaStream>();
 
 let environment: Promise<OrtEnvironment> | undefined;
 
@@ -36,6 +39,13 @@ async function start(): Promise<OrtEnvironment> {
   }
 }
 
+/** The stream of a CUDA device in which its sessions run and its memory is copied. Throws as `CudaStream.open` does. */
+export function streamOf(device: number): CudaStream {
+  const stream = streams.get(device) ?? CudaStream.open(device);
+  streams.set(device, stream);
+  return stream;
+}
+
 /** Creates a session through ONNX Runtime's C API. Throws as `startOrt` and `createNodeSession` do. */
 export async function createNativeSession(
   graph: PreparedGraph,
@@ -44,7 +54,8 @@ export async function createNativeSession(
 ): Promise<OrtSession> {
   const environment = await startOrt();
   try {
-    const cuda = device.provider === "cuda" ? { cudaDevice: device.deviceId ?? 0, cudaOptions: CUDA_OPTIONS } : {};
+    const cuda =
+      device.provider === "cuda" ? { stream: streamOf(device.deviceId ?? 0), cudaOptions: CUDA_OPTIONS } : {};
     const { rewritten } = graph;
     const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
     return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });

@@ -1,6 +1,6 @@
 import { OrtBinding, OrtMemory, OrtSession, OrtTensor } from "../../../native/ort.js";
 import { identityModel } from "../../../native/ort-models.js";
-import { startOrt } from "../../../src/runtime/native/native-session.js";
+import { startOrt, streamOf } from "../../../src/runtime/native/native-session.js";
 import type { SectionContext } from "./section.js";
 
 export const BANDWIDTH = "memory bandwidth";
@@ -9,12 +9,13 @@ const RUNS = 20;
 /** Bytes a second that the device's memory reads and writes while a tensor is copied in it: a graph of one Identity. */
 export async function measureCopies({ settings: { device, copyBytes }, tell }: SectionContext): Promise<void> {
   const environment = await startOrt();
+  const stream = device === "cpu" ? undefined : streamOf(0);
   const session = await OrtSession.create(
     environment,
     identityModel("float32"),
-    device === "cpu" ? {} : { cudaDevice: 0 },
+    stream === undefined ? {} : { stream },
   );
-  const memory = device === "cpu" ? OrtMemory.cpu(environment) : OrtMemory.cuda(session, 0);
+  const memory = stream === undefined ? OrtMemory.cpu(environment) : OrtMemory.cuda(environment, stream);
   const [source, target] = [0, 1].map(() => OrtTensor.allocate(memory, "float32", [copyBytes / 4]));
   const binding = OrtBinding.create(session);
   binding.bindInput("x", source as OrtTensor);

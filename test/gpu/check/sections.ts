@@ -1,4 +1,5 @@
 import { measureCopies } from "./bandwidth.js";
+import { measureCacheMoves } from "./cache-moves.js";
 import { measureDecoding } from "./decoding.js";
 import { compareWithCpu } from "./parity.js";
 import type { Section } from "./section.js";
@@ -8,6 +9,7 @@ import { compareWithTorch } from "./torch.js";
 /** In the order of the report. Their limits leave time for the rest of a call of ten minutes. */
 export const SECTIONS: readonly Section[] = [
   { name: "device memory", limitS: 40, run: measureCopies },
+  { name: "cache moves", limitS: 40, run: measureCacheMoves },
   { name: "the CPU's answers", limitS: 100, run: compareWithCpu },
   { name: "fp16 native", limitS: 70, run: (context) => measureDecoding(context, "fp16", "native") },
   { name: "fp16 node", limitS: 90, run: (context) => measureDecoding(context, "fp16", "node") },

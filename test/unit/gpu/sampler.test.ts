@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { openNvmlSampler } from "../../../src/gpu/nvml-sampler.js";
 import type { GpuSampler } from "../../../src/gpu/sample.js";
-import { compileNvmlStub, hasCompiler, stubUuid } from "../../support/nvml-stub.js";
+import { compiler } from "../../support/compile-library.js";
+import { compileNvmlStub, stubUuid } from "../../support/nvml-stub.js";
 import { requirePart } from "../../support/requirements.js";
-
-const compiler = { name: "a C compiler", why: "there is no cc command on the PATH", mandatoryInCi: false };
 
 describe("GPU sampler over NVML", () => {
   it("says so where the library is not installed", async () => {
@@ -16,7 +15,7 @@ describe("GPU sampler over NVML", () => {
     let library: string;
 
     before(function () {
-      requirePart(this, { ...compiler, available: hasCompiler() });
+      requirePart(this, compiler());
       library = compileNvmlStub();
     });
 

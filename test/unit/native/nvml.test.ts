@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { openNvml } from "../../../native/nvml.js";
-import { compileNvmlStub, hasCompiler, stubUuid } from "../../support/nvml-stub.js";
+import { compiler } from "../../support/compile-library.js";
+import { compileNvmlStub, stubUuid } from "../../support/nvml-stub.js";
 import { requirePart } from "../../support/requirements.js";
-
-const compiler = { name: "a C compiler", why: "there is no cc command on the PATH", mandatoryInCi: false };
 
 async function open(library: string) {
   const nvml = await openNvml(library);
@@ -20,7 +19,7 @@ describe("NVML", () => {
     let library: string;
 
     before(function () {
-      requirePart(this, { ...compiler, available: hasCompiler() });
+      requirePart(this, compiler());
       library = compileNvmlStub();
     });
 

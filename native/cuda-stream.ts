@@ -1,0 +1,159 @@
+import { type CudaApi, DEVICE_MEMORY, INVALID_VALUE, NON_BLOCKING } from "./cuda-api.js";
+import { CudaContext, type DeviceRoom, ENTER } from "./cuda-context.js";
+import { checkCuda } from "./cuda-driver.js";
+import { NativeError } from "./native-error.js";
+import { NativeObject, POINTER } from "./native-object.js";
+import type { Out, Pointer } from "./ort-api.js";
+import { stored } from "./ort-library.js";
+
+/** Where on the device something is. For `native/` alone. */
+export const REGION: unique symbol = Symbol("region");
+
+/** What a stream is in. For `native/` alone. */
+export const CONTEXT: unique symbol = Symbol("context");
+
+/** Memory of a device: an allocation, or a tensor in one. */
+export interface DeviceMemory {
+  [REGION](): { readonly address: bigint; readonly bytes: number };
+}
+
+/** Blocks of equal size: the first `offset` bytes into the memory, each next one `pitch` bytes further on. */
+export interface DeviceBlocks {
+  readonly memory: DeviceMemory;
+  readonly offset: number;
+  readonly pitch: number;
+}
+
+/**
+ * An order of things that a device does: copies, and the runs of sessions that were created with it. Each begins when
+ * those queued before it have ended; this process waits for nothing but `synchronize`. Offsets and sizes are bytes.
+ * Methods that queue throw NativeError `misuse` for what is outside of the memory, and `failed`, also for what went wrong
+ * in anything queued before.
+ */
+export class CudaStream extends NativeObject<"Stream"> {
+  readonly [CONTEXT]: CudaContext;
+  readonly #pointer: Pointer<"Stream">;
+  /** Memory of this process that queued copies read or write. */
+  readonly #inUse = new Set<ArrayBufferView>();
+
+  private constructor(context: CudaContext, pointer: Pointer<"Stream">) {
+    const free = (): void => {
+      const api = context[ENTER]();
+      // Destroyed streams go on working, and memory of this process must not go before.
+      api.cuStreamSynchronize(pointer);
+      api.cuStreamDestroy_v2(pointer);
+    };
+    super("CUDA stream", pointer, free, [context]);
+    this[CONTEXT] = context;
+    this.#pointer = pointer;
+  }
+
+  /**
+   * A new stream of a device, by CUDA's own numbering. Throws NativeError `library` without a driver,
+   * `invalid_argument` for a device that is not there, `out_of_memory` or `failed`.
+   */
+  static open(device: number, library?: string): CudaStream {
+    const context = CudaContext.open(device, library);
+    try {
+      const api = context[ENTER]();
+      const pointer: Out<Pointer<"Stream">> = [null];
+      checkCuda(api, api.cuStreamCreate(pointer, NON_BLOCKING), "create a stream");
+      return new CudaStream(context, stored(pointer));
+    } finally {
+      // The stream keeps it.
+      context.dispose();
+    }
+  }
+
+  /** As in ONNX Runtime's `device_id`. */
+  get device(): number {
+    return this[CONTEXT].ordinal;
+  }
+
+  /** Of the device, at this moment. */
+  get room(): DeviceRoom {
+    this[POINTER]();
+    return this[CONTEXT].memory;
+  }
+
+  /** To the device; `source` must not change before `synchronize`, and is kept until then. */
+  copyFromHost(source: ArrayBufferView, target: DeviceMemory, offset: number): void {
+    const api = this.#enter();
+    const to = place(target, offset, source.byteLength);
+    if (source.byteLength === 0) return;
+    this.#inUse.add(source);
+    checkCuda(api, api.cuMemcpyHtoDAsync_v2(to, source, source.byteLength, this.#pointer), "copy to the device");
+  }
+
+  /** From the device; `target` has it after `synchronize`, and is kept until then. */
+  copyToHost(source: DeviceMemory, offset: number, target: ArrayBufferView): void {
+    const api = this.#enter();
+    const from = place(source, offset, target.byteLength);
+    if (target.byteLength === 0) return;
+    this.#inUse.add(target);
+    checkCuda(api, api.cuMemcpyDtoHAsync_v2(target, from, target.byteLength, this.#pointer), "copy from the device");
+  }
+
+  /** `count` blocks of `bytes` each, within the device. None may overlap another or what it is copied to. */
+  copyBlocks(source: DeviceBlocks, target: DeviceBlocks, bytes: number, count: number): void {
+    const api = this.#enter();
+    const [from, to] = [source, target].map((blocks) => placeBlocks(blocks, bytes, count)) as [bigint, bigint];
+    if (bytes === 0 || count === 0) return;
+    if (count > 1) {
+      const result = this.#copyPitched(api, { ...source, from }, { ...target, to }, bytes, count);
+      // Drivers may refuse pitches that they have not chosen themselves.
+      if (result !== INVALID_VALUE) {
+        checkCuda(api, result, "copy blocks on the device");
+        return;
+      }
+    }
+    for (let block = 0; block < count; block++) {
+      const [start, end] = [from + BigInt(block * source.pitch), to + BigInt(block * target.pitch)];
+      checkCuda(api, api.cuMemcpyDtoDAsync_v2(end, start, bytes, this.#pointer), "copy on the device");
+    }
+  }
+
+  /** Waits until all that was queued is done. */
+  synchronize(): void {
+    const api = this.#enter();
+    const result = api.cuStreamSynchronize(this.#pointer);
+    // Where it failed, the context is lost with all that was queued in it.
+    this.#inUse.clear();
+    checkCuda(api, result, "finish what was queued");
+  }
+
+  #copyPitched(
+    api: CudaApi,
+    source: { readonly from: bigint; readonly pitch: number },
+    target: { readonly to: bigint; readonly pitch: number },
+    bytes: number,
+    count: number,
+  ): number {
+    const origin = { srcXInBytes: 0, srcY: 0, dstXInBytes: 0, dstY: 0, srcHost: null, dstHost: null };
+    const types = { srcMemoryType: DEVICE_MEMORY, dstMemoryType: DEVICE_MEMORY, srcArray: null, dstArray: null };
+    const from = { srcDevice: source.from, srcPitch: source.pitch };
+    const to = { dstDevice: target.to, dstPitch: target.pitch };
+    const size = { WidthInBytes: bytes, Height: count };
+    return api.cuMemcpy2DAsync_v2({ ...origin, ...types, ...from, ...to, ...size }, this.#pointer);
+  }
+
+  #enter(): CudaApi {
+    this[POINTER]();
+    return this[CONTEXT][ENTER]();
+  }
+}
+
+/** The address of bytes within the memory. */
+function place(memory: DeviceMemory, offset: number, size: number): bigint {
+  const { address, bytes } = memory[REGION]();
+  if (Number.isSafeInteger(offset) && offset >= 0 && size >= 0 && offset + size <= bytes)
+    return address + BigInt(offset);
+  throw new NativeError("misuse", `${size} bytes from ${offset} on are not within ${bytes} bytes of device memory.`);
+}
+
+function placeBlocks({ memory, offset, pitch }: DeviceBlocks, bytes: number, count: number): bigint {
+  if (count > 1 && pitch < bytes) {
+    throw new NativeError("misuse", `Blocks of ${bytes} bytes do not fit ${pitch} bytes apart.`);
+  }
+  return place(memory, offset, count === 0 ? 0 : (count - 1) * pitch + bytes);
+}
