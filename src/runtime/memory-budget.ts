@@ -44,14 +44,17 @@ export function gpuBudget(memory: MemoryState, share: number, load: Load): numbe
   const claims = claimsOnGpu(load);
   const left = Math.floor(memory.total * share) - memory.used - sum(claims);
   const onGpu = device.kvCache !== "cpu";
-  if (onGpu ? left >= sequenceBytes(model) : left >= 0) return onGpu ? largestCache(left, load) : 0;
+  const budget = onGpu ? largestCache(left, load) : 0;
+  if (onGpu ? budget >= sequenceBytes(model) : left >= 0) return budget;
+  const moving = growing(model);
+  const told = onGpu ? [...claims, moving] : claims;
   const cache = onGpu
-    ? `, which leaves ${size(left)} for the KV cache. ${sequenceTakes(model)}`
+    ? `, which leaves ${size(left - moving.bytes)} for the KV cache. ${sequenceTakes(model)}`
     : `, which is ${size(-left)} too much.`;
   throw new VitrineError(
     "device_unavailable",
     `${model.name} does not fit on the GPU: of its ${size(memory.total)}, ${percent(share)} may be used; ` +
-      `${size(memory.used)} are in use with the model loaded, and ${list(claims)}${cache} Use a smaller dtype, free memory that ` +
+      `${size(memory.used)} are in use with the model loaded, and ${list(told)}${cache} Use a smaller dtype, free memory that ` +
       "other processes hold, raise --gpu-memory-utilization, or give --kv-memory to serve shorter sequences.",
     { param: "gpu-memory-utilization" },
   );
@@ -76,7 +79,9 @@ export function hostBudget(memory: MemoryState, asked: number, explicit: boolean
     `of this machine's ${size(memory.total)} (or its container's), ${size(memory.used)} are in use with the model loaded, and ` +
     `${list(claims)}, which leaves ${size(left)} for the KV cache`;
   const most = Math.max(0, largestCache(left, load));
-  if (!explicit && Math.min(asked, most) < Math.min(LEAST_TOKENS, model.contextLength) * model.kvBytesPerToken) {
+  // More than all sequences of the whole context it never grows to.
+  const wanted = Math.min(asked, load.maxSequences * sequenceBytes(model));
+  if (!explicit && most < Math.min(LEAST_TOKENS, model.contextLength) * model.kvBytesPerToken) {
     throw new VitrineError(
       "device_unavailable",
       `${model.name} does not fit: ${numbers}. ${sequenceTakes(model)} Use a smaller dtype or model, or a machine or container ` +
@@ -85,7 +90,7 @@ export function hostBudget(memory: MemoryState, asked: number, explicit: boolean
     );
   }
   if (!explicit) return { bytes: Math.min(asked, most) };
-  if (asked <= most) return { bytes: asked };
+  if (wanted <= most) return { bytes: asked };
   const warning = `--kv-memory is ${size(asked)}, but ${numbers}: as it fills, the engine may be killed for want of memory.`;
   return { bytes: asked, warning };
 }
@@ -116,16 +121,14 @@ function claimsOnGpu(load: Load): Claim[] {
     return [{ what: "a run's two copies of one sequence", bytes: 2 * sequenceBytes(model) }, scores(model)];
   }
   const kept = maxSequences * Math.min(TOP_LOGITS, model.vocabSize) * (FLOAT + INT64);
-  const onGpu = device.kvCache === "cpu" ? [] : [growing(model)];
-  return [logits(load), { what: "the likeliest tokens", bytes: kept }, scores(model), ...onGpu];
+  return [logits(load), { what: "the likeliest tokens", bytes: kept }, scores(model)];
 }
 
 function claimsOnHost(load: Load): Claim[] {
   const { model, device } = load;
   // A run's present is another copy of the past; where it comes from a device, it takes the past's place when it is here.
   if (device.runtime?.kind === "node") return [{ what: "a run's copy of one sequence", bytes: sequenceBytes(model) }];
-  const inRuns = device.provider === "cpu" ? [logits(load), scores(model)] : [];
-  return [...inRuns, growing(model)];
+  return device.provider === "cpu" ? [logits(load), scores(model)] : [];
 }
 
 const logits = ({ model, maxSequences }: Load): Claim => ({
@@ -150,12 +153,14 @@ const growing = ({ contextLength, kvTensorBytesPerToken }: CacheSizes): Claim =>
   bytes: (1 + SPARE_ROWS) * contextLength * kvTensorBytesPerToken,
 });
 
-/** Of what is `left` beside a cache of one sequence, its growth taken off: the larger a cache, the more its growth takes. */
+/** Of what is `left`, so that it can grow to that. Rows that are moved are no longer than a sequence, nor than the cache. */
 function largestCache(left: number, { model, device }: Load): number {
   if (device.runtime?.kind === "node") return left;
   const { contextLength, kvBytesPerToken, kvTensorBytesPerToken } = model;
-  const forCacheAndGrowth = left + contextLength * kvTensorBytesPerToken;
-  return Math.floor(forCacheAndGrowth / (1 + kvTensorBytesPerToken / kvBytesPerToken));
+  const tensor = kvTensorBytesPerToken / kvBytesPerToken;
+  const oneRow = left / (1 + (1 + SPARE_ROWS) * tensor);
+  if (oneRow < sequenceBytes(model)) return Math.floor(oneRow);
+  return Math.floor((left - SPARE_ROWS * contextLength * kvTensorBytesPerToken) / (1 + tensor));
 }
 
 const sequenceBytes = ({ contextLength, kvBytesPerToken }: CacheSizes): number => contextLength * kvBytesPerToken;
@@ -166,6 +171,7 @@ const sequenceTakes = (model: CacheSizes): string =>
 const sum = (claims: readonly Claim[]): number => claims.reduce((bytes, claim) => bytes + claim.bytes, 0);
 
 function list(claims: readonly Claim[]): string {
+  if (claims.length === 0) return "nothing goes elsewhere";
   const parts = claims.map(({ what, bytes }) => `${size(bytes)} go to ${what}`);
   return parts.length === 1 ? (parts[0] ?? "") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }

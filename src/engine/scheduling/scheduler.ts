@@ -3,6 +3,7 @@ import type { CancelCause, EngineRequest, Micros, Outcome, PositionLogprobs, Req
 import { commonPrefix } from "../cache/prefix.js";
 import type { RunnerRow } from "../runner.js";
 import type { CompiledConstraint } from "../sampling/constraint.js";
+import { endFailedStep } from "./failed-step.js";
 import type { StepTiming } from "./forward-timings.js";
 import { decodeRow, makePlan, type Plan, prefillRow } from "./plan.js";
 import type { Sequence } from "./sequence.js";
@@ -124,41 +125,19 @@ export class Scheduler {
     }
   }
 
-  /**
-   * Closes a step whose run failed. Prompts that shared it are tried again, each alone, so that one that is too large
-   * for the device fails by itself. Streams that were too many for its memory are tried again half at a time. All others
-   * in the step fail, and what they reserved is free again.
-   */
+  /** Closes a step whose run failed. What becomes of its requests, `endFailedStep` says. */
   fail(plan: Plan, step: StepTiming, error: WireError): void {
     this.#close(plan);
     const at = this.#options.clock();
     for (const [index, sequence] of plan.sequences.entries()) {
       sequence.recordStep(step, (plan.rows[index] as RunnerRow).tokens.length);
     }
-    const shared = plan.sequences.length > 1;
-    if (shared && plan.phase === "prefill") this.#retryAlone(plan);
-    else if (shared && error.code === "out_of_memory") this.#retryByHalves(plan);
-    else for (const sequence of plan.sequences) this.#pool.end(sequence, { kind: "failed", error }, at);
+    endFailedStep(plan, this.#pool, error, at);
   }
 
   /** Throws unless queue, running set and cache agree. For tests, between steps or while one runs. */
   checkInvariants(): void {
     this.#pool.checkInvariants();
-  }
-
-  #retryAlone({ sequences }: Plan): void {
-    for (const sequence of sequences) {
-      sequence.alone = true;
-      // Some may have got further than others.
-      sequence.restart();
-    }
-  }
-
-  /** What they had is computed again: nobody knows how far the run got. The oldest come first. */
-  #retryByHalves({ sequences }: Plan): void {
-    const youngestFirst = [...sequences].sort((a, b) => b.arrival - a.arrival);
-    for (const sequence of youngestFirst) this.#pool.preempt(sequence, "run");
-    this.#pool.admitAtMost(Math.floor(sequences.length / 2));
   }
 
   #planPrefill(): Plan | undefined {

@@ -4,7 +4,12 @@ import { cacheBudget, checkWeights } from "../../../src/runtime/cache-budget.js"
 import { FakeRunner } from "../../support/fake-runner.js";
 
 const GIB = 2 ** 30;
-const { model } = new FakeRunner({ contextLength: 1024 });
+/** A GiB a sequence. */
+const model = {
+  ...new FakeRunner({ contextLength: 1024 }).model,
+  kvBytesPerToken: 2 ** 20,
+  kvTensorBytesPerToken: 2 ** 16,
+};
 const AUTO = { modelDir: "m", dtype: "auto", device: "auto", threads: 0, maxSequences: 4, kvMemory: GIB } as const;
 
 const device = (provider: "cpu" | "cuda", kvCache: "cpu" | "cuda"): DeviceChoice => ({

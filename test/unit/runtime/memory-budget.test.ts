@@ -94,10 +94,22 @@ describe("this machine's budget", () => {
     assert.ok(onGpu > bytes && onGpu < bytes + 50 * MIB);
   });
 
+  it("moves no longer rows than it holds", () => {
+    const left = 0.95 * 40 * GIB - 37 * GIB;
+    const { bytes } = hostBudget({ used: 37 * GIB, total: 40 * GIB }, 10 * GIB, false, ON_CPU);
+    const atMost = bytes + (3 * bytes) / 64 + (16 + 32) * MIB;
+    assert.ok(bytes < 2 * GIB && atMost <= left && atMost > left - 100, `${left - atMost} bytes are left over`);
+  });
+
+  it("takes what it can never grow to for no wish", () => {
+    const few = { ...ON_CPU, maxSequences: 1 };
+    assert.deepEqual(hostBudget({ used: 35 * GIB, total: 40 * GIB }, 10 * GIB, true, few), { bytes: 10 * GIB });
+  });
+
   it("is what somebody insists on, with a warning where that may not be there", () => {
     const { bytes, warning } = hostBudget({ used: 35 * GIB, total: 40 * GIB }, 10 * GIB, true, ON_CPU);
     assert.equal(bytes, 10 * GIB);
-    for (const said of ["--kv-memory is 10.0 GiB", "40.0 GiB", "35.0 GiB", "16 MiB", "2.9 GiB", "may be killed"]) {
+    for (const said of ["--kv-memory is 10.0 GiB", "40.0 GiB", "35.0 GiB", "16 MiB", "3.0 GiB", "may be killed"]) {
       assert.ok(warning?.includes(said), `${said} is not in: ${warning}`);
     }
   });
@@ -106,9 +118,9 @@ describe("this machine's budget", () => {
     const { bytes } = hostBudget({ used: 37 * GIB, total: 40 * GIB }, 10 * GIB, false, ON_CPU);
     assert.ok(bytes > 256 * 65_536 && bytes < 2 * GIB);
     assert.throws(
-      () => hostBudget({ used: 37.9 * GIB, total: 40 * GIB }, 10 * GIB, false, ON_CPU),
+      () => hostBudget({ used: 37.96 * GIB, total: 40 * GIB }, 10 * GIB, false, ON_CPU),
       refusal(
-        ["40.0 GiB", "37.9 GiB", "16 MiB go to logits", "leaves 0 MiB", "2.0 GiB"],
+        ["40.0 GiB", "38.0 GiB", "16 MiB go to logits", "leaves 0 MiB", "2.0 GiB"],
         /smaller dtype or model.*more memory/,
       ),
     );
