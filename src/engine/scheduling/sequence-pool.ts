@@ -1,5 +1,6 @@
 import { VitrineError } from "../../errors.js";
 import type {
+  AllocationStats,
   EngineRequest,
   GrowthFallback,
   Micros,
@@ -8,7 +9,7 @@ import type {
   RequestEvent,
   RequestId,
 } from "../../protocol.js";
-import type { KvCache } from "../cache/kv-cache.js";
+import type { CacheAdmission, KvCache } from "../cache/kv-cache.js";
 import type { CompiledConstraint } from "../sampling/constraint.js";
 import { GrowthReport } from "./growth-report.js";
 import { noMemory, taken, whyNever } from "./refusals.js";
@@ -87,7 +88,7 @@ export class SequencePool {
 
   /** Gives a waiting sequence a slot; false when there is no cache for what it has. */
   admit(sequence: Sequence): boolean {
-    const { cache, clock, kvBytesPerToken } = this.#options;
+    const { cache, clock } = this.#options;
     const start = clock();
     const tokens = Math.min(sequence.tokens.length + 1, sequence.mostTokens);
     const evictedBefore = cache.tokensEvicted;
@@ -99,36 +100,34 @@ export class SequencePool {
       this.#growth.tell(sequence, this.running.size > 0 ? "wait" : "failure");
       return false;
     }
-    const { slot, reused: reusedTokens } = admission;
     const growth = this.#growth.take(evicted > 0 ? "eviction" : "less");
+    this.#admitted(sequence, admission, { start, end: clock(), tokens, ...(growth === undefined ? {} : { growth }) });
+    return true;
+  }
+
+  #admitted(
+    sequence: Sequence,
+    { slot, reused: reusedTokens }: CacheAdmission,
+    made: Pick<AllocationStats, "start" | "end" | "tokens" | "growth">,
+  ): void {
+    const { cache, emit, kvBytesPerToken } = this.#options;
+    const { request, waitingSince, depth, id, evicted: evictedTokens } = sequence;
+    const { start, end, tokens } = made;
     const waitMs = lackedMs(sequence, start);
-    const evictedTokens = sequence.evicted;
-    const end = clock();
-    const { request, waitingSince, depth, id } = sequence;
     const compiled = sequence.takeCompiled();
     this.waiting.delete(sequence);
     this.running.add(sequence);
     sequence.admit(slot, reusedTokens, end);
     sequence.growthBefore = cache.pool.growing;
-    const bytes = tokens * kvBytesPerToken;
-    const poolBytes = cache.pool.cells * kvBytesPerToken;
-    const counts = {
-      tokens,
-      bytes,
-      reusedTokens,
-      evictedTokens,
-      waitMs,
-      poolBytes,
-      poolUtilization: cache.utilization,
-    };
-    this.#options.emit({
+    const [bytes, poolBytes] = [tokens * kvBytesPerToken, cache.pool.cells * kvBytesPerToken];
+    const counts = { bytes, reusedTokens, evictedTokens, waitMs, poolBytes, poolUtilization: cache.utilization };
+    emit({
       type: "admitted",
       id,
       ...(compiled === undefined ? {} : { grammar: { start: request.submittedAt, end: compiled.at } }),
       queue: { start: waitingSince, end: start, depth },
-      allocation: { start, end, ...counts, ...(growth === undefined ? {} : { growth }) },
+      allocation: { ...made, ...counts },
     });
-    return true;
   }
 
   /** It is the sequence's turn, and there is no memory for it. Where all slots are taken, that is why it waits. */
