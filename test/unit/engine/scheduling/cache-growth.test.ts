@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { KvCache } from "../../../../src/engine/cache/kv-cache.js";
+import { Engine } from "../../../../src/engine/engine.js";
 import { Scheduler } from "../../../../src/engine/scheduling/scheduler.js";
+import { Sequence } from "../../../../src/engine/scheduling/sequence.js";
+import { StatsPublisher } from "../../../../src/engine/stats-publisher.js";
 import { stepTiming } from "../../../../src/engine/step.js";
 import type { AllocationStats, EngineRequest, RequestEvent } from "../../../../src/protocol.js";
 import { engineRequest, growthsOf, story } from "../../../support/engine-requests.js";
+import { FakeRunner } from "../../../support/fake-runner.js";
 
 const BYTES = 10;
 /** What an allocation takes, had or refused, and what a step takes. */
@@ -58,7 +62,8 @@ function open({ slots, tokens = 4096, memory = Number.POSITIVE_INFINITY }: Setti
     return ended;
   };
   const growthOf = (id: string) => growthsOf(events.filter((event) => event.id === id));
-  return { scheduler, events, step, runOutOfMemory, allocation, end, growthOf };
+  const stats = () => new StatsPublisher({ scheduler, cache, kvBytesPerToken: BYTES, clock }).take();
+  return { scheduler, events, step, runOutOfMemory, allocation, end, growthOf, stats };
 }
 
 /** A prompt that no other begins with. */
@@ -105,6 +110,57 @@ describe("growth of the KV cache", () => {
     assert.equal(end("b").forward?.cacheGrowthMs, undefined);
     const prefills = events.flatMap((event) => (event.type === "prefilled" ? [event.forward.cacheGrowthMs] : []));
     assert.deepEqual(prefills, [undefined, undefined], "each one's own is in its allocation");
+  });
+
+  it("is counted, with what was given up for it", () => {
+    const { scheduler, step, stats } = open({ slots: 2, memory: 300 });
+    for (const [id, length] of [
+      ["a", 200],
+      ["b", 220],
+    ] as const) {
+      scheduler.submit(request(id, length, 1));
+      step();
+    }
+    const { kvBytesAllocated, kvBytesTotal, kvGrowths, kvRefusals, kvGrowthSeconds, kvTokensEvicted } = stats() ?? {};
+    assert.deepEqual([kvBytesAllocated, kvBytesTotal], [256 * BYTES, 2 * 4096 * BYTES]);
+    assert.deepEqual([kvGrowths, kvRefusals, kvTokensEvicted], [1, 3, 200]);
+    assert.equal(kvGrowthSeconds, (4 * GROWING) / 1e6);
+  });
+
+  for (const length of [200, 201, 202, 203, 204]) {
+    it(`does not happen for guesses, which nobody would wait for, wherever they begin: ${length}`, async () => {
+      const runner = new FakeRunner({ contextLength: 1024, memory: 256, vocabSize: 64 });
+      const ends: string[] = [];
+      const engine = new Engine({
+        runner,
+        maxSequences: 1,
+        clock: () => 0,
+        turn: () => Promise.resolve(),
+        emit: (events) => {
+          ends.push(...story(events, "a").filter((word) => /^(finished|failed)/.test(word)));
+          if (ends.length > 0) engine.dispatch({ type: "shutdown" });
+        },
+      });
+      // It counts on, and would go on for 100 tokens more; it stops at the last for which there is memory.
+      const prompt = Int32Array.from({ length }, (_, i) => i % 64);
+      const fields = { prompt, maxTokens: 156, stopTokenIds: [255 % 64] };
+      engine.dispatch({ type: "submit", request: engineRequest({ id: "a", ...fields }) });
+      await engine.run();
+      assert.deepEqual(ends, ["finished stop"]);
+      assert.ok(
+        runner.runs.flat().some(({ past, tokens }) => past > 245 && tokens.length > 1),
+        "nothing was guessed",
+      );
+    });
+  }
+
+  it("counts anew for a request that has to wait again", () => {
+    const sequence = new Sequence(request("a", 3, 3), 0, 0);
+    sequence.lackingSince = 5;
+    sequence.evicted = 7;
+    sequence.admit(0, 0, 6);
+    sequence.preempt(9, 0);
+    assert.deepEqual([sequence.lackingSince, sequence.evicted], [undefined, 0]);
   });
 
   describe("that is refused", () => {
