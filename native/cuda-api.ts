@@ -8,7 +8,6 @@
  *   `*Stream`       a pointer to that kind of object
  *   `out *Stream`   where the function stores such a pointer: a one-element array
  */
-import { koffi } from "./koffi.js";
 import type { Out, Pointer } from "./ort-api.js";
 
 export const CUDA_API = {
@@ -35,25 +34,21 @@ export const CUDA_API = {
   cuGetErrorString: ["int", "out str"],
 } as const satisfies Record<string, readonly ArgumentKind[]>;
 
-/** `CUDA_MEMCPY2D`: rows of `WidthInBytes`, each `…Pitch` bytes after the one before. */
-export interface Copy2D {
-  readonly srcXInBytes: number;
-  readonly srcY: number;
-  readonly srcMemoryType: number;
-  readonly srcHost: null;
-  readonly srcDevice: bigint;
-  readonly srcArray: null;
-  readonly srcPitch: number;
-  readonly dstXInBytes: number;
-  readonly dstY: number;
-  readonly dstMemoryType: number;
-  readonly dstHost: null;
-  readonly dstDevice: bigint;
-  readonly dstArray: null;
-  readonly dstPitch: number;
-  readonly WidthInBytes: number;
-  readonly Height: number;
-}
+/**
+ * `CUDA_MEMCPY2D` of 64-bit platforms, as slots of eight bytes: `height` rows of `width` bytes, each `…Pitch` bytes after the
+ * one before. What is not named here stays zero for copies within a device.
+ */
+export const COPY_2D = {
+  slots: 16,
+  srcMemoryType: 2,
+  srcDevice: 4,
+  srcPitch: 6,
+  dstMemoryType: 9,
+  dstDevice: 11,
+  dstPitch: 13,
+  width: 14,
+  height: 15,
+} as const;
 
 interface CudaTypes {
   readonly int: number;
@@ -61,7 +56,7 @@ interface CudaTypes {
   readonly size: number;
   readonly address: bigint;
   readonly host: ArrayBufferView;
-  readonly copy2D: Copy2D;
+  readonly copy2D: BigUint64Array;
   readonly "out int": Out<number>;
   readonly "out size": Out<number>;
   /** As small as fits: a number or a bigint. */
@@ -88,34 +83,13 @@ export type CudaApi = {
   readonly [Name in CudaFunction]: (...args: Arguments<(typeof CUDA_API)[Name]>) => number;
 };
 
-const copy2D = koffi.struct({
-  srcXInBytes: "size_t",
-  srcY: "size_t",
-  srcMemoryType: "uint32_t",
-  srcHost: "void *",
-  srcDevice: "uint64_t",
-  srcArray: "void *",
-  srcPitch: "size_t",
-  dstXInBytes: "size_t",
-  dstY: "size_t",
-  dstMemoryType: "uint32_t",
-  dstHost: "void *",
-  dstDevice: "uint64_t",
-  dstArray: "void *",
-  dstPitch: "size_t",
-  WidthInBytes: "size_t",
-  Height: "size_t",
-} satisfies Record<keyof Copy2D, string>);
-
-type KoffiType = string | typeof copy2D;
-
-const KOFFI: Readonly<Record<keyof CudaTypes, KoffiType>> = {
+const KOFFI: Readonly<Record<keyof CudaTypes, string>> = {
   int: "int",
   uint: "unsigned int",
   size: "size_t",
   address: "uint64_t",
   host: "void *",
-  copy2D: koffi.pointer(copy2D),
+  copy2D: "void *",
   "out int": "_Out_ int *",
   "out size": "_Out_ size_t *",
   "out address": "_Out_ uint64_t *",
@@ -123,7 +97,7 @@ const KOFFI: Readonly<Record<keyof CudaTypes, KoffiType>> = {
 };
 
 /** The C type of an argument, in koffi's words. */
-export function cudaType(argument: ArgumentKind): KoffiType {
+export function cudaType(argument: ArgumentKind): string {
   if (argument.startsWith("out *")) return "_Out_ void **";
   if (argument.startsWith("*")) return "void *";
   return KOFFI[argument as keyof CudaTypes];
@@ -140,4 +114,4 @@ export const INVALID_DEVICE = 101;
 /** `CU_STREAM_NON_BLOCKING`: does not wait for the default stream, nor that one for it. */
 export const NON_BLOCKING = 1;
 /** `CU_MEMORYTYPE_DEVICE`. */
-export const DEVICE_MEMORY = 2;
+export const DEVICE_MEMORY = 2n;

@@ -1,4 +1,4 @@
-import { type CudaApi, DEVICE_MEMORY, INVALID_VALUE, NON_BLOCKING } from "./cuda-api.js";
+import { COPY_2D, type CudaApi, DEVICE_MEMORY, INVALID_VALUE, NON_BLOCKING } from "./cuda-api.js";
 import { CudaContext, type DeviceRoom, ENTER } from "./cuda-context.js";
 import { checkCuda } from "./cuda-driver.js";
 import { NativeError } from "./native-error.js";
@@ -33,8 +33,10 @@ export interface DeviceBlocks {
 export class CudaStream extends NativeObject<"Stream"> {
   readonly [CONTEXT]: CudaContext;
   readonly #pointer: Pointer<"Stream">;
-  /** Memory of this process that queued copies read or write. */
-  readonly #inUse = new Set<ArrayBufferView>();
+  /** Memory of this process that queued copies read or write. Whole buffers: those of a step are the same in the next one. */
+  readonly #inUse = new Set<ArrayBufferLike>();
+  /** Written anew for every pitched copy, which reads it before it returns. */
+  readonly #copy = new BigUint64Array(COPY_2D.slots);
 
   private constructor(context: CudaContext, pointer: Pointer<"Stream">) {
     const free = (): void => {
@@ -46,6 +48,8 @@ export class CudaStream extends NativeObject<"Stream"> {
     super("CUDA stream", pointer, free, [context]);
     this[CONTEXT] = context;
     this.#pointer = pointer;
+    this.#copy[COPY_2D.srcMemoryType] = DEVICE_MEMORY;
+    this.#copy[COPY_2D.dstMemoryType] = DEVICE_MEMORY;
   }
 
   /**
@@ -81,7 +85,7 @@ export class CudaStream extends NativeObject<"Stream"> {
     const api = this.#enter();
     const to = place(target, offset, source.byteLength);
     if (source.byteLength === 0) return;
-    this.#inUse.add(source);
+    this.#inUse.add(source.buffer);
     checkCuda(api, api.cuMemcpyHtoDAsync_v2(to, source, source.byteLength, this.#pointer), "copy to the device");
   }
 
@@ -90,17 +94,24 @@ export class CudaStream extends NativeObject<"Stream"> {
     const api = this.#enter();
     const from = place(source, offset, target.byteLength);
     if (target.byteLength === 0) return;
-    this.#inUse.add(target);
+    this.#inUse.add(target.buffer);
     checkCuda(api, api.cuMemcpyDtoHAsync_v2(target, from, target.byteLength, this.#pointer), "copy from the device");
   }
 
   /** `count` blocks of `bytes` each, within the device. None may overlap another or what it is copied to. */
   copyBlocks(source: DeviceBlocks, target: DeviceBlocks, bytes: number, count: number): void {
     const api = this.#enter();
-    const [from, to] = [source, target].map((blocks) => placeBlocks(blocks, bytes, count)) as [bigint, bigint];
+    const [from, to] = [placeBlocks(source, bytes, count), placeBlocks(target, bytes, count)];
     if (bytes === 0 || count === 0) return;
     if (count > 1) {
-      const result = this.#copyPitched(api, { ...source, from }, { ...target, to }, bytes, count);
+      const copy = this.#copy;
+      copy[COPY_2D.srcDevice] = from;
+      copy[COPY_2D.srcPitch] = BigInt(source.pitch);
+      copy[COPY_2D.dstDevice] = to;
+      copy[COPY_2D.dstPitch] = BigInt(target.pitch);
+      copy[COPY_2D.width] = BigInt(bytes);
+      copy[COPY_2D.height] = BigInt(count);
+      const result = api.cuMemcpy2DAsync_v2(copy, this.#pointer);
       // Drivers may refuse pitches that they have not chosen themselves.
       if (result !== INVALID_VALUE) {
         checkCuda(api, result, "copy blocks on the device");
@@ -120,21 +131,6 @@ export class CudaStream extends NativeObject<"Stream"> {
     // Where it failed, the context is lost with all that was queued in it.
     this.#inUse.clear();
     checkCuda(api, result, "finish what was queued");
-  }
-
-  #copyPitched(
-    api: CudaApi,
-    source: { readonly from: bigint; readonly pitch: number },
-    target: { readonly to: bigint; readonly pitch: number },
-    bytes: number,
-    count: number,
-  ): number {
-    const origin = { srcXInBytes: 0, srcY: 0, dstXInBytes: 0, dstY: 0, srcHost: null, dstHost: null };
-    const types = { srcMemoryType: DEVICE_MEMORY, dstMemoryType: DEVICE_MEMORY, srcArray: null, dstArray: null };
-    const from = { srcDevice: source.from, srcPitch: source.pitch };
-    const to = { dstDevice: target.to, dstPitch: target.pitch };
-    const size = { WidthInBytes: bytes, Height: count };
-    return api.cuMemcpy2DAsync_v2({ ...origin, ...types, ...from, ...to, ...size }, this.#pointer);
   }
 
   #enter(): CudaApi {

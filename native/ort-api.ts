@@ -81,6 +81,8 @@ export const ORT_API = {
   BindOutputToDevice: { index: 138, returns: "status", args: ["*Binding", "str", "*MemoryInfo"] },
   /** The array of values is the allocator's, to be freed; each value in it is the caller's, to be released. */
   GetBoundOutputValues: { index: 140, returns: "status", args: ["*Binding", "*Allocator", "out *Text", "out size"] },
+  /** Keys: onnxruntime_run_options_config_keys.h. */
+  AddRunConfigEntry: { index: 165, returns: "status", args: ["*RunOptions", "str", "str"] },
   SynchronizeBoundInputs: { index: 202, returns: "status", args: ["*Binding"] },
   SynchronizeBoundOutputs: { index: 203, returns: "status", args: ["*Binding"] },
   SessionOptionsAppendExecutionProvider_CUDA_V2: {
@@ -91,11 +93,14 @@ export const ORT_API = {
   CreateCUDAProviderOptions: { index: 205, returns: "status", args: ["out *CudaOptions"] },
   UpdateCUDAProviderOptions: { index: 206, returns: "status", args: ["*CudaOptions", "strs", "strs", "size"] },
   ReleaseCUDAProviderOptions: { index: 208, returns: "void", args: ["*CudaOptions"] },
+  MemoryInfoGetDeviceType: { index: 225, returns: "void", args: ["*MemoryInfo", "out int"] },
   GetBuildInfoString: { index: 254, returns: "str", args: [] },
+  /** One address of an OrtMemoryInfo for each input; they belong to the session. */
+  SessionGetMemoryInfoForInputs: { index: 380, returns: "status", args: ["*Session", "out addresses", "size"] },
 } as const satisfies Record<string, ApiRow>;
 
 /** The oldest version of the table that has every row above: what is asked of `OrtApiBase.GetApi`. */
-export const ORT_API_VERSION = 20;
+export const ORT_API_VERSION = 23;
 
 interface ApiRow {
   readonly index: number;
@@ -118,6 +123,7 @@ interface NativeTypes {
   readonly "out size": Out<number>;
   readonly "out dims": BigInt64Array;
   readonly "out strs": (string | null)[];
+  readonly "out addresses": BigUint64Array;
 }
 
 type ArgumentKind = keyof NativeTypes | `*${string}` | `?*${string}` | `out *${string}`;
@@ -162,6 +168,7 @@ const KOFFI: Readonly<Record<keyof NativeTypes, string>> = {
   "out size": "_Out_ size_t *",
   "out dims": "_Out_ int64_t *",
   "out strs": "_Out_ str *",
+  "out addresses": "uint64_t *",
 };
 
 /** The C type of an argument or result, in koffi's words. */
@@ -181,7 +188,7 @@ export const ERROR_CODES: Readonly<Record<number, NativeError["code"]>> = {
   10: "invalid_graph",
 };
 
-/** `ONNXTensorElementDataType`, under the names onnxruntime-common has for them. */
+/** `ONNXTensorElementDataType`, under the names onnxruntime-common has for them; it has none for bfloat16. */
 export const ELEMENT_TYPES = {
   float32: 1,
   uint8: 2,
@@ -195,6 +202,7 @@ export const ELEMENT_TYPES = {
   float64: 11,
   uint32: 12,
   uint64: 13,
+  bfloat16: 16,
 } as const;
 
 export type ElementType = keyof typeof ELEMENT_TYPES;
@@ -207,5 +215,7 @@ export const EXECUTE_SEQUENTIALLY = 0;
 export const OPTIMIZE_ALL = 99;
 /** `OrtAllocatorType`: OrtDeviceAllocator. */
 export const DEVICE_ALLOCATOR = 0;
+/** `OrtMemoryInfoDeviceType`: OrtMemoryInfoDeviceType_CPU. */
+export const CPU_DEVICE = 0;
 /** `OrtMemType`: OrtMemTypeDefault. */
 export const DEFAULT_MEMORY = 0;

@@ -7,6 +7,8 @@ import { ELEMENT_TYPES, type ElementType } from "./ort-api.js";
 
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
+/** `AttributeProto.AttributeType`. */
+const INT = 2;
 
 /** One field of a message, encoded. */
 export type ProtoField = Uint8Array;
@@ -33,12 +35,20 @@ function bytes(field: number, value: Uint8Array | string): ProtoField {
 
 const message = (field: number, content: readonly ProtoField[]): ProtoField => bytes(field, Buffer.concat(content));
 
-/** `NodeProto`: an operator of the default domain, without attributes. */
-function node(operator: string, inputs: readonly string[], outputs: readonly string[]): ProtoField {
+/** `NodeProto`: an operator of the default domain; attributes are whole numbers. */
+function node(
+  operator: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  attributes: Readonly<Record<string, number>> = {},
+): ProtoField {
   return message(1, [
     ...inputs.map((name) => bytes(1, name)),
     ...outputs.map((name) => bytes(2, name)),
     bytes(4, operator),
+    ...Object.entries(attributes).map(([name, value]) =>
+      message(5, [bytes(1, name), integer(3, value), integer(20, INT)]),
+    ),
   ]);
 }
 
@@ -85,13 +95,25 @@ export function identityModel(type: ElementType): Uint8Array {
   return model([node("Identity", ["x"], ["y"]), tensor(11, "x", spec), tensor(12, "y", spec)]);
 }
 
-/** The `kept` largest logits of each row, the largest first, of equals the one with the lowest id, and their ids. */
+/** The type that {@link topModel} gives logits of a type in: bfloat16 as float32, which holds each of its values. */
+export type TopType<T extends ElementType> = T extends "bfloat16" ? "float32" : T;
+
+export const topType = <T extends ElementType>(type: T): TopType<T> =>
+  (type === "bfloat16" ? "float32" : type) as TopType<T>;
+
+/**
+ * The `kept` largest logits of each row, the largest first, and their ids. Which of equals, and in which order, is the
+ * lowest first on the CPU, and on CUDA whatever its threads make of it (RadixTopK of topk_impl.cuh). TopK takes no bfloat16 before version 24 of the operators, and the CPU's never: these logits are made float32 first.
+ */
 export function topModel(type: ElementType, kept: number): Uint8Array {
+  const compared = topType(type);
+  const widened = compared === type ? [] : [node("Cast", ["logits"], ["compared"], { to: ELEMENT_TYPES[compared] })];
   return model([
-    node("TopK", ["logits", "kept"], ["top", "ids"]),
+    ...widened,
+    node("TopK", [widened.length === 0 ? "logits" : "compared", "kept"], ["top", "ids"]),
     constant("kept", [kept]),
     tensor(11, "logits", { type, shape: ["rows", "vocabulary"] }),
-    tensor(12, "top", { type, shape: ["rows", kept] }),
+    tensor(12, "top", { type: compared, shape: ["rows", kept] }),
     tensor(12, "ids", { type: "int64", shape: ["rows", kept] }),
   ]);
 }

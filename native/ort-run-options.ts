@@ -3,7 +3,7 @@ import type { OrtApi, Out, Pointer } from "./ort-api.js";
 import { NATIVE, type OrtEnvironment } from "./ort-environment.js";
 import { check, stored } from "./ort-library.js";
 
-/** Ends runs from outside. One object may serve many runs, one after the other or at once. */
+/** Of runs: to end them from outside, and their configuration. One object may serve many runs, one after the other or at once. */
 export class OrtRunOptions extends NativeObject<"RunOptions"> {
   readonly #api: OrtApi;
 
@@ -12,11 +12,16 @@ export class OrtRunOptions extends NativeObject<"RunOptions"> {
     this.#api = api;
   }
 
-  static create(environment: OrtEnvironment): OrtRunOptions {
+  /** `entries` are of onnxruntime_run_options_config_keys.h. */
+  static create(environment: OrtEnvironment, entries: Readonly<Record<string, string>> = {}): OrtRunOptions {
     const { api } = environment[NATIVE];
     const pointer: Out<Pointer<"RunOptions">> = [null];
     check(api, api.CreateRunOptions(pointer), "create run options");
-    return new OrtRunOptions(api, stored(pointer));
+    const options = new OrtRunOptions(api, stored(pointer));
+    for (const [key, value] of Object.entries(entries)) {
+      check(api, api.AddRunConfigEntry(options[POINTER](), key, value), `set ${key}`);
+    }
+    return options;
   }
 
   /** Every run with these options, now or later, stops at its next node and throws NativeError `terminated`. */

@@ -2,7 +2,7 @@ import type { CudaStream } from "./cuda-stream.js";
 import { koffi } from "./koffi.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
-import type { ElementType, OrtApi, Out, Pointer } from "./ort-api.js";
+import { CPU_DEVICE, type ElementType, type OrtApi, type Out, type Pointer } from "./ort-api.js";
 import { NATIVE, type OrtEnvironment } from "./ort-environment.js";
 import { check, onAnotherThread, stored } from "./ort-library.js";
 import { createSessionOptions, type OrtSessionOptions } from "./ort-session-options.js";
@@ -24,6 +24,7 @@ export class OrtSession extends NativeObject<"Session"> {
   readonly [NATIVE]: OrtApi;
   readonly inputs: readonly OrtValueInfo[];
   readonly outputs: readonly OrtValueInfo[];
+  readonly #onDevice: ReadonlySet<string>;
 
   private constructor(
     readonly environment: OrtEnvironment,
@@ -37,6 +38,7 @@ export class OrtSession extends NativeObject<"Session"> {
     try {
       this.inputs = this.#describe(api.SessionGetInputCount, api.SessionGetInputName, api.SessionGetInputTypeInfo);
       this.outputs = this.#describe(api.SessionGetOutputCount, api.SessionGetOutputName, api.SessionGetOutputTypeInfo);
+      this.#onDevice = this.#findOnDevice();
     } catch (error) {
       this.dispose();
       throw error;
@@ -66,6 +68,23 @@ export class OrtSession extends NativeObject<"Session"> {
       api.ReleaseSessionOptions(settings);
     }
     return new OrtSession(environment, stored(session), options.stream);
+  }
+
+  /** True for an input that runs read in a device's memory: bound from elsewhere, it is copied there as it is bound. */
+  readsOnDevice(input: string): boolean {
+    return this.#onDevice.has(input);
+  }
+
+  #findOnDevice(): Set<string> {
+    const api = this[NATIVE];
+    const places = new BigUint64Array(this.inputs.length);
+    check(api, api.SessionGetMemoryInfoForInputs(this[POINTER](), places, places.length), "tell where inputs are read");
+    const onDevice = this.inputs.filter((_, index) => {
+      const device: Out<number> = [null];
+      api.MemoryInfoGetDeviceType(places[index] as Pointer<"MemoryInfo">, device);
+      return stored(device) !== CPU_DEVICE;
+    });
+    return new Set(onDevice.map(({ name }) => name));
   }
 
   #describe(

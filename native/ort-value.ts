@@ -9,11 +9,12 @@ import { check, stored } from "./ort-library.js";
 import { ALLOCATOR, type OrtMemory } from "./ort-memory.js";
 import { readTensorInfo } from "./ort-tensor-info.js";
 
-/** The typed array for each element type; Node 20 has no Float16Array, so half precision comes as bit patterns. */
+/** The typed array for each element type. Both of 16 bits come as bit patterns: Node 20 has no Float16Array, and bfloat16 no Node. */
 const ARRAYS = {
   float32: Float32Array,
   float64: Float64Array,
   float16: Uint16Array,
+  bfloat16: Uint16Array,
   int64: BigInt64Array,
   uint64: BigUint64Array,
   int32: Int32Array,

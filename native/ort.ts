@@ -7,7 +7,7 @@ export { OrtBinding } from "./ort-binding.js";
 export { OrtEnvironment } from "./ort-environment.js";
 export { findOrtLibrary } from "./ort-library.js";
 export { OrtMemory } from "./ort-memory.js";
-export { topModel } from "./ort-models.js";
+export { type TopType, topModel, topType } from "./ort-models.js";
 export { OrtRunOptions } from "./ort-run-options.js";
 export { type SelfTestReport, selfTestOrt } from "./ort-self-test.js";
 export { OrtSession, type OrtSessionOptions, type OrtValueInfo } from "./ort-session.js";

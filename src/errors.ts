@@ -45,6 +45,8 @@ export const ERRORS = {
   model_unsupported: server(500, false),
   device_unavailable: server(500, false),
   port_unavailable: server(500, false),
+  // Tells the client to load in another process, without the native runtime.
+  native_failed: server(500, false),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

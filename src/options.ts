@@ -184,8 +184,8 @@ export const OPTIONS = {
     value: "TYPE",
     env: ["VITRINE_DTYPE"],
     fallback: "auto",
-    schema: oneOf("auto", "fp32", "fp16", "q4", "q4f16", "int8", "uint8", "bnb4"),
-    help: "which of the model's files: auto, fp32, fp16, q4, q4f16, int8, uint8 or bnb4",
+    schema: oneOf("auto", "fp32", "fp16", "bf16", "q4", "q4f16", "int8", "uint8", "bnb4"),
+    help: "which of the model's files: auto, fp32, fp16, bf16, q4, q4f16, int8, uint8 or bnb4",
   },
   runtime: {
     flag: "runtime",
@@ -193,7 +193,7 @@ export const OPTIONS = {
     env: ["VITRINE_RUNTIME"],
     fallback: "auto",
     schema: oneOf("auto", "native", "node"),
-    help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph",
+    help: "auto, native (ONNX Runtime's C API) or node (onnxruntime-node); auto takes native where it can run the graph and, on a GPU, passes its rehearsal",
   },
   fastInt4: {
     flag: "no-fast-int4",

@@ -116,7 +116,7 @@ export interface PositionLogprobs extends TokenLogprob {
 }
 
 export type DeviceRequest = "auto" | "cpu" | `cuda` | `cuda:${number}`;
-export type Dtype = "fp32" | "fp16" | "q4" | "q4f16" | "int8" | "uint8" | "bnb4";
+export type Dtype = "fp32" | "fp16" | "bf16" | "q4" | "q4f16" | "int8" | "uint8" | "bnb4";
 
 /** Which way into ONNX Runtime: its C API, onnxruntime-node's binding, or the first that can run the graph. */
 export type RuntimeRequest = "auto" | "native" | "node";
@@ -140,8 +140,12 @@ export interface LoadOptions {
   readonly targetTpotMs?: number;
   /** `auto` when absent. */
   readonly runtime?: RuntimeRequest;
+  /** One sentence: why `auto` is not to take the native runtime, as a process before found out. */
+  readonly nativeFailure?: string;
   /** 4-bit models faster than their file says: int8 activations where it leaves them open, an 8-bit head; true when absent. */
   readonly fastInt4?: boolean;
+  /** Decode steps as CUDA graphs where they can be; true when absent. */
+  readonly replay?: boolean;
 }
 
 export type CancelCause = "client_gone" | "timeout" | "drain";
@@ -197,14 +201,34 @@ export interface DeviceChoice {
   readonly reason: string;
   /** Set once a runner is made. */
   readonly runtime?: RuntimeChoice;
+  /** Set for the native runtime on CUDA. */
+  readonly replay?: ReplayChoice;
 }
 
-export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "model.download";
+/** Whether decode steps are captured once and replayed, as a CUDA graph. */
+export interface ReplayChoice {
+  readonly on: boolean;
+  /** One sentence. */
+  readonly reason: string;
+}
+
+export type LoadPhaseName = "session.create" | "tokenizer.load" | "warmup" | "rehearsal" | "model.download";
 
 export interface LoadPhase {
   readonly name: LoadPhaseName;
   readonly start: Micros;
   readonly end: Micros;
+  /** Of a rehearsal. */
+  readonly rehearsal?: RehearsalResult;
+}
+
+/** What came of checking on the device that the native runtime's ways of running a model agree. */
+export interface RehearsalResult {
+  readonly checks: number;
+  /** The largest distance of logits from the right ones, 1 being that of another text; absent where they were no numbers. */
+  readonly largestError?: number;
+  /** Names of the checks that failed. */
+  readonly failed: readonly string[];
 }
 
 /** Timings of one engine start; an `error` marks the phase that was running when it failed. */

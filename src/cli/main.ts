@@ -9,6 +9,7 @@ import { addOptions, configOf, givenOptions, normalizeArguments } from "./argume
 import { addBench } from "./bench.js";
 import { addCapacity } from "./bench-capacity.js";
 import { addCompare } from "./bench-compare.js";
+import { exitFlushed } from "./exit.js";
 import { generate } from "./generate.js";
 import { programEnvironment, run } from "./run.js";
 import { serve } from "./serve.js";
@@ -46,12 +47,11 @@ function program(): Command {
       .option("--temperature <T>", "0 is greedy", temperature, 0.8),
     ["model", "device", "dtype", "runtime", "fastInt4", "threads", "traceDetail", "zipkinEndpoint", "serviceName"],
   ).action(
-    async (prompt: readonly string[], flags: Record<string, unknown> & { maxTokens: number; temperature: number }) =>
-      generate(configOf(flags, { LOG_LEVEL: "error", ...process.env }), {
-        prompt: prompt.join(" "),
-        maxTokens: flags.maxTokens,
-        temperature: flags.temperature,
-      }),
+    async (prompt: readonly string[], flags: Record<string, unknown> & { maxTokens: number; temperature: number }) => {
+      const { maxTokens, temperature } = flags;
+      const config = configOf(flags, { LOG_LEVEL: "error", ...process.env });
+      await exitFlushed(await statusOf(generate(config, { prompt: prompt.join(" "), maxTokens, temperature })));
+    },
   );
   const bench = addBench(vitrine).enablePositionalOptions();
   addCompare(bench);
@@ -81,10 +81,10 @@ function program(): Command {
   return vitrine;
 }
 
-/** Exit status: 0 done, 1 failed, 2 wrong use. */
-async function main(): Promise<number> {
+/** Exit status: 0 done, 1 failed, 2 wrong use. Says why. */
+async function statusOf(work: Promise<unknown>): Promise<number> {
   try {
-    await program().parseAsync(normalizeArguments(process.argv.slice(2)), { from: "user" });
+    await work;
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // Commander has already printed its own message.
@@ -103,4 +103,4 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
-process.exitCode = await main();
+process.exitCode = await statusOf(program().parseAsync(normalizeArguments(process.argv.slice(2)), { from: "user" }));

@@ -1,6 +1,6 @@
 import { type Config, unknownVariables } from "../config.js";
 import { addressOf } from "../destinations.js";
-import type { DeviceChoice } from "../protocol.js";
+import { deviceLines } from "./device-lines.js";
 import { launch } from "./launch.js";
 import { createLogger } from "./logger.js";
 import type { Service } from "./service.js";
@@ -12,13 +12,6 @@ function modelLines({ engine, modelId }: Service): string {
   if (state.kind !== "ready") return `Model     ${modelId} (${state.kind})`;
   const devices = engine.engines.flatMap(({ state }) => (state.kind === "ready" ? deviceLines(state.device) : []));
   return [`Model     ${modelId} (${state.model.dtype})`, ...devices].join("\n");
-}
-
-function deviceLines({ provider, deviceId, reason, runtime }: DeviceChoice): string[] {
-  return [
-    `Device    ${deviceId === undefined ? provider : `${provider}:${deviceId}`}: ${reason}`,
-    ...(runtime === undefined ? [] : [`Runtime   ${runtime.kind}: ${runtime.reason}`]),
-  ];
 }
 
 function banner(config: Config, service: Service): string {

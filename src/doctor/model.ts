@@ -1,7 +1,9 @@
 import type { DeviceChoice, Dtype } from "../protocol.js";
+import { refuseBfloat16 } from "../runtime/bfloat16-support.js";
 import { findGraphFile, type GraphFile } from "../runtime/files/graph-file.js";
 import type { ModelConfig } from "../runtime/files/model-config.js";
 import { type ModelDirectory, openModelDirectory, resolveModelDirectory } from "../runtime/files/model-directory.js";
+import { readGraph } from "../runtime/graph/prepare-graph.js";
 import { loadChatTemplate } from "../runtime/text/chat-template.js";
 import { loadTokenizer } from "../runtime/text/tokenizer.js";
 import { type Finding, ok, problem, size, warning } from "./finding.js";
@@ -21,7 +23,9 @@ export interface ModelQuestion {
 export async function checkModel(question: ModelQuestion): Promise<Finding[]> {
   try {
     const directory = openModelDirectory(resolveModelDirectory(question.model));
-    const graph = findGraphFile(directory.path, question.dtype, question.provider);
+    const { file: graph, bfloat16 } = readGraph(findGraphFile(directory.path, question.dtype, question.provider));
+    const reason = "This service would run on the CPU.";
+    if (bfloat16) refuseBfloat16(graph, directory.path, { provider: question.provider, reason }, undefined);
     const what = `${directory.name} in ${directory.path}: ${directory.config.architecture}, ${graph.dtype}, ${size(graph.weightBytes)}`;
     return [ok(what), ...(await textFiles(directory)), ...fits(directory.config, graph, question)];
   } catch (error) {
@@ -80,9 +84,11 @@ function leftOf(memory: ModelQuestion["memory"], share: number, weights: number)
   return memory && Math.max(0, Math.floor(memory.total * share) - (memory.total - memory.free) - weights);
 }
 
+const HALF_DTYPES: ReadonlySet<Dtype> = new Set(["fp16", "bf16", "q4f16"]);
+
 /** Of one token; 0 where config.json does not tell. Half-precision files keep the cache in half precision, too. */
 function kvBytes({ layers, kvHeads, headDim }: ModelConfig, dtype: Dtype): number {
-  const element = dtype === "fp16" || dtype === "q4f16" ? 2 : 4;
+  const element = HALF_DTYPES.has(dtype) ? 2 : 4;
   return 2 * (layers ?? 0) * (kvHeads ?? 0) * (headDim ?? 0) * element;
 }
 

@@ -1,5 +1,6 @@
 import { VitrineError } from "../errors.js";
 import {
+  type DeviceChoice,
   type EngineCommand,
   type EngineEvent,
   type LoadOptions,
@@ -16,6 +17,8 @@ import type { ConstraintCompiler } from "./sampling/constraint.js";
 
 export interface LoadedEngine {
   readonly runner: ModelRunner;
+  /** Where it runs, and what is known of that once it ran. */
+  readonly device: DeviceChoice;
   readonly phases: readonly LoadPhase[];
   readonly constraints?: ConstraintCompiler;
   /** Bytes for the KV cache, where the memory it lies in has the last word. */
@@ -75,8 +78,7 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
       recorder.begin(phase, monotonicMicros());
       void send([{ type: "loading", phase }]);
     });
-    const { runner, phases } = loaded;
-    const { device } = runner;
+    const { runner, device, phases } = loaded;
     const { warnings = [] } = runner.model;
     const warned = { ...runner.model, warnings: [...warnings, ...(loaded.warnings ?? [])] };
     const model = heldContext(warned, limitsOf(loaded, options).kvTokens);

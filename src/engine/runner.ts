@@ -22,7 +22,7 @@ export const TOP_LOGITS = 64;
 
 /** The likeliest tokens after a row's last one. */
 export interface TopLogits {
-  /** The likeliest first, of equals the lowest. */
+  /** The likeliest first, equals in any order; what is as likely as the last of them may be left out. */
   readonly ids: Int32Array;
   /** In the same order. */
   readonly logits: Float32Array;

@@ -44,7 +44,7 @@ export function graphIdentity(path: string): ModelIdentity {
 }
 
 /** What files of the hub are called by. */
-const DTYPE = /_(fp16|int8|uint8|quantized|q8|q4|q4f16|bnb4)$/;
+const DTYPE = /_(fp16|bf16|int8|uint8|quantized|q8|q4|q4f16|bnb4)$/;
 
 /** What was asked for with `from_pretrained(name, options)`. */
 export function pretrainedIdentity(name: unknown, options: unknown): ModelIdentity {

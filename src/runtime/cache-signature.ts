@@ -29,7 +29,7 @@ const PAST_NAMES: readonly { readonly past: RegExp; readonly present: string }[]
   { past: /^past_(\d+)$/, present: "present_$1" },
 ];
 
-export function isCacheInput({ name }: GraphValue): boolean {
+export function isCacheInput({ name }: Pick<GraphValue, "name">): boolean {
   return PAST_NAMES.some(({ past }) => past.test(name));
 }
 

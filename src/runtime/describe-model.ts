@@ -2,6 +2,7 @@ import type { ModelDescription } from "../protocol.js";
 import { contradictions } from "./files/contradictions.js";
 import type { ModelConfig } from "./files/model-config.js";
 import type { ModelDirectory } from "./files/model-directory.js";
+import { FLOAT_BYTES } from "./floats.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import type { GraphSignature } from "./graph-signature.js";
 
@@ -17,7 +18,7 @@ export function describeModel(
   signature: GraphSignature,
 ): ModelDescription {
   const warnings = contradictions(directory.config, signature);
-  const elementBytes = signature.cacheType === "float16" ? 2 : 4;
+  const elementBytes = FLOAT_BYTES[signature.cacheType];
   const elements = signature.cache.map(({ heads, headDim }) => heads * headDim);
   return {
     name: directory.name,

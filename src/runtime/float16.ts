@@ -12,10 +12,6 @@ export function float16ToFloat32(bits: Uint16Array): Float32Array {
   return values;
 }
 
-/** Logits of either precision; what is single precision already stays where it is. */
-export const toFloat32 = (data: Float32Array | Uint16Array): Float32Array =>
-  data instanceof Float32Array ? data : float16ToFloat32(data);
-
 function buildTable(): Float32Array {
   const values = new Float32Array(0x10000);
   for (let bits = 0; bits < values.length; bits++) values[bits] = halfValue(bits);

@@ -3,13 +3,13 @@ import { VitrineError } from "../errors.js";
 /** One input or output of a graph. A dimension is a number, or the name of a symbolic one. */
 export interface GraphValue {
   readonly name: string;
-  /** Element type as ONNX Runtime for JavaScript names it, e.g. `float16`; undefined when it is no tensor. */
+  /** Element type as `ELEMENT_TYPES` of native/ort-api.ts names it, e.g. `float16`; undefined when it is no tensor. */
   readonly type: string | undefined;
   readonly shape: readonly (number | string)[];
 }
 
 export type IdType = "int64" | "int32";
-export type FloatType = "float32" | "float16";
+export type FloatType = "float32" | "float16" | "bfloat16";
 
 /** Throws `model_unsupported` for another type. */
 export function idType(value: GraphValue): IdType {
@@ -19,8 +19,9 @@ export function idType(value: GraphValue): IdType {
 
 /** Throws `model_unsupported` for another type. */
 export function floatType(value: GraphValue): FloatType {
-  if (value.type === "float32" || value.type === "float16") return value.type;
-  throw unsupportedGraph(`its "${value.name}" is ${value.type ?? "no tensor"}, not float32 or float16`);
+  const { name, type } = value;
+  if (type === "float32" || type === "float16" || type === "bfloat16") return type;
+  throw unsupportedGraph(`its "${name}" is ${type ?? "no tensor"}, not float32, float16 or bfloat16`);
 }
 
 /** What the graph leaves open, config.json has to say. */

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
+import { refuseBfloat16 } from "./bfloat16-support.js";
 import { type CacheBudget, cacheBudget, checkWeights } from "./cache-budget.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
 import { findGraphFile } from "./files/graph-file.js";
@@ -9,47 +10,63 @@ import type { ModelDirectory } from "./files/model-directory.js";
 import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
 import { createNativeRunner } from "./native/native-runner.js";
 import { startOrt } from "./native/native-session.js";
+import type { RehearsingRunner } from "./native/rehearsal.js";
 import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
+import { keepSinglePrecision } from "./node/onnxruntime.js";
+import { type OnTrial, provedRunner, type TimedPhase } from "./proved-runner.js";
 
 export interface LoadedModel extends CacheBudget {
   readonly runner: ModelRunner;
+  readonly device: DeviceChoice;
   readonly phases: readonly LoadPhase[];
 }
 
 /**
- * Loads a model and runs it once, so that the first request pays for nothing. `onPhase` hears of each phase as it
- * starts. Throws `model_missing`, `model_invalid`, `model_unsupported`, or `device_unavailable`, also where there is
- * no memory for the weights or one sequence.
+ * Loads a model and runs it, so that the first request pays for nothing, and the native runtime has shown on a device
+ * that its answers are right. `onPhase` hears of each phase as it starts. Throws `model_missing`, `model_invalid`,
+ * `model_unsupported`, or `device_unavailable`, also where there is no memory for the weights or one sequence, or where the
+ * native runtime failed on the device and was asked for by name; `native_failed` where another process has to do without it.
  */
 export async function loadModel(
   options: LoadOptions,
   clock: () => Micros,
   onPhase: (phase: LoadPhaseName) => void,
+  isOnTrial?: OnTrial,
 ): Promise<LoadedModel> {
   const phases: LoadPhase[] = [];
-  const timed = async <Result>(name: LoadPhaseName, work: () => Promise<Result>): Promise<Result> => {
+  const timed: TimedPhase = async (name, work, details) => {
     onPhase(name);
     const start = clock();
-    const result = await work();
-    phases.push({ name, start, end: clock() });
-    return result;
+    let more = {};
+    try {
+      const result = await work();
+      more = details?.(result) ?? {};
+      return result;
+    } finally {
+      phases.push({ name, start, end: clock(), ...more });
+    }
   };
-  const runner = await timed("session.create", () => createRunner(options, chooseDevice(options.device)));
-  await timed("warmup", () => warmUp(runner));
+  const requested = chooseDevice(options.device);
+  const create = (unproved = options.nativeFailure) => createRunner(options, requested, unproved);
+  const { runner, device } = await provedRunner({ options, timed, create, warmUp, isOnTrial });
   const budget = await cacheBudget(runner, options).catch(async (error: unknown) => {
     await runner.dispose();
     throw error;
   });
-  return { runner, phases, ...budget };
+  return { runner, device, phases, ...budget };
 }
 
 /**
- * A runner on that device: the native one where it can run the graph, unless another was asked for. Where `auto` chose
- * CUDA and CUDA does not start, on the CPU.
+ * A runner on that device: the native one where it can run the graph, unless another was asked for or `unproved` says
+ * what is wrong with it there. Where `auto` chose CUDA and CUDA does not start, on the CPU.
  */
-export async function createRunner(options: LoadOptions, device: DeviceChoice): Promise<ModelRunner> {
+export async function createRunner(
+  options: LoadOptions,
+  device: DeviceChoice,
+  unproved?: string,
+): Promise<RehearsingRunner> {
   try {
-    return await createRunnerOn(device, options);
+    return await createRunnerOn(device, options, unproved);
   } catch (error) {
     // What is wrong with the directory as such explains the rest.
     await openDirectory(options.modelDir);
@@ -63,13 +80,20 @@ export async function createRunner(options: LoadOptions, device: DeviceChoice): 
  * while the graph is read, and config.json is read while the session is created, but for the few graphs whose rewrites
  * go by it.
  */
-async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promise<ModelRunner> {
-  const { modelDir, fastInt4, threads, maxSequences, runtime: requested = "auto" } = options;
+async function createRunnerOn(
+  device: DeviceChoice,
+  options: LoadOptions,
+  unproved?: string,
+): Promise<RehearsingRunner> {
+  const { modelDir, fastInt4, threads, maxSequences, replay, runtime: requested = "auto" } = options;
+  const plain = requested === "node" ? "onnxruntime-node's binding was asked for." : unproved;
+  keepSinglePrecision(device);
   // The native runner asks for it again, and is the one to fail with it.
-  const started = requested === "node" ? undefined : startOrt().catch(() => {});
+  const started = plain !== undefined ? undefined : startOrt().catch(() => {});
   const file = findGraphFile(resolve(modelDir), options.dtype, device.provider);
   await checkWeights(file, device, options.gpuMemoryUtilization);
   const read = readGraph(file);
+  if (read.bfloat16) refuseBfloat16(read.file, resolve(modelDir), device, plain);
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
   const prepare = (kind: RuntimeChoice["kind"]): PreparedGraph =>
@@ -77,21 +101,20 @@ async function createRunnerOn(device: DeviceChoice, options: LoadOptions): Promi
       ...(kind === "native" ? { attention: config, lengths: true } : {}),
       ...{ fastInt4, ropeSwitch: config?.ropeSwitch },
     });
-  const graph = prepare(requested === "node" ? "node" : "native");
+  const graph = prepare(plain === undefined ? "native" : "node");
   await started;
   const directory = openDirectory(modelDir);
   const on = (kind: RuntimeChoice["kind"], reason: string): Omit<RunnerOptions, "graph"> => {
-    return { directory, device: { ...device, runtime: { requested, kind, reason } }, threads, maxSequences };
+    const common = { directory, threads, maxSequences, ...(replay === undefined ? {} : { replay }) };
+    return { ...common, device: { ...device, runtime: { requested, kind, reason } } };
   };
-  if (requested === "node") {
-    return createNodeRunner({ graph, ...on("node", "onnxruntime-node's binding was asked for.") });
-  }
+  if (plain !== undefined) return createNodeRunner({ graph, ...on("node", plain) });
   try {
     const reason =
       requested === "auto" ? "The graph updates its KV cache in place." : "The native runtime was asked for.";
     return await createNativeRunner({ graph, ...on("native", reason) });
   } catch (error) {
-    if (requested === "native" || !isNoWayToRun(error)) throw error;
+    if (requested === "native" || read.bfloat16 || !isNativeAlone(error, device)) throw error;
     return createNodeRunner({ graph: prepare("node"), ...on("node", error.message) });
   }
 }
@@ -104,21 +127,17 @@ function openDirectory(path: string): Promise<ModelDirectory> {
   return directory;
 }
 
-/** Of the native runtime alone: the graph is not for it, or the library failed its self-test. */
-function isNoWayToRun(error: unknown): error is VitrineError {
-  return error instanceof VitrineError && (error.code === "model_unsupported" || error.code === "internal");
+/** Of the native runtime alone: the graph is not for it, the library failed its self-test, or the device a call of it. */
+function isNativeAlone(error: unknown, { provider }: DeviceChoice): error is Error {
+  if (!(error instanceof VitrineError)) return provider !== "cpu" && error instanceof Error;
+  return error.code === "model_unsupported" || error.code === "internal";
 }
 
 /** A prompt of two tokens and one decode step; a graph that fails here fails at load, not at the first request. */
 async function warmUp(runner: ModelRunner): Promise<void> {
   // On a device memory is measured next, so it has to have what the longest run of a prompt takes.
   const tokens = runner.device.provider === "cuda" ? Math.min(256, runner.model.contextLength - 1) : 2;
-  try {
-    await runner.run([{ slot: 0, tokens: new Int32Array(tokens), past: 0 }]);
-    await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: tokens }]);
-    runner.release(0);
-  } catch (error) {
-    await runner.dispose();
-    throw error;
-  }
+  await runner.run([{ slot: 0, tokens: new Int32Array(tokens), past: 0 }]);
+  await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: tokens }]);
+  runner.release(0);
 }

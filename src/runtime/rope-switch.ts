@@ -1,6 +1,7 @@
-import type { ModelRunner, RowLogits, RunnerRow } from "../engine/runner.js";
+import type { RowLogits, RunnerRow } from "../engine/runner.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import type { GraphSignature } from "./graph-signature.js";
+import type { OtherWay, RehearsingRunner } from "./native/rehearsal.js";
 
 /** What is added to positions for the rotary tables, of a sequence of `length` tokens: the long table is below the short. */
 export function rotaryShift(ropeSwitch: number | undefined, length: number): number {
@@ -9,10 +10,10 @@ export function rotaryShift(ropeSwitch: number | undefined, length: number): num
 
 /** The runner itself, where one table of rotary factors is for all lengths. */
 export function withRopeSwitch(
-  runner: ModelRunner,
+  runner: RehearsingRunner,
   { rotaryPositions }: Pick<GraphSignature, "rotaryPositions">,
   ropeSwitch: number | undefined,
-): ModelRunner {
+): RehearsingRunner {
   if (rotaryPositions === undefined || ropeSwitch === undefined) return runner;
   return new RopeSwitchRunner(runner, ropeSwitch);
 }
@@ -29,20 +30,26 @@ interface Held {
  * that is in its cache has the wrong ones, and is computed again with the right ones, once. So does Hugging Face's
  * `generate`; a graph alone would go on with keys of both kinds.
  */
-class RopeSwitchRunner implements ModelRunner {
+class RopeSwitchRunner implements RehearsingRunner {
   readonly model: ModelDescription;
-  readonly device: DeviceChoice;
   readonly rewinds: boolean;
-  readonly #runner: ModelRunner;
+  readonly #runner: RehearsingRunner;
   readonly #ropeSwitch: number;
   readonly #held = new Map<number, Held>();
 
-  constructor(runner: ModelRunner, ropeSwitch: number) {
+  constructor(runner: RehearsingRunner, ropeSwitch: number) {
     this.model = runner.model;
-    this.device = runner.device;
     this.rewinds = runner.rewinds;
     this.#runner = runner;
     this.#ropeSwitch = ropeSwitch;
+  }
+
+  get device(): DeviceChoice {
+    return this.#runner.device;
+  }
+
+  get replay(): OtherWay | undefined {
+    return this.#runner.replay;
   }
 
   run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]> {

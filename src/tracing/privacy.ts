@@ -48,6 +48,9 @@ const byType = {
     "ai.gpu.throttled",
     "ai.runtime",
     "ai.runtime.reason",
+    "ai.cuda_graphs",
+    "ai.cuda_graphs.reason",
+    "ai.rehearsal.failed",
     "ai.image_resolution",
     // Of `vitrine bench`.
     "bench.run_id",
@@ -94,6 +97,8 @@ const byType = {
     "ai.batch.size",
     "ai.batch.mean_size",
     "ai.chunks",
+    "ai.rehearsal.checks",
+    "ai.rehearsal.largest_error",
     "ai.queue.depth",
     "ai.kv.tokens",
     "ai.kv.bytes",

@@ -25,5 +25,5 @@ serveEngine(async (options, clock) => {
     release: () => {},
     dispose: async () => {},
   };
-  return { runner, phases: [{ name: "session.create", start: at, end: clock() }] };
+  return { runner, device: runner.device, phases: [{ name: "session.create", start: at, end: clock() }] };
 });

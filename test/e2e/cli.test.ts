@@ -26,6 +26,21 @@ describe("vitrine command", function () {
     assert.match(picture, /█/);
   });
 
+  it("ends generate itself, and does not wait for the process to come to its end", async () => {
+    const watch = `process.on("beforeExit",()=>process.stderr.write("natural"))`;
+    const watched = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(watch)}` };
+    const [told, failed, helped] = await Promise.all([
+      runVitrine(GENERATE, watched),
+      runVitrine(["generate", "Once", "--model", "/nowhere"], watched),
+      runVitrine(["--help"], watched),
+    ]);
+    assert.deepEqual([told.code, failed.code], [0, 1]);
+    assert.match(told.stdout, /ai\.response\.length=20/);
+    assert.match(failed.stderr, /^vitrine: .*\/nowhere/);
+    assert.doesNotMatch(told.stderr + failed.stderr, /natural/);
+    assert.match(helped.stderr, /natural/, "nothing is watched");
+  });
+
   for (const runtime of ["native", "node"]) {
     it(`leaves nothing in the home directory (${runtime} runtime)`, async () => {
       const home = await mkdtemp(join(tmpdir(), "vitrine-home-"));

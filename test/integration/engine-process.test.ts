@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { createEngineClient, type EngineClient, type EngineState } from "../../src/engine/client/client.js";
-import type { EngineRequest, RequestEvent } from "../../src/protocol.js";
+import type { DeviceRequest, EngineRequest, RequestEvent } from "../../src/protocol.js";
 import { engineRequest, story, tokensOf } from "../support/engine-requests.js";
 
 const FIXTURE = new URL("../support/engine-fixture.js", import.meta.url);
@@ -49,11 +49,11 @@ describe("the engine process", () => {
   let client: EngineClient;
   let logs: string[];
 
-  const start = (modelDir: string): EngineClient => {
+  const start = (modelDir: string, device: DeviceRequest = "cpu"): EngineClient => {
     logs = [];
     client = createEngineClient({
       entry: FIXTURE,
-      load: { modelDir, dtype: "auto", device: "cpu", threads: 1, maxSequences: 4 },
+      load: { modelDir, dtype: "auto", device, threads: 1, maxSequences: 4 },
       onLog: (line) => logs.push(line),
     });
     return client;
@@ -83,6 +83,13 @@ describe("the engine process", () => {
     await pidOf(1);
     assert.equal(logs[0], "fixture: loading");
     assert.match(logs[1] ?? "", /^fixture: pid \d+, telemetry 1$/);
+  });
+
+  it("loads again without the native runtime where that crashed, which is its device's reason", async () => {
+    start("native", "auto");
+    const state = await reached(client, "ready");
+    assert.equal(state.kind === "ready" && state.device.reason, "Loading with the native runtime ended in SIGSEGV.");
+    assert.notEqual(await pidOf(1), await pidOf(2));
   });
 
   it("runs several requests side by side", async () => {

@@ -1,11 +1,15 @@
 /** The native runner with cache and logits in a device's memory, as far as a stub of the driver is a device. */
 import assert from "node:assert/strict";
+import { CudaStream } from "../../native/ort.js";
 import type { ModelRunner, RunnerRow } from "../../src/engine/runner.js";
 import type { DeviceChoice } from "../../src/protocol.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import { DeviceLogits } from "../../src/runtime/native/device-logits.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
+import { rehearse } from "../../src/runtime/native/rehearsal.js";
+import { explainRehearsal, hasPassed } from "../../src/runtime/native/rehearsal-check.js";
 import { measureCacheMoves } from "../gpu/check/cache-moves.js";
 import type { CheckRow } from "../gpu/check/check-row.js";
 import { settingsFor } from "../gpu/check/settings.js";
@@ -107,6 +111,55 @@ describe("native runner on a device that copies late", function () {
     assert.ok(stub.count("cuMemcpy2DAsync_v2") > 100, "nothing was moved");
   });
 
+  describe("in its rehearsal", () => {
+    /** Names of the checks that fail while one of the device's calls, or what it gives, is another. */
+    async function failedWith<Owner extends object, Name extends keyof Owner>(
+      owner: Owner,
+      name: Name,
+      change: (original: Owner[Name]) => Owner[Name],
+    ): Promise<string[]> {
+      const original = owner[name];
+      owner[name] = change(original);
+      try {
+        return (await rehearse(device, SLOTS)).filter((check) => !hasPassed(check)).map((check) => check.name);
+      } finally {
+        owner[name] = original;
+      }
+    }
+
+    it("passes, with the likeliest tokens as the device chose them", async () => {
+      const checks = await rehearse(device, SLOTS);
+      assert.equal(explainRehearsal(checks), undefined);
+      const names = ["inputs", "chunks", "tokens", "batch", "moves", "growth", "candidates", "copy", "long"];
+      assert.deepEqual(
+        checks.map((check) => check.name),
+        names,
+      );
+    });
+
+    it("is found to choose tokens that are not the likeliest", async () => {
+      const failed = await failedWith(
+        DeviceLogits.prototype,
+        "top",
+        (top) =>
+          function (this: DeviceLogits, ...args) {
+            return top.apply(this, args).map(({ ids, logits }) => ({ ids: ids.toReversed(), logits }));
+          },
+      );
+      assert.deepEqual(failed, ["candidates"]);
+    });
+
+    it("is found to copy nothing within the device", async () => {
+      const failed = await failedWith(CudaStream.prototype, "copyBlocks", () => () => {});
+      for (const name of ["moves", "growth", "copy"]) assert.ok(failed.includes(name), failed.join(" "));
+    });
+
+    it("is found to read logits before they are there", async () => {
+      const failed = await failedWith(CudaStream.prototype, "copyToHost", () => () => {});
+      assert.deepEqual(failed, ["inputs"]);
+    });
+  });
+
   it("is what gpu:check would find right on a device", async () => {
     const rows: CheckRow[] = [];
     const { shape } = settingsFor("cpu");
@@ -129,13 +182,14 @@ describe("native runner on a device that copies late", function () {
       const tokens = Int32Array.of(5, 40, 7, 30, 21);
       await step([{ slot: 0, tokens, past: 0 }]);
       await step([{ slot: 1, tokens: tokens.subarray(1), past: 0 }]);
+      await step([{ slot: 0, tokens: Int32Array.of(3), past: 5, top: true }]);
       const before = stub.count("allocated");
       runShort();
       assert.throws(() => device.reserve(SLOTS, 2000), { message: /CUDA could not allocate/ });
       stub.limit(before);
       await step([
         { slot: 1, tokens: Int32Array.of(9), past: 4, top: true },
-        { slot: 0, tokens: Int32Array.of(8), past: 5 },
+        { slot: 0, tokens: Int32Array.of(8), past: 6 },
       ]);
       assert.equal(stub.count("allocated"), before);
     });

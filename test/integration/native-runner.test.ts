@@ -8,6 +8,7 @@ import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/fil
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createRunner } from "../../src/runtime/load-model.js";
 import { DeviceLogits } from "../../src/runtime/native/device-logits.js";
+import type { openLogitsMemory } from "../../src/runtime/native/logits-memory.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNodeRunner } from "../../src/runtime/node/node-runner.js";
 import { topOf } from "../support/fake-runner.js";
@@ -74,6 +75,14 @@ function difference(a: Float32Array, b: Float32Array): number {
   );
 }
 
+/** Ties to even. */
+function nearestBfloat16(value: number): number {
+  const bits = new Uint32Array(Float32Array.of(value).buffer);
+  const [whole = 0] = bits;
+  bits[0] = ((whole + 0x7fff + ((whole >>> 16) & 1)) >>> 16) << 16;
+  return new Float32Array(bits.buffer)[0] as number;
+}
+
 describe("native runner", () => {
   for (const dtype of ["fp32", "fp16", "q4", "q4f16", "int8"] as const) {
     it(`gives onnxruntime-node's logits on the shipped model as ${dtype}`, async () => {
@@ -100,6 +109,7 @@ describe("native runner", () => {
     ["half-precision cache, full logits", { type: "float16", logitsType: "float32" }],
     ["shapes left open", { symbolicShapes: true }],
   ];
+
   for (const [name, spec] of variants) {
     it(`runs graphs with ${name}, a prompt and batched steps`, async () => {
       const config = spec.heads === 4 ? { num_attention_heads: 4, hidden_size: 32 } : {};
@@ -244,15 +254,25 @@ describe("native runner", () => {
     );
   });
 
-  it("chooses the likeliest tokens where the logits are, and gives all of them when asked", async () => {
-    const directory = openModelDirectory(built());
+  for (const logitsType of ["float32", "float16", "bfloat16"] as const) {
+    it(`chooses the likeliest of ${logitsType} logits where they are, and gives all of them when asked`, () =>
+      choosesWhereTheyAre(logitsType));
+  }
+
+  it("gives logits in bfloat16 as the single precision that they are", async () => {
+    const prompt = { slot: 0, tokens: ids(7, 32), past: 0 };
+    const exact = await feed(await open("native", built()), prompt);
+    const given = await feed(await open("native", built({ logitsType: "bfloat16" })), prompt);
+    assert.deepEqual(given, exact.map(nearestBfloat16));
+  });
+
+  async function choosesWhereTheyAre(logitsType: NonNullable<DecoderSpec["logitsType"]>): Promise<void> {
+    const directory = openModelDirectory(built({ logitsType }));
     const options = { directory, graph: prepareGraph(findGraphFile(directory.path, "fp32", "cpu")), device: CPU };
     // The CPU stands in for the device: the tensors are others, the graphs the same.
-    const onDevice = await createNativeRunner({ ...options, threads: 1, maxSequences: 4 }, (session, signature) => {
-      const { vocabSize } = signature;
-      const { environment } = session;
-      return DeviceLogits.open(environment, OrtMemory.cpu(environment), { type: signature.logits.type, vocabSize });
-    });
+    const openLogits: typeof openLogitsMemory = ({ environment }, { logits, vocabSize }) =>
+      DeviceLogits.open(environment, OrtMemory.cpu(environment), { type: logits.type, vocabSize });
+    const onDevice = await createNativeRunner({ ...options, threads: 1, maxSequences: 4 }, { openLogits });
     opened.push(onDevice);
     const alone = await open("native", directory.path);
     for (const runner of [onDevice, alone]) {
@@ -271,7 +291,7 @@ describe("native runner", () => {
         assert.deepEqual(row?.all(), wanted);
       }
     }
-  });
+  }
 
   it("leaves the event loop free during a long run", async () => {
     const runner = await open("native", tiny);

@@ -56,7 +56,7 @@ export function parityGraphs(): ParityGraph[] {
 
 /** What the file's name says of its weights. */
 export function dtypeOf(file: string): Dtype {
-  const suffix = /_(fp16|q4|q4f16|int8|uint8|bnb4)\.onnx$/.exec(file)?.[1];
+  const suffix = /_(fp16|bf16|q4|q4f16|int8|uint8|bnb4)\.onnx$/.exec(file)?.[1];
   return (suffix as Dtype | undefined) ?? "fp32";
 }
 

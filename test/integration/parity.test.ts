@@ -6,10 +6,11 @@ import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { DeviceChoice } from "../../src/protocol.js";
 import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
-import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import { readGraph, rewriteGraph } from "../../src/runtime/graph/prepare-graph.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNodeRunner, type RunnerOptions } from "../../src/runtime/node/node-runner.js";
 import { runLogits } from "../support/run-logits.js";
+import { widenBfloat16 } from "../support/widen-bfloat16.js";
 import { dtypeOf, type ParityCase, type ParityGraph, parityGraphs } from "./parity-fixtures.js";
 
 interface Candidate {
@@ -70,13 +71,14 @@ function describeBeyondSwitch(runner: () => ModelRunner, graph: ParityGraph): vo
 }
 
 function load(candidate: Candidate, graph: ParityGraph, maxSequences: number): Promise<ModelRunner> {
-  const file = { path: graph.path, dtype: dtypeOf(graph.file), weightBytes: 0 };
+  const read = readGraph({ path: graph.path, dtype: dtypeOf(graph.file), weightBytes: 0 });
   const directory = openModelDirectory(graph.directory);
   const attention = candidate.name === "native" ? directory.config : undefined;
+  // Recorded with the activations that the file asks for.
+  const rewritten = rewriteGraph(read, { fastInt4: false, attention, ropeSwitch: directory.config.ropeSwitch });
   return candidate.create({
     directory,
-    // Recorded with the activations that the file asks for.
-    graph: prepareGraph(file, { fastInt4: false, attention, ropeSwitch: directory.config.ropeSwitch }),
+    graph: read.bfloat16 ? widenBfloat16(rewritten) : rewritten,
     device: CPU,
     threads: 1,
     maxSequences,

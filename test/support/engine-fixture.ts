@@ -22,10 +22,14 @@ serveEngine(async (options, clock, onPhase) => {
       // As within a native call: no event of the process is heard.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       break;
+    case "native":
+      if (options.nativeFailure === undefined) process.kill(process.pid, "SIGSEGV");
+      break;
     case "hanging":
       return new Promise(() => {});
   }
   // A step takes a moment, so that a test can act between two of them.
   const runner = new FakeRunner({ contextLength: 100_000, beforeRun: pause });
-  return { runner, phases: [{ name: "session.create", start, end: clock() }] };
+  const device = { ...runner.device, reason: options.nativeFailure ?? "a test" };
+  return { runner, device, phases: [{ name: "session.create", start, end: clock() }] };
 });

@@ -26,8 +26,9 @@ function varint(value: bigint): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-export const ELEMENT = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+export const ELEMENT = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 } as const;
 export type Element = keyof typeof ELEMENT;
+type FloatElement = "float32" | "float16" | "bfloat16";
 
 export interface ValueSpec {
   readonly name: string;
@@ -72,9 +73,9 @@ export interface DecoderSpec {
   readonly headDim?: number;
   readonly context?: number;
   /** Type of weights and KV cache. */
-  readonly type?: "float32" | "float16";
+  readonly type?: FloatElement;
   /** Type of the logits, when not that of the weights. */
-  readonly logitsType?: "float32" | "float16";
+  readonly logitsType?: FloatElement;
   readonly idType?: "int64" | "int32";
   readonly positionIds?: boolean;
   readonly logitsToKeep?: "num_logits_to_keep" | "logits_to_keep";
@@ -114,7 +115,7 @@ class DecoderBuilder {
   private readonly vocab: number;
   private readonly heads: number;
   private readonly headDim: number;
-  private readonly type: "float32" | "float16";
+  private readonly type: FloatElement;
 
   constructor(private readonly spec: DecoderSpec) {
     this.vocab = spec.vocab ?? 32;
@@ -249,8 +250,7 @@ class DecoderBuilder {
   private weights(name: string, dims: readonly number[], file?: string): void {
     const size = dims.reduce((product, d) => product * d, 1);
     const values = Float32Array.from({ length: size }, () => this.random() * 2 - 1);
-    const half = () => new Uint8Array(Uint16Array.from(values, toHalfBits).buffer);
-    const data = this.type === "float32" ? new Uint8Array(values.buffer) : half();
+    const data = new Uint8Array(WEIGHTS[this.type](values).buffer);
     const head: Field[] = [...dims.map((d): Field => [1, d]), [2, ELEMENT[this.type]], [8, name]];
     if (file === undefined) {
       this.tensors.push(message(...head, [9, data]));
@@ -274,6 +274,13 @@ class DecoderBuilder {
     return message([1, 8], [2, "vitrine-test"], [7, graph], [8, opset("", 17)], [8, opset(DOMAIN, 1)]);
   }
 }
+
+const WEIGHTS: Readonly<Record<FloatElement, (values: Float32Array<ArrayBuffer>) => ArrayBufferView<ArrayBuffer>>> = {
+  float32: (values) => values,
+  float16: (values) => Uint16Array.from(values, toHalfBits),
+  // Its upper half: rounded toward zero.
+  bfloat16: (values) => Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16),
+};
 
 /** Half-precision bits of a value in (-2, 2), rounded toward zero: exact enough for weights. */
 function toHalfBits(value: number): number {

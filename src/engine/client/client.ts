@@ -23,6 +23,7 @@ import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./clie
 import { EngineStart } from "./engine-start.js";
 import { type EngineDeath, engineLost } from "./exit-reason.js";
 import { InFlight } from "./in-flight.js";
+import { withoutNative } from "./native-failure.js";
 import { notReady } from "./not-ready.js";
 import { type OomKills, systemOomKills } from "./oom-kills.js";
 
@@ -66,6 +67,9 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #run: EngineRun | undefined;
   #child: EngineChild | undefined;
   #start: EngineStart;
+  #load: LoadOptions;
+  /** How this process's load failed, where another one may do better. */
+  #nativeFailure: WireError | undefined;
   #restarts = 0;
   #lastLoad: EngineLoad | undefined;
   #cancelRestart: (() => void) | undefined;
@@ -80,6 +84,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#clock = options.clock ?? monotonicMicros;
     this.#timers = options.timers ?? systemTimers;
     this.#spawn = options.spawn ?? engineForker(options.entry, options.env ?? {});
+    this.#load = options.load;
     this.#start = this.#launch();
   }
 
@@ -167,8 +172,10 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#waiter = undefined;
   }
 
-  #launch(): EngineStart {
-    this.#start = new EngineStart(this.#clock());
+  /** @param since when the first of several processes was forked for this start */
+  #launch(since: Micros = this.#clock()): EngineStart {
+    this.#start = new EngineStart(since);
+    this.#nativeFailure = undefined;
     this.#child = this.#spawn({
       onEvents: (events) => {
         for (const event of events) this.#receive(event);
@@ -176,7 +183,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
       onLog: (line) => this.#options.onLog?.(line),
       onExit: (exit) => this.#lose(exit),
     });
-    this.#child.send({ type: "load", options: this.#options.load });
+    this.#child.send({ type: "load", options: this.#load });
     return this.#start;
   }
 
@@ -195,7 +202,8 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         break;
       }
       case "load_failed":
-        this.#failLoad(event.error, event.load);
+        if (event.error.code === "native_failed") this.#nativeFailure = event.error;
+        else this.#failLoad(event.error, event.load);
         break;
       case "stats":
         this.#stats = event.stats;
@@ -220,7 +228,8 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#child = undefined;
     this.#stats = undefined;
     this.#run = undefined;
-    if (!this.#start.finished) this.#failLoad(this.#deathWhileLoading(death));
+    if (!this.#start.finished && this.#loadsWithoutNative(exit)) return;
+    if (!this.#start.finished) this.#failLoad(this.#nativeFailure ?? this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
       const error = this.#start.error ?? engineLost(death, "");
       this.#restartAfter(this.#backoff.delayAfter(this.#start.readyMs(now)), error);
@@ -230,6 +239,14 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
       : { kind: "failed", error: engineLost(death, " while this request was running; send it again") };
     this.#requests.endAll(outcome, now);
     this.#waiter?.();
+  }
+
+  #loadsWithoutNative(exit: ChildExit): boolean {
+    const other = this.#shutdown === undefined ? withoutNative(this.#load, exit, this.#nativeFailure) : undefined;
+    if (other === undefined) return false;
+    this.#load = other;
+    this.#launch(this.#start.forkedAt);
+    return true;
   }
 
   #deathWhileLoading(death: EngineDeath): WireError {

@@ -10,7 +10,7 @@ export class EngineStart {
     | { readonly kind: "failed"; readonly error: WireError }
     | undefined;
 
-  constructor(private readonly forkedAt: Micros) {}
+  constructor(readonly forkedAt: Micros) {}
 
   /** True once it is ready or has failed. */
   get finished(): boolean {

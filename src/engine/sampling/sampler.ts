@@ -123,16 +123,17 @@ export class Sampler {
 
   /**
    * The token that `sample` would choose, from the likeliest ones alone; undefined where they do not tell, as what is
-   * equally likely as the last that top_k keeps may go on beyond them. Only where `isContentWithTop`.
+   * equally likely as the last that top_k keeps, or as the likeliest where temperature is 0, may go on beyond them. Only where `isContentWithTop`.
    * @throws VitrineError `inference_failed` when the likeliest logit is not a finite number
    */
   sampleTop({ ids, logits }: TopLogits, state: SamplingState): number | undefined {
     const { temperature, topK } = state.params;
     const max = logits[0] as number;
     if (!Number.isFinite(max)) throw brokenLogits(Number.isNaN(max) ? "contain NaN" : "have no finite maximum");
-    if (temperature === 0) return ids[0] as number;
-    const kth = logits[topK - 1];
-    if (kth === undefined || kth === logits.at(-1)) return undefined;
+    // Greedy is the first of one, but for what ties with it: a device gives equals in any order.
+    const kth = temperature === 0 ? max : logits[topK - 1];
+    if (kth === undefined || (kth === logits.at(-1) && ids.length < this.#vocabSize)) return undefined;
+    if (temperature === 0) return Math.min(...ids.subarray(0, logits.lastIndexOf(max) + 1));
     const floor = Math.max(max - REACH * temperature, kth);
     const kept = logits.findLastIndex((logit) => logit >= floor) + 1;
     // By ascending id, as `sample` has them, so that the same random number draws the same token.

@@ -19,6 +19,7 @@ export interface GraphFile {
 const ENDINGS: Readonly<Record<Dtype, readonly string[]>> = {
   fp32: [""],
   fp16: ["_fp16"],
+  bf16: ["_bf16"],
   q4: ["_q4"],
   q4f16: ["_q4f16"],
   int8: ["_int8", "_quantized"],
@@ -33,12 +34,13 @@ function fileNames(dtype: Dtype): string[] {
 /**
  * What `auto` takes, best first. Decoding is bound by the bytes read a token, so 4-bit weights win on both.
  * On the CPU fp32 comes before int8, whose dynamic activations cost quality, and the half-precision files come
- * last, as most CPU kernels only convert them. CUDA wants half precision, and has no kernels for dynamic int8.
- * bnb4 has no fast kernel anywhere.
+ * last, as most CPU kernels only convert them. CUDA wants half precision, and has no kernels for dynamic int8; fp16, which
+ * every GPU and both runtimes take, comes before bf16. bnb4 has no fast kernel anywhere. The CPU cannot run bf16 at all:
+ * where there is nothing else, its refusal says so.
  */
 const AUTO_ORDER: Readonly<Record<DeviceChoice["provider"], readonly Dtype[]>> = {
-  cpu: ["q4", "fp32", "int8", "uint8", "q4f16", "fp16", "bnb4"],
-  cuda: ["q4f16", "fp16", "q4", "fp32", "bnb4", "int8", "uint8"],
+  cpu: ["q4", "fp32", "int8", "uint8", "q4f16", "fp16", "bnb4", "bf16"],
+  cuda: ["q4f16", "fp16", "bf16", "q4", "fp32", "bnb4", "int8", "uint8"],
 };
 
 /**
@@ -48,12 +50,21 @@ const AUTO_ORDER: Readonly<Record<DeviceChoice["provider"], readonly Dtype[]>> =
 export function findGraphFile(directory: string, dtype: Dtype | "auto", provider: DeviceChoice["provider"]): GraphFile {
   const wanted = dtype === "auto" ? AUTO_ORDER[provider] : [dtype];
   for (const candidate of wanted) {
-    const path = fileNames(candidate)
-      .map((name) => locate(directory, name))
-      .find((found) => found !== undefined);
+    const path = pathOf(directory, candidate);
     if (path !== undefined) return { path, dtype: candidate, weightBytes: readable(path, () => checkedSize(path)) };
   }
   throw nothingFound(directory, dtype);
+}
+
+/** The types of all of a directory's graphs that have a known name, in the order that `auto` goes by. */
+export function dtypesIn(directory: string, provider: DeviceChoice["provider"]): Dtype[] {
+  return AUTO_ORDER[provider].filter((dtype) => pathOf(directory, dtype) !== undefined);
+}
+
+function pathOf(directory: string, dtype: Dtype): string | undefined {
+  return fileNames(dtype)
+    .map((name) => locate(directory, name))
+    .find((found) => found !== undefined);
 }
 
 function locate(directory: string, name: string): string | undefined {

@@ -1,9 +1,10 @@
 import { toBinary } from "@bufbuild/protobuf";
+import { isCacheInput } from "../cache-signature.js";
 import type { GraphFile } from "../files/graph-file.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { feedLengths } from "./attention-lengths.js";
-import { type ModelProto, ModelProtoSchema } from "./onnx_pb.js";
+import { type ModelProto, ModelProtoSchema, TensorProto_DataType, type ValueInfoProto } from "./onnx_pb.js";
 import { type OnnxFile, readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
 import { packAttention } from "./packed-attention.js";
@@ -56,13 +57,23 @@ export interface ReadGraph {
   readonly onnx: OnnxFile;
   /** Some rewrites of it want to know what config.json says: plain attention, and a choice of rotary tables. */
   readonly goesByConfig: boolean;
+  /** Its KV cache is bfloat16, and so what attention computes in. */
+  readonly bfloat16: boolean;
 }
 
 /** Throws `model_invalid`. */
 export function readGraph(file: GraphFile): ReadGraph {
   const onnx = readOnnxFile(file.path);
   const operators = new Set(onnx.model.graph?.node.map(({ opType }) => opType));
-  return { file, onnx, goesByConfig: !operators.has("GroupQueryAttention") || operators.has("If") };
+  const bfloat16 = onnx.model.graph?.input.some((input) => isCacheInput(input) && isBfloat16(input)) ?? false;
+  // onnxruntime-genai's builder names every graph alike.
+  const dtype = bfloat16 && file.dtype === "fp32" ? "bf16" : file.dtype;
+  const goesByConfig = !operators.has("GroupQueryAttention") || operators.has("If");
+  return { file: { ...file, dtype }, onnx, goesByConfig, bfloat16 };
+}
+
+function isBfloat16({ type }: ValueInfoProto): boolean {
+  return type?.value.case === "tensorType" && type.value.value.elemType === TensorProto_DataType.BFLOAT16;
 }
 
 /** Leaves what it is given as it is. */

@@ -1,6 +1,15 @@
-import { OrtBinding, type OrtEnvironment, OrtMemory, OrtSession, OrtTensor, topModel } from "../../../native/ort.js";
+import {
+  OrtBinding,
+  type OrtEnvironment,
+  OrtMemory,
+  OrtSession,
+  OrtTensor,
+  type TopType,
+  topModel,
+  topType,
+} from "../../../native/ort.js";
 import { TOP_LOGITS, type TopLogits } from "../../engine/runner.js";
-import { toFloat32 } from "../float16.js";
+import { toFloat32 } from "../floats.js";
 import type { FloatType } from "../graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 
@@ -16,7 +25,7 @@ interface Choice {
   readonly rows: number;
   readonly binding: OrtBinding;
   /** In this process's memory. */
-  readonly logits: OrtTensor<FloatType>;
+  readonly logits: OrtTensor<TopType<FloatType>>;
   readonly ids: OrtTensor<"int64">;
 }
 
@@ -51,7 +60,7 @@ export class DeviceLogits implements LogitsMemory {
   }
 
   read(logits: OrtTensor<FloatType>, from: number, size: number): Float32Array {
-    return toFloat32(logits.read(from, size));
+    return toFloat32(logits.type, logits.read(from, size));
   }
 
   top(source: OrtTensor<FloatType>, first: number, rows: number): readonly TopLogits[] {
@@ -60,24 +69,29 @@ export class DeviceLogits implements LogitsMemory {
     const kept = ids.size / rows;
     return Array.from({ length: rows }, (_, row) => ({
       ids: Int32Array.from(ids.data.subarray(row * kept, (row + 1) * kept), Number),
-      logits: toFloat32(logits.data.subarray(row * kept, (row + 1) * kept)),
+      logits: toFloat32(logits.type, logits.data.subarray(row * kept, (row + 1) * kept)),
     }));
   }
 
+  forget(): void {
+    for (const used of [this.#choice?.binding, this.#choice?.logits, this.#choice?.ids]) used?.dispose();
+    this.#choice = undefined;
+  }
+
   dispose(): void {
-    this.#dropChoice();
+    this.forget();
     for (const used of [this.#session, this.#host, this.memory]) used.dispose();
   }
 
   #choiceOf(source: OrtTensor<FloatType>, first: number, rows: number): Choice {
     const last = this.#choice;
     if (last?.source === source && last.first === first && last.rows === rows) return last;
-    this.#dropChoice();
+    this.forget();
     const { type, vocabSize } = this.#options;
     const binding = OrtBinding.create(this.#session);
     const view = source.view(first * vocabSize, [rows, vocabSize]);
     const kept = Math.min(TOP_LOGITS, vocabSize);
-    const logits = OrtTensor.allocate(this.#host, type, [rows, kept]);
+    const logits = OrtTensor.allocate(this.#host, topType(type), [rows, kept]);
     const ids = OrtTensor.allocate(this.#host, "int64", [rows, kept]);
     binding.bindInput("logits", view);
     binding.bindOutput("top", logits);
@@ -85,10 +99,5 @@ export class DeviceLogits implements LogitsMemory {
     view.dispose();
     this.#choice = { source, first, rows, binding, logits, ids };
     return this.#choice;
-  }
-
-  #dropChoice(): void {
-    for (const used of [this.#choice?.binding, this.#choice?.logits, this.#choice?.ids]) used?.dispose();
-    this.#choice = undefined;
   }
 }

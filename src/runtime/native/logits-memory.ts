@@ -1,6 +1,6 @@
 import { OrtMemory, type OrtSession, type OrtTensor } from "../../../native/ort.js";
 import type { TopLogits } from "../../engine/runner.js";
-import { toFloat32 } from "../float16.js";
+import { toFloat32 } from "../floats.js";
 import type { FloatType, GraphSignature } from "../graph-signature.js";
 import { DeviceLogits } from "./device-logits.js";
 
@@ -11,6 +11,8 @@ export interface LogitsMemory {
   read(logits: OrtTensor<FloatType>, from: number, size: number): Float32Array;
   /** The likeliest of each of `rows` rows from row `first` on; absent where all logits are at hand. */
   readonly top?: (logits: OrtTensor<FloatType>, first: number, rows: number) => readonly TopLogits[];
+  /** Lets go of the logits that it was asked about last, so that their memory can be freed. */
+  forget?(): void;
   dispose(): void;
 }
 
@@ -30,6 +32,6 @@ export async function openLogitsMemory(
 }
 
 function hostLogits(memory: OrtMemory): LogitsMemory {
-  const read: LogitsMemory["read"] = ({ data }, from, size) => toFloat32(data.subarray(from, from + size));
+  const read: LogitsMemory["read"] = ({ type, data }, from, size) => toFloat32(type, data.subarray(from, from + size));
   return { memory, read, dispose: () => memory.dispose() };
 }

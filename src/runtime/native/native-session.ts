@@ -46,16 +46,22 @@ export function streamOf(device: number): CudaStream {
   return stream;
 }
 
-/** Creates a session through ONNX Runtime's C API. Throws as `startOrt` and `createNodeSession` do. */
+/**
+ * Creates a session through ONNX Runtime's C API; `cudaOptions` go to the CUDA provider, besides those of any session.
+ * Throws as `startOrt` and `createNodeSession` do.
+ */
 export async function createNativeSession(
   graph: PreparedGraph,
   device: DeviceChoice,
   threads: number,
+  cudaOptions: Readonly<Record<string, string>> = {},
 ): Promise<OrtSession> {
   const environment = await startOrt();
   try {
     const cuda =
-      device.provider === "cuda" ? { stream: streamOf(device.deviceId ?? 0), cudaOptions: CUDA_OPTIONS } : {};
+      device.provider === "cuda"
+        ? { stream: streamOf(device.deviceId ?? 0), cudaOptions: { ...CUDA_OPTIONS, ...cudaOptions } }
+        : {};
     const { rewritten } = graph;
     const data = rewritten ? { externalDataFolder: rewritten.folder } : {};
     return await OrtSession.create(environment, rewritten?.bytes ?? graph.path, { threads, ...data, ...cuda });

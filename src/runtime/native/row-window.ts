@@ -3,6 +3,7 @@ import type { TopLogits } from "../../engine/runner.js";
 import type { FloatType, GraphSignature } from "../graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { SlotCache } from "./slot-cache.js";
+import type { InputCopy, InputDevice, StepInput } from "./step-input.js";
 import type { StepTensors } from "./step-tensors.js";
 
 export interface WindowParts {
@@ -11,29 +12,39 @@ export interface WindowParts {
   readonly cache: SlotCache;
   readonly step: StepTensors;
   readonly logits: LogitsMemory;
-  readonly runOptions: OrtRunOptions;
+  /** Where runs read their inputs, if it is not where they are written. */
+  readonly inputs: InputDevice | undefined;
+}
+
+/** Rows of the cache. */
+export interface RowSpan {
+  readonly first: number;
+  readonly count: number;
 }
 
 /**
  * Neighbouring rows of the cache as one batch: a binding in which past and present are the same memory, so that
- * GroupQueryAttention updates it in place. The cache is bound once; what is fed is bound for every run.
+ * GroupQueryAttention updates it in place. Everything is bound once for each number of new tokens.
  */
 export class RowWindow {
   readonly #parts: WindowParts;
   readonly #first: number;
   readonly #count: number;
+  readonly #runOptions: OrtRunOptions;
   readonly #binding: OrtBinding;
-  /** Views of what this process writes. */
-  readonly #fedInputs = new Map<string, OrtTensor>();
+  /** Of what is fed, by the input's name: what goes to the device. */
+  readonly #copies = new Map<string, InputCopy>();
   /** New tokens a row, and logits of so many of them, as bound. */
   #fed = 0;
   #kept = 0;
   #logits: OrtTensor<FloatType> | undefined;
 
-  constructor(parts: WindowParts, first: number, count: number) {
+  /** `runOptions` stay the caller's. */
+  constructor(parts: WindowParts, { first, count }: RowSpan, runOptions: OrtRunOptions) {
     this.#parts = parts;
     this.#first = first;
     this.#count = count;
+    this.#runOptions = runOptions;
     this.#binding = OrtBinding.create(parts.session);
     this.#bindCache();
   }
@@ -58,13 +69,13 @@ export class RowWindow {
   }
 
   run(): void {
-    this.#bindFed();
-    this.#binding.run(this.#parts.runOptions);
+    this.#send();
+    this.#binding.run(this.#runOptions);
   }
 
   runAsync(): Promise<void> {
-    this.#bindFed();
-    return this.#binding.runAsync(this.#parts.runOptions);
+    this.#send();
+    return this.#binding.runAsync(this.#runOptions);
   }
 
   /** Logits after the last tokens of a row of the cache, as many as `bind` was told; valid until the next run of any window. */
@@ -84,14 +95,11 @@ export class RowWindow {
 
   dispose(): void {
     this.#binding.dispose();
-    for (const view of this.#fedInputs.values()) view.dispose();
-    this.#fedInputs.clear();
     this.#logits?.dispose();
   }
 
-  /** ONNX Runtime takes inputs to a device when they are bound, not when they are read: a run would see what was there before. */
-  #bindFed(): void {
-    for (const [name, view] of this.#fedInputs) this.#binding.bindInput(name, view);
+  #send(): void {
+    if (this.#copies.size > 0) this.#parts.inputs?.send(this.#copies.values());
   }
 
   #bindCache(): void {
@@ -107,17 +115,22 @@ export class RowWindow {
     const { attentionMask, lengths, logitsToKeep } = signature;
     if (lengths && step.lengths && step.totalLength) {
       this.#feed(lengths.rows, step.lengths, this.#first, [this.#count]);
-      this.#feed(lengths.total, step.totalLength, 0, step.totalLength.shape);
+      this.#feed(lengths.total, step.totalLength, 0, [1]);
     }
     if (attentionMask && step.mask) {
       this.#feed(attentionMask.name, step.mask, this.#first * cache.tokens, [this.#count, cache.tokens]);
     }
-    if (logitsToKeep && step.logitsToKeep) this.#feed(logitsToKeep.name, step.logitsToKeep, 0, step.logitsToKeep.shape);
+    if (logitsToKeep && step.logitsToKeep) {
+      this.#feed(logitsToKeep.name, step.logitsToKeep, 0, new Array<number>(logitsToKeep.rank).fill(1));
+    }
   }
 
-  #feed(name: string, tensor: OrtTensor, offset: number, shape: readonly number[]): void {
-    this.#fedInputs.get(name)?.dispose();
-    this.#fedInputs.set(name, tensor.view(offset, shape));
+  #feed(name: string, input: StepInput, from: number, shape: readonly number[]): void {
+    const view = input.view(from, shape);
+    this.#binding.bindInput(name, view);
+    const copy = input.copy(from, view.size);
+    if (copy !== undefined) this.#copies.set(name, copy);
+    view.dispose();
   }
 
   #bindLogits(positions: number): void {

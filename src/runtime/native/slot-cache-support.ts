@@ -11,13 +11,17 @@ const LENGTH_INPUTS = [5, 6];
 const isSharing = ({ operator, domain }: GraphNode): boolean =>
   operator === "GroupQueryAttention" && domain === "com.microsoft";
 
+/** One scale for all activations of a run, of whichever tokens and sequences they are. */
+const isCoupling = ({ operator }: GraphNode): boolean => operator.startsWith("DynamicQuantize");
+
 /** What stands in the way of the native runtime before the graph is loaded; undefined where nothing does. */
 export function whyNotNative(
   { nodes, fusion }: Pick<PreparedGraph, "nodes" | "fusion">,
   device: DeviceChoice,
 ): string | undefined {
-  if (device.provider === "cuda" && device.runtime?.requested !== "native") {
-    return "on CUDA it is not proved yet, so it has to be asked for by name";
+  const coupled = device.provider === "cpu" ? undefined : nodes.find(isCoupling);
+  if (coupled !== undefined) {
+    return `${coupled.operator} rounds all tokens of a run alike, so what a text gets depends on what runs with it, and nothing is proved on a device`;
   }
   if (nodes.some(isSharing)) return undefined;
   const why = fusion === undefined ? "" : ` (${fusion.replace(/\.$/, "")})`;

@@ -1,5 +1,7 @@
 import { type OrtMemory, OrtTensor } from "../../../native/ort.js";
+import { FLOAT_BYTES } from "../floats.js";
 import type { FloatType, GraphSignature, IdType } from "../graph-signature.js";
+import { type InputMemory, StepInput } from "./step-input.js";
 
 /** Most tokens of a prompt in one run: more is no faster per token, and the memory of logits and attention grows with it. */
 const MOST_PROMPT_TOKENS = 256;
@@ -16,8 +18,8 @@ export interface StepShape {
 
 /** Where tensors live. */
 export interface StepMemory {
-  /** Written by this process. */
-  readonly inputs: OrtMemory;
+  /** By the input's name. */
+  readonly input: (name: string) => InputMemory;
   readonly logits: OrtMemory;
 }
 
@@ -27,22 +29,23 @@ export interface StepMemory {
  */
 export class StepTensors {
   /** New ids, and their positions where the graph wants them: the tokens of a prompt, or one a row. */
-  readonly ids: OrtTensor<IdType>;
-  readonly positions: OrtTensor<IdType> | undefined;
-  readonly rotaryPositions: OrtTensor<IdType> | undefined;
+  readonly ids: StepInput<IdType>;
+  readonly positions: StepInput<IdType> | undefined;
+  readonly rotaryPositions: StepInput<IdType> | undefined;
   /** `[rows, tokens]`: ones over what a row holds and is fed, where the graph counts them. */
-  readonly mask: OrtTensor<IdType> | undefined;
+  readonly mask: StepInput<IdType> | undefined;
   /** `[rows]`: the same less one, where the graph takes it, and `[1]` the tokens that a row has room for. */
-  readonly lengths: OrtTensor<"int32"> | undefined;
-  readonly totalLength: OrtTensor<"int32"> | undefined;
+  readonly lengths: StepInput<"int32"> | undefined;
+  readonly totalLength: StepInput<"int32"> | undefined;
+  /** The graph's `num_logits_to_keep`, of one element. */
+  readonly logitsToKeep: StepInput<IdType> | undefined;
   /** `[rows, vocabSize]`: after each row's last token. */
   readonly logits: OrtTensor<FloatType>;
-  /** The graph's `num_logits_to_keep`. */
-  readonly logitsToKeep: OrtTensor<IdType> | undefined;
   /** The graph gives logits for the last position only. */
   readonly lastLogits: boolean;
   readonly #promptTokens: number;
   readonly #memory: StepMemory;
+  readonly #inputs: StepInput[] = [];
   readonly #vocabSize: number;
   readonly #tokens: number;
   readonly #maskSums: Int32Array;
@@ -52,27 +55,31 @@ export class StepTensors {
     const { inputIds, positionIds, rotaryPositions, attentionMask, lengths, logitsToKeep, logits, vocabSize } =
       signature;
     this.lastLogits = lastLogits;
-    const logitsBytes = vocabSize * (logits.type === "float16" ? 2 : 4);
+    const logitsBytes = vocabSize * FLOAT_BYTES[logits.type];
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
     this.#promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
     this.#memory = memory;
     this.#vocabSize = vocabSize;
     this.#tokens = tokens;
     this.#maskSums = new Int32Array(rows);
-    const fed = Math.max(rows, this.#promptTokens);
-    this.ids = OrtTensor.allocate(memory.inputs, inputIds.type, [fed]);
-    this.positions = positionIds && OrtTensor.allocate(memory.inputs, positionIds.type, [fed]);
-    this.rotaryPositions = rotaryPositions && OrtTensor.allocate(memory.inputs, rotaryPositions.type, [fed]);
-    this.mask = attentionMask && OrtTensor.allocate(memory.inputs, attentionMask.type, [rows * tokens]);
-    if (this.mask) fill(this.mask, 0, 0, rows * tokens);
-    this.lengths = lengths && OrtTensor.allocate(memory.inputs, "int32", [rows]);
-    this.totalLength = lengths && OrtTensor.allocate(memory.inputs, "int32", [1]);
-    this.lengths?.data.fill(0);
-    this.totalLength?.data.fill(tokens);
-    this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
-    this.logitsToKeep =
-      logitsToKeep && OrtTensor.allocate(memory.inputs, logitsToKeep.type, new Array(logitsToKeep.rank).fill(1));
-    this.keepLogits(1);
+    try {
+      const fed = Math.max(rows, this.#promptTokens);
+      this.ids = this.#input(inputIds.name, inputIds.type, fed);
+      this.positions = positionIds && this.#input(positionIds.name, positionIds.type, fed);
+      this.rotaryPositions = rotaryPositions && this.#input(rotaryPositions.name, rotaryPositions.type, fed);
+      this.mask = attentionMask && this.#input(attentionMask.name, attentionMask.type, rows * tokens);
+      if (this.mask) fill(this.mask, 0, 0, rows * tokens);
+      this.lengths = lengths && this.#input(lengths.rows, "int32", rows);
+      this.totalLength = lengths && this.#input(lengths.total, "int32", 1);
+      this.lengths?.data.fill(0);
+      this.totalLength?.data.fill(tokens);
+      this.logitsToKeep = logitsToKeep && this.#input(logitsToKeep.name, logitsToKeep.type, 1);
+      this.keepLogits(1);
+      this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
+    } catch (error) {
+      for (const input of this.#inputs) input.dispose();
+      throw error;
+    }
   }
 
   /**
@@ -102,7 +109,7 @@ export class StepTensors {
     if (this.mask) this.#setMaskSum(this.mask, row, length);
   }
 
-  #setMaskSum(mask: OrtTensor<IdType>, row: number, sum: number): void {
+  #setMaskSum(mask: StepInput<IdType>, row: number, sum: number): void {
     const old = this.#maskSums[row] as number;
     const start = row * this.#tokens;
     if (sum > old) fill(mask, 1, start + old, start + sum);
@@ -122,23 +129,17 @@ export class StepTensors {
   }
 
   dispose(): void {
-    for (const tensor of [
-      this.ids,
-      this.positions,
-      this.rotaryPositions,
-      this.mask,
-      this.lengths,
-      this.totalLength,
-      this.logits,
-      this.logitsToKeep,
-      this.#promptLogits,
-    ]) {
-      tensor?.dispose();
-    }
+    for (const tensor of [...this.#inputs, this.logits, this.#promptLogits]) tensor?.dispose();
+  }
+
+  #input<T extends IdType | "int32">(name: string, type: T, size: number): StepInput<T> {
+    const input = new StepInput(this.#memory.input(name), type, size);
+    this.#inputs.push(input);
+    return input;
   }
 }
 
-function fill({ data }: OrtTensor<IdType>, value: number, start: number, end: number): void {
+function fill({ data }: StepInput<IdType>, value: number, start: number, end: number): void {
   if (data instanceof BigInt64Array) data.fill(BigInt(value), start, end);
   else data.fill(value, start, end);
 }

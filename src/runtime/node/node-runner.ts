@@ -24,6 +24,8 @@ export interface RunnerOptions {
   /** Intra-op threads; 0 lets ONNX Runtime choose. */
   readonly threads: number;
   readonly maxSequences: number;
+  /** Decode steps as CUDA graphs where the native runner can; true when absent. */
+  readonly replay?: boolean;
 }
 
 /**
@@ -189,8 +191,9 @@ class NodeRunner implements ModelRunner {
   private emptyCache(): Tensor[] {
     const { cacheType, cache } = this.signature;
     return cache.map(({ empty }) => {
-      const data = cacheType === "float16" ? new Uint16Array(0) : new Float32Array(0);
-      return new this.Tensor(cacheType, data, empty);
+      // Of a graph with bfloat16 the binding makes no session.
+      if (cacheType === "float32") return new this.Tensor(cacheType, new Float32Array(0), empty);
+      return new this.Tensor("float16", new Uint16Array(0), empty);
     });
   }
 

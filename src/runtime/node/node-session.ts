@@ -82,7 +82,7 @@ export function explainSessionFailure(cause: unknown, graph: GraphFile, device: 
       { cause },
     );
   }
-  if (/not implemented|not a registered|unsupported (model IR|data type)|opset/i.test(reason)) {
+  if (/not implemented|find an implementation|not a registered|unsupported (model IR|data type)|opset/i.test(reason)) {
     return new VitrineError("model_unsupported", `${graph.path} needs what ONNX Runtime here lacks: ${reason}`, {
       cause,
     });

@@ -1,6 +1,7 @@
 import { isMainThread } from "node:worker_threads";
 import type * as OnnxRuntime from "onnxruntime-node";
 import { VitrineError } from "../../errors.js";
+import type { DeviceChoice } from "../../protocol.js";
 
 /**
  * Loads onnxruntime-node, the only way in this project. The library of 1.30 writes telemetry state under the home
@@ -29,6 +30,15 @@ function keepHalfBits({ Tensor }: typeof OnnxRuntime): void {
   } finally {
     Object.defineProperty(globalThis, "Float16Array", found);
   }
+}
+
+/**
+ * Before the first session on CUDA of the process: NVIDIA's libraries read it once. onnxruntime-node's binding of 1.30
+ * passes no option of the CUDA provider on but the device's number (js/node/src/session_options_helper.cc), and the
+ * provider's default multiplies fp32 with 10 bits of mantissa (TF32). Whoever set the variable is obeyed.
+ */
+export function keepSinglePrecision({ provider }: DeviceChoice, environment: NodeJS.ProcessEnv = process.env): void {
+  if (provider === "cuda") environment.NVIDIA_TF32_OVERRIDE ??= "0";
 }
 
 /** Before any load of the library, by whichever way. Throws `internal` in a worker thread that was started without. */

@@ -18,5 +18,7 @@ export function deviceAttributes(device: DeviceChoice | undefined): SpanAttribut
     "ai.device.reason": device?.reason,
     "ai.runtime": device?.runtime?.kind,
     "ai.runtime.reason": device?.runtime?.reason,
+    "ai.cuda_graphs": device?.replay && (device.replay.on ? "on" : "off"),
+    "ai.cuda_graphs.reason": device?.replay?.reason,
   };
 }

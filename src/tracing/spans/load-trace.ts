@@ -1,7 +1,8 @@
 import type { Context } from "@opentelemetry/api";
+import type { LoadPhase } from "../../protocol.js";
 import type { LoadRecord } from "../contract.js";
 import { deviceAttributes } from "./device-attributes.js";
-import type { SpanMaker } from "./span-maker.js";
+import type { SpanAttributes, SpanMaker } from "./span-maker.js";
 
 /** `model.load` with one child a phase. A failure belongs to the last phase, which was running then, and to the whole. */
 export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRecord): void {
@@ -19,7 +20,18 @@ export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRec
   });
   const last = load.phases.reduce((latest, { start }) => Math.max(latest, start), Number.NEGATIVE_INFINITY);
   for (const phase of load.phases) {
-    maker.add(phase.name, phase.start, phase.end, parent, {}, phase.start === last ? error : undefined);
+    const failure = phase.start === last ? error : undefined;
+    maker.add(phase.name, phase.start, phase.end, parent, rehearsalAttributes(phase), failure);
   }
   maker.end(parent, Math.max(load.end, maker.latest), error);
+}
+
+function rehearsalAttributes({ rehearsal }: LoadPhase): SpanAttributes {
+  if (rehearsal === undefined) return {};
+  const { checks, largestError, failed } = rehearsal;
+  return {
+    "ai.rehearsal.checks": checks,
+    "ai.rehearsal.largest_error": largestError,
+    "ai.rehearsal.failed": failed.length === 0 ? undefined : failed.join(" "),
+  };
 }

@@ -20,6 +20,7 @@ export interface BenchModel {
 
 /** Goes up with every change of what is written. */
 const VERSION = 2;
+const HALF_VERSION = 3;
 
 /** Weights of 4 bits and their fp32 scales. */
 const BYTES_PER_WEIGHT = 0.5 + 4 / 32;
@@ -52,11 +53,11 @@ async function writeHalfBillion(root: string): Promise<void> {
   await writeGgufDecoder(HALF_BILLION, join(root, "model.gguf"));
 }
 
-export type HalfDtype = "fp16" | "q4f16";
+export type HalfDtype = "fp16" | "q4f16" | "bf16";
 
-/** A directory with a shape's fp16 and q4f16 graphs, and a tokenizer whose tokens are all text. */
+/** A directory with a shape's fp16, q4f16 and bf16 graphs, and a tokenizer whose tokens are all text. */
 export async function halfPrecision(cache: string, shape: DecoderShape): Promise<string> {
-  const root = join(cache, `half-precision-${VERSION}-${shape.layers}x${shape.hidden}`);
+  const root = join(cache, `half-precision-${HALF_VERSION}-${shape.layers}x${shape.hidden}`);
   await once(root, async (folder) => {
     mkdirSync(join(folder, "onnx"));
     writeJson(join(folder, "config.json"), configOf(shape));
@@ -65,13 +66,15 @@ export async function halfPrecision(cache: string, shape: DecoderShape): Promise
     const half = { type: "float16" } as const;
     await writeOnnxDecoder(shape, { ...half, matrices: "float" }, join(folder, "onnx", "model_fp16.onnx"));
     await writeOnnxDecoder(shape, { ...half, matrices: "int4" }, join(folder, "onnx", "model_q4f16.onnx"));
+    const brain = { type: "bfloat16", matrices: "float" } as const;
+    await writeOnnxDecoder(shape, brain, join(folder, "onnx", "model_bf16.onnx"));
   });
   return root;
 }
 
 /** Bytes of weights that a decode step reads: of q4f16 4 bits, and a scale of 2 bytes for each 32. */
 export const halfWeightBytes = (shape: DecoderShape, dtype: HalfDtype): number =>
-  weightsPerToken(shape) * (dtype === "fp16" ? 2 : 0.5 + 2 / 32);
+  weightsPerToken(shape) * (dtype === "q4f16" ? 0.5 + 2 / 32 : 2);
 
 /**
  * The shipped model; llama.cpp gets its shape with random weights. It is small: what the peers need is written each time,

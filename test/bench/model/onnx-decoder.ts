@@ -7,25 +7,24 @@ import { writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { ELEMENT, message } from "../../support/onnx-builder.js";
 import { type DecoderShape, type Projection, projectionsOf } from "./decoder-shape.js";
-import { halfBits } from "./half-precision.js";
+import { type FloatPrecision, stored } from "./half-precision.js";
+import { CONTRIB, type Element, elementOf, encodeNode, type GraphNode, valueInfo } from "./onnx-messages.js";
 import { scaleOf, uniformScaleOf, WeightFile } from "./random-weights.js";
 
 const BLOCK = 32;
-const DOMAIN = "com.microsoft";
 const EPSILON = 1e-6;
 
-/** `int4` with single precision is the hub's q4, with half precision its q4f16; `float` with half precision its fp16. */
+/**
+ * `int4` with single precision is the hub's q4, with half precision its q4f16; `float` with half precision its fp16, with
+ * bfloat16 what onnxruntime-genai's builder makes, whose logits are float32 then.
+ */
 export interface DecoderFormat {
   readonly matrices: "int4" | "float";
   /** Of activations, norms, scales, embedding and KV cache. */
-  readonly type: "float32" | "float16";
+  readonly type: FloatPrecision;
 }
 
 const Q4: DecoderFormat = { matrices: "int4", type: "float32" };
-
-type Element = "float32" | "float16" | "uint8" | "int64";
-type Dimension = number | string;
-const elementOf = (type: Element): number => (type === "uint8" ? 2 : ELEMENT[type]);
 
 /** Writes `path` as q4, and the same graph with accuracy level 4 on every MatMulNBits to `level4Path`, over one data file. */
 export async function writeQ4Decoder(shape: DecoderShape, path: string, level4Path: string): Promise<void> {
@@ -47,19 +46,8 @@ export async function writeOnnxDecoder(
   return builder;
 }
 
-interface Node {
-  readonly operator: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes: Readonly<Record<string, number>>;
-}
-
-/** Attributes that are floats though their value may be whole. */
-const FLOAT_ATTRIBUTES = new Set(["epsilon", "scale"]);
-const MICROSOFT = new Set(["MatMulNBits", "GroupQueryAttention", "SkipSimplifiedLayerNormalization"]);
-
 class GraphBuilder {
-  readonly #nodes: Node[] = [];
+  readonly #nodes: GraphNode[] = [];
   readonly #tensors: Uint8Array[] = [];
 
   constructor(
@@ -82,7 +70,14 @@ class GraphBuilder {
     });
     let stream = { residual: "embedded", normed: "normed" };
     for (let layer = 0; layer < layers; layer++) stream = await this.layer(layer, stream);
-    await this.product("head", stream.normed, "logits", hidden, vocab);
+    const widens = this.logitsType !== this.format.type;
+    await this.product("head", stream.normed, widens ? "scores" : "logits", hidden, vocab);
+    if (widens) this.node("Cast", ["scores"], ["logits"], { to: ELEMENT[this.logitsType] });
+  }
+
+  private get logitsType(): FloatPrecision {
+    const { type } = this.format;
+    return type === "bfloat16" ? "float32" : type;
   }
 
   model(accuracyLevel: number | undefined): Uint8Array {
@@ -94,7 +89,7 @@ class GraphBuilder {
       ...this.outputs().map((value) => [12, value] as const),
     );
     const opset = (domain: string, version: number) => message([1, domain], [2, version]);
-    return message([1, 8], [2, "vitrine-bench"], [7, graph], [8, opset("", 17)], [8, opset(DOMAIN, 1)]);
+    return message([1, 8], [2, "vitrine-bench"], [7, graph], [8, opset("", 17)], [8, opset(CONTRIB, 1)]);
   }
 
   /** What GroupQueryAttention takes as `seqlens_k` (a row's length less one) and `total_sequence_length`. */
@@ -119,8 +114,7 @@ class GraphBuilder {
     ] as const) {
       const values = Float32Array.from({ length: context * half }, (_, at) => wave(angle(at)));
       const { type } = this.format;
-      const stored = type === "float16" ? Uint16Array.from(values, halfBits) : values;
-      await this.external(name, type, [context, half], () => this.weights.write(new Uint8Array(stored.buffer)));
+      await this.external(name, type, [context, half], () => this.weights.write(stored(values, type)));
     }
   }
 
@@ -231,7 +225,7 @@ class GraphBuilder {
   }
 
   private outputs(): Uint8Array[] {
-    const logits = valueInfo("logits", this.format.type, ["batch_size", "sequence_length", this.shape.vocab]);
+    const logits = valueInfo("logits", this.logitsType, ["batch_size", "sequence_length", this.shape.vocab]);
     return [logits, ...this.cache("present", "total_sequence_length")];
   }
 
@@ -246,30 +240,4 @@ class GraphBuilder {
 interface Stream {
   readonly residual: string;
   readonly normed: string;
-}
-
-function encodeNode({ operator, inputs, outputs, attributes }: Node, accuracyLevel: number | undefined): Uint8Array {
-  const level = operator === "MatMulNBits" && accuracyLevel !== undefined ? { accuracy_level: accuracyLevel } : {};
-  return message(
-    ...inputs.map((name) => [1, name] as const),
-    ...outputs.map((name) => [2, name] as const),
-    [3, `${operator} ${outputs[0]}`],
-    [4, operator],
-    ...Object.entries({ ...attributes, ...level }).map(([name, value]) => [5, encodeAttribute(name, value)] as const),
-    ...(MICROSOFT.has(operator) ? [[7, DOMAIN] as const] : []),
-  );
-}
-
-/** AttributeProto: a float is field 2, four bytes little-endian; an integer field 3. */
-function encodeAttribute(name: string, value: number): Uint8Array {
-  if (!FLOAT_ATTRIBUTES.has(name)) return message([1, name], [3, value], [20, 2]);
-  const float = Buffer.alloc(5);
-  float[0] = (2 << 3) | 5;
-  float.writeFloatLE(value, 1);
-  return Buffer.concat([message([1, name]), float, message([20, 1])]);
-}
-
-function valueInfo(name: string, type: Element, dims: readonly Dimension[]): Uint8Array {
-  const dimensions = dims.map((size) => [1, message(typeof size === "number" ? [1, size] : [2, size])] as const);
-  return message([1, name], [2, message([1, message([1, elementOf(type)], [2, message(...dimensions)])])]);
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
-import { halfBits } from "./half-precision.js";
+import { type FloatPrecision, stored } from "./half-precision.js";
 
 const POOL_BYTES = 1 << 22;
 
@@ -23,10 +23,8 @@ const BYTES = new Uint8Array(BITS.buffer);
 /** Values in [-1, 1) times `scale`, plus `center`. */
 function uniformPool(center: number, scale: number, type: FloatPrecision): Uint8Array {
   const values = Float32Array.from(BITS, (bits) => center + scale * (bits / 2 ** 31 - 1));
-  return new Uint8Array((type === "float16" ? Uint16Array.from(values, halfBits) : values).buffer);
+  return stored(values, type);
 }
-
-type FloatPrecision = "float32" | "float16";
 
 /** Standard deviation of a weight that keeps the size of activations, in units of the 16 levels of a 4-bit one. */
 export const scaleOf = (inputs: number): number => 1 / (4.6 * Math.sqrt(inputs));
@@ -67,7 +65,7 @@ export class WeightFile {
 
   /** Values around `center`. */
   floats(count: number, center: number, scale: number, type: FloatPrecision = "float32"): Promise<void> {
-    const item = type === "float16" ? 2 : 4;
+    const item = type === "float32" ? 4 : 2;
     const pool = this.#pool(`${type} ${center} ${scale}`, () => uniformPool(center, scale, type));
     return this.#repeat(pool, count * item, item);
   }

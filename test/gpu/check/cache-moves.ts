@@ -1,5 +1,6 @@
 /** The KV cache where the native runner has it: whether it holds what it was given, and what moving it takes. */
 import { type CudaStream, OrtMemory, type OrtTensor } from "../../../native/ort.js";
+import type { FloatType } from "../../../src/runtime/graph-signature.js";
 import { copyInHostMemory, copyOnDevice } from "../../../src/runtime/native/cache-memory.js";
 import { startOrt, streamOf } from "../../../src/runtime/native/native-session.js";
 import { SlotCache } from "../../../src/runtime/native/slot-cache.js";
@@ -11,7 +12,7 @@ const ROUNDS = 40;
 /** The driver gives and takes whole pages. */
 const GIVEN_BACK = 0.95;
 
-type Halves = OrtTensor<"float16" | "float32">;
+type Halves = OrtTensor<FloatType>;
 
 export async function measureCacheMoves({ settings, tell }: SectionContext): Promise<void> {
   const { device, shape, context } = settings;

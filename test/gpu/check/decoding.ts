@@ -3,12 +3,16 @@ import { nativeBusBytes, nodeBusBytes } from "./bus-bytes.js";
 import type { CheckRow } from "./check-row.js";
 import { EngineStreams, type StreamsMeasure } from "./engine-streams.js";
 import { watched } from "./gpu-load.js";
+import { SETTLING_STEPS } from "./replay.js";
 import { openRunner, type WantedRunner } from "./runners.js";
 import type { SectionContext } from "./section.js";
 
 export type CheckedRuntime = WantedRunner["runtime"];
 
-const HALF_BYTES = 2;
+/** Of a logit: those of bf16 are given in single precision. */
+const LOGIT_BYTES: Readonly<Record<HalfDtype, number>> = { fp16: 2, q4f16: 2, bf16: 4 };
+/** In place of what a rehearsal cannot measure. */
+export const NO_BFLOAT16 = "skipped: the CPU has no kernels for bfloat16";
 
 export const decodingName = (dtype: HalfDtype, runtime: CheckedRuntime, streams: number): string =>
   `${dtype} ${runtime}, ${streams} stream${streams === 1 ? "" : "s"}`;
@@ -23,6 +27,7 @@ export async function measureDecoding(
 ): Promise<void> {
   const { settings, model, tell } = context;
   const { device, streams } = settings;
+  if (dtype === "bf16" && device === "cpu") return tell({ name: `${dtype} ${runtime}`, value: NO_BFLOAT16 });
   const steps = runtime === "native" ? settings.steps : settings.nodeSteps;
   const maxSequences = Math.max(...streams);
   const runner = await openRunner({ modelDir: model, dtype, device, runtime, maxSequences });
@@ -31,12 +36,13 @@ export async function measureDecoding(
   await engine.measure(1, 8, settings.steps);
   for (const count of streams) {
     const name = decodingName(dtype, runtime, count);
+    if (runner.replay !== undefined) await engine.measure(count, settings.context, SETTLING_STEPS);
     const { result, rows } = await watched(device, name, () => engine.measure(count, settings.context, steps));
     tell({ name, value: result.tokensPerSecond, unit: "tokens/s" });
     tell({ name: stepName(name), value: result.stepMs, unit: "ms" });
     tell({ name: engineShareName(name), value: 100 * result.engineShare, unit: "%" });
     const size = { rows: count, context: settings.context };
-    const bytes = (runtime === "native" ? nativeBusBytes : nodeBusBytes)(runner.model, size, HALF_BYTES);
+    const bytes = (runtime === "native" ? nativeBusBytes : nodeBusBytes)(runner.model, size, LOGIT_BYTES[dtype]);
     tell({ name: `${name}: bytes over the bus a step (computed)`, value: bytes, unit: "bytes" });
     if (runtime === "native") for (const row of [...cacheRows(name, result), ...rows]) tell(row);
   }

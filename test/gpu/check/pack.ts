@@ -10,10 +10,11 @@ import { parseArgs } from "node:util";
 import { run } from "../../bench/install.js";
 import { PACKAGE_ROOT } from "../../support/vitrine-process.js";
 import { writeArchive } from "./archive.js";
+import { EXPORTED_FILES } from "./exported.js";
 import { fetchLibraries, placeLibraries } from "./libraries.js";
 
 /** What runs, as it lies in a checkout. */
-const COPIED = ["dist", "package.json", "LICENSE", "models/tiny", "test/gpu/check/torch.py"];
+const COPIED = ["dist", "package.json", "LICENSE", "models/tiny", "test/gpu/check/torch.py", ...EXPORTED_FILES];
 const RUNTIME = join("node_modules", "onnxruntime-node", "bin", "napi-v6");
 /** What a part may have on its way: a megabyte less than 64 MiB leaves room for what carries it. */
 const PART_BYTES = "60M";

@@ -47,7 +47,7 @@ function speeds(of: Measured, { streams }: CheckSettings): NumberRow[] {
 /** Weights are read once a step, every stream's cache once; the device reads and writes a copy as fast. */
 function bounds(of: Measured, { shape, streams, context, steps }: CheckSettings): NumberRow[] {
   const kvBytes = shape.layers * 2 * shape.kvHeads * shape.headDim * HALF_BYTES;
-  return (["fp16", "q4f16"] as const).flatMap((dtype) =>
+  return (["fp16", "q4f16", "bf16"] as const).flatMap((dtype) =>
     streams.map((count) => {
       const bytes = halfWeightBytes(shape, dtype) + count * (context + steps / 2) * kvBytes;
       const leastMs = bytes / 1e6 / of(BANDWIDTH);

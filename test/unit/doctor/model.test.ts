@@ -43,6 +43,17 @@ describe("doctor: model", () => {
     }
   });
 
+  it("says that bfloat16 does not run on the CPU, and that a GPU's cache of it is half as wide", async () => {
+    const bfloat16 = { ...TINY, model: "test/fixtures/parity/llama/genai", dtype: "bf16" } as const;
+    const [refused, ...others] = lines(await checkModel(bfloat16));
+    assert.match(refused ?? "", /^problem .*model_bf16\.onnx computes in bfloat16: it needs CUDA.*--dtype fp16/);
+    assert.deepEqual(others, []);
+    const sizes = { kvMemory: { bytes: 1 }, provider: "cuda" } as const;
+    const half = lines(await checkModel({ ...bfloat16, ...sizes })).at(-1);
+    assert.equal(half, lines(await checkModel({ ...bfloat16, ...sizes, dtype: "fp16" })).at(-1));
+    assert.match(half ?? "", /^warning one sequence of the whole context/);
+  });
+
   it("finds weights that do not fit the device", async () => {
     const small = await checkModel({ ...TINY, provider: "cuda", memory: { total: 1000, free: 1000 } });
     assert.match(lines(small)[2] ?? "", /^problem its weights take .*, and there are .* of GPU memory/);

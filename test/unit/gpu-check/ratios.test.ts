@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { halfWeightBytes } from "../../bench/model/bench-models.js";
+import { type HalfDtype, halfWeightBytes } from "../../bench/model/bench-models.js";
 import { BANDWIDTH } from "../../gpu/check/bandwidth.js";
 import { decodingName, engineShareName, stepName } from "../../gpu/check/decoding.js";
 import { ratioRows } from "../../gpu/check/ratios.js";
@@ -34,6 +34,20 @@ describe("ratios of a GPU's check", () => {
     );
     assert.ok(Math.abs(Number(only?.value) - bytes / 1e7) < 1e-6);
     assert.equal(only?.target, "at least 50");
+  });
+
+  it("hold bf16 against as many bytes as fp16, and not against the node runner, which cannot run it", () => {
+    const measured = (dtype: HalfDtype) => {
+      const name = decodingName(dtype, "native", 1);
+      const rows = [
+        { name: BANDWIDTH, value: 1000 },
+        { name, value: 100 },
+        { name: stepName(name), value: 1 },
+      ];
+      return ratioRows(rows, cuda).map(({ value }) => value);
+    };
+    assert.equal(measured("bf16").length, 1);
+    assert.deepEqual(measured("bf16"), measured("fp16"));
   });
 
   it("add the engine's share and what tracing adds", () => {

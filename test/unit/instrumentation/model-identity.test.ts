@@ -13,6 +13,7 @@ describe("what a model is called", () => {
 
   it("is told by where a graph lies", () => {
     assert.deepEqual(graphIdentity("/home/alice/tiny/onnx/model_q4f16.onnx"), { name: "tiny", dtype: "q4f16" });
+    assert.deepEqual(graphIdentity("/home/alice/tiny/onnx/model_bf16.onnx"), { name: "tiny", dtype: "bf16" });
     assert.deepEqual(graphIdentity("C:\\alice\\tiny\\onnx\\model.onnx"), { name: "tiny" });
     assert.deepEqual(graphIdentity("/home/alice/resnet50.onnx"), { name: "resnet50" });
   });

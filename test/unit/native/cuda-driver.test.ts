@@ -208,11 +208,11 @@ describe("CUDA's driver", () => {
     const collect = runInNewContext("gc") as () => void;
     const stream = CudaStream.open(0, stub.path);
     const memory = CudaAllocation.create(stream, 1 << 20);
-    const queued = ((): WeakRef<Uint8Array>[] => {
+    const queued = ((): WeakRef<ArrayBufferLike>[] => {
       const [source, target] = [new Uint8Array(1 << 20), new Uint8Array(1 << 20)];
       stream.copyFromHost(source, memory, 0);
       stream.copyToHost(memory, 0, target);
-      return [new WeakRef(source), new WeakRef(target)];
+      return [new WeakRef(source.buffer), new WeakRef(target.buffer)];
     })();
     const alive = async (): Promise<boolean[]> => {
       // References that were read stay strong until the event loop turns.

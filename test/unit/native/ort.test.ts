@@ -148,6 +148,7 @@ describe("ONNX Runtime's C API", () => {
     const types: readonly [ElementType, number][] = [
       ["float32", 4],
       ["float16", 2],
+      ["bfloat16", 2],
       ["int64", 8],
       ["int32", 4],
       ["uint8", 1],
@@ -177,6 +178,24 @@ describe("ONNX Runtime's C API", () => {
     binding.run(options);
     assert.deepEqual([...z.data], [4, 12]);
     for (const object of [options, binding, x, y, z]) object.dispose();
+  });
+
+  it("gives runs their configuration", () => {
+    const [x, y, z] = [tensor([1, 2]), tensor([3, 4]), tensor([0, 0])];
+    const binding = bound(x, y, z);
+    const known = OrtRunOptions.create(environment, { gpu_graph_id: "-1" });
+    binding.run(known);
+    assert.deepEqual([...z.data], [4, 12]);
+    const wrong = OrtRunOptions.create(environment, { "memory.enable_memory_arena_shrinkage": "nothing:0" });
+    assert.throws(() => binding.run(wrong), error("invalid_argument", /memory arena shrink/));
+    for (const object of [known, wrong, binding, x, y, z]) object.dispose();
+  });
+
+  it("tells which inputs a device reads", () => {
+    assert.deepEqual(
+      ["x", "y", "other"].map((name) => session.readsOnDevice(name)),
+      [false, false, false],
+    );
   });
 
   describe("misuse", () => {

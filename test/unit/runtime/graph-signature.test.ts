@@ -54,6 +54,15 @@ describe("readGraphSignature", () => {
     assert.deepEqual([signature.cacheType, signature.logits.type], ["float16", "float32"]);
   });
 
+  it("knows bfloat16, with logits in single precision as onnxruntime-genai's builder makes them", () => {
+    const signature = readGraphSignature(
+      [ids("input_ids"), ...past(0, undefined, "bfloat16")],
+      [logits("float32"), ...present(0, "bfloat16")],
+      config,
+    );
+    assert.deepEqual([signature.cacheType, signature.logits.type], ["bfloat16", "float32"]);
+  });
+
   it("lets layers, and keys and values, differ", () => {
     const signature = readGraphSignature(
       [
@@ -193,7 +202,7 @@ describe("readGraphSignature", () => {
       "an int8 cache",
       [ids("input_ids"), ...past(0, undefined, "int8")],
       base.outputs,
-      /is int8, not float32 or float16/,
+      /is int8, not float32, float16 or bfloat16/,
     ],
     [
       "a mixed cache",

@@ -57,6 +57,29 @@ describe("load trace", () => {
     });
   });
 
+  it("says whether decode steps are replayed, and why not, where that is a question", () => {
+    const harness = new Harness();
+    const replay = { on: false, reason: "The graph has control flow." };
+    harness.requests.load({ ...RECORD, device: { requested: "cuda", provider: "cuda", reason: "asked for", replay } });
+    const { tags } = harness.span("model.load");
+    assert.equal(tags?.["ai.cuda_graphs"], "off");
+    assert.equal(tags?.["ai.cuda_graphs.reason"], "The graph has control flow.");
+  });
+
+  it("tells what came of a rehearsal", () => {
+    const harness = new Harness();
+    const rehearsal = { checks: 9, largestError: 0.5, failed: ["batch", "moves"] };
+    const phases = [...RECORD.load.phases, { name: "rehearsal", start: 9_000, end: 9_500, rehearsal } as const];
+    harness.requests.load({ ...RECORD, load: { ...RECORD.load, phases } });
+    const { tags, duration } = harness.span("rehearsal");
+    assert.equal(duration, 500);
+    assert.deepEqual(tags, {
+      "ai.rehearsal.checks": "9",
+      "ai.rehearsal.largest_error": "0.5",
+      "ai.rehearsal.failed": "batch moves",
+    });
+  });
+
   it("marks a failed start, and the phase it failed in", () => {
     const harness = new Harness();
     const error = { code: "device_unavailable", message: "no CUDA driver" } as const;

@@ -1,3 +1,4 @@
+import { bfloat16ToFloat32 } from "../../bfloat16.js";
 import { float16ToFloat32 } from "../../float16.js";
 import { type TensorProto, TensorProto_DataType } from "../onnx_pb.js";
 
@@ -92,6 +93,7 @@ const READERS: Readonly<Record<number, Reader>> = {
   [TensorProto_DataType.INT32]: [4, (buffer) => new Int32Array(buffer)],
   [TensorProto_DataType.INT64]: [8, (buffer) => Float64Array.from(new BigInt64Array(buffer), Number)],
   [TensorProto_DataType.FLOAT16]: [2, (buffer) => float16ToFloat32(new Uint16Array(buffer))],
+  [TensorProto_DataType.BFLOAT16]: [2, (buffer) => bfloat16ToFloat32(new Uint16Array(buffer))],
   [TensorProto_DataType.FLOAT]: [4, (buffer) => new Float32Array(buffer)],
   [TensorProto_DataType.DOUBLE]: [8, (buffer) => new Float64Array(buffer)],
 };

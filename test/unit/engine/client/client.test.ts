@@ -9,7 +9,7 @@ const LOAD: LoadOptions = { modelDir: "models/none", dtype: "auto", device: "cpu
 const KILLED = { code: null, signal: "SIGKILL" } as const;
 const BROKEN = { code: "model_invalid", message: "onnx/model.onnx is truncated; download it again." } as const;
 
-function makeClient() {
+function makeClient(load: LoadOptions = LOAD) {
   const processes = new FakeEngineProcesses();
   const timers = new ManualTimers();
   const logs: string[] = [];
@@ -20,7 +20,7 @@ function makeClient() {
   let now = 1_000;
   const client = createEngineClient({
     entry: "unused",
-    load: LOAD,
+    load,
     clock: () => now,
     timers,
     spawn: processes.spawn,
@@ -369,6 +369,61 @@ describe("EngineClient", () => {
           { name: "warmup", start: 1_025, end: 1_055 },
         ],
       });
+    });
+  });
+
+  describe("when the native runtime takes the process with it as it loads", () => {
+    const AUTO: LoadOptions = { ...LOAD, device: "auto" };
+    const CRASHED = { code: null, signal: "SIGSEGV" } as const;
+    const FAILED = { code: "native_failed", message: "The native runtime failed on cuda:0." } as const;
+
+    it("has another process load without it, and counts both as one start", () => {
+      const { client, processes, loads, states, pass, ready } = makeClient(AUTO);
+      pass(30);
+      processes.latest.events({ type: "loading", phase: "rehearsal" });
+      processes.latest.exit(CRASHED);
+      const nativeFailure = "Loading with the native runtime ended in SIGSEGV.";
+      assert.deepEqual(processes.latest.commands, [{ type: "load", options: { ...AUTO, nativeFailure } }]);
+      assert.deepEqual([loads, client.state.kind], [[], "starting"]);
+      ready();
+      assert.deepEqual(loads[0]?.load, { start: 1_000, end: 1_040, phases: [] });
+      assert.deepEqual([loads[0]?.restarts, states.at(-1)], [0, "ready"]);
+      processes.latest.exit(KILLED);
+      assert.equal(client.state.kind, "restarting");
+    });
+
+    it("waits for the end of one that lives to tell, for the sake of the device's memory", () => {
+      const { processes, loads, now, ready } = makeClient(AUTO);
+      const load = { start: now(), end: now(), phases: [] };
+      processes.latest.events({ type: "load_failed", error: FAILED, load });
+      assert.deepEqual([processes.started.length, loads], [1, []]);
+      processes.latest.exit({ code: 1, signal: null });
+      const options = { ...AUTO, nativeFailure: FAILED.message };
+      assert.deepEqual(processes.latest.commands, [{ type: "load", options }]);
+      ready();
+      assert.equal(loads[0]?.result.kind, "ready");
+    });
+
+    it("does so once, and not where native was asked for, on the CPU, or at other deaths", () => {
+      const twice = makeClient(AUTO);
+      for (let time = 0; time < 2; time++) twice.processes.latest.exit(CRASHED);
+      assert.equal(twice.client.state.kind, "failed");
+      assert.match(
+        twice.loads[0]?.result.kind === "failed" ? twice.loads[0].result.error.message : "",
+        /SIGSEGV while/,
+      );
+      for (const [load, exit] of [
+        [{ ...AUTO, runtime: "native" }, CRASHED],
+        [{ ...AUTO, runtime: "node" }, CRASHED],
+        [LOAD, CRASHED],
+        [AUTO, KILLED],
+        [AUTO, { code: 1, signal: null }],
+      ] as const) {
+        const { client, processes } = makeClient(load);
+        processes.latest.exit(exit);
+        assert.equal(client.state.kind, "failed", JSON.stringify([load, exit]));
+        assert.equal(processes.started.length, 1);
+      }
     });
   });
 

@@ -167,7 +167,7 @@ describe("Sampler", () => {
     const sampler = new Sampler(200);
     const level = topOf(new Float32Array(200));
     assert.equal(sampler.sampleTop(level, drawing(warm({ topK: 5 }), 0.5)), undefined);
-    assert.equal(sampler.sampleTop(level, drawing(GREEDY, 0)), 0);
+    assert.equal(sampler.sampleTop(level, drawing(GREEDY, 0)), undefined);
     const content = (params: Partial<SamplingParams>, state: Partial<SamplingState> = {}): boolean =>
       isContentWithTop({ ...drawing(warm(params), 0), ...state });
     assert.ok(content({ temperature: 0 }) && content({ topK: 63 }));
@@ -179,6 +179,14 @@ describe("Sampler", () => {
       const top = { ids: Int32Array.of(7), logits: Float32Array.of(broken) };
       assert.throws(() => sampler.sampleTop(top, drawing(GREEDY, 0)), { code: "inference_failed" });
     }
+  });
+
+  it("takes the lowest of the likeliest, in whatever order equals come", () => {
+    const sampler = new Sampler(200);
+    const top = { ids: Int32Array.of(77, 9, 150, 3), logits: Float32Array.of(2, 2, 2, 1) };
+    assert.equal(sampler.sampleTop(top, drawing(GREEDY, 0)), 9);
+    const all = { ids: Int32Array.of(2, 0, 1), logits: Float32Array.of(1, 1, 1) };
+    assert.equal(new Sampler(3).sampleTop(all, drawing(GREEDY, 0)), 0);
   });
 
   it("follows the distribution over a sequence's own draws", () => {

@@ -12,6 +12,7 @@ describe("findGraphFile", () => {
   const names: [Dtype, string][] = [
     ["fp32", "model.onnx"],
     ["fp16", "model_fp16.onnx"],
+    ["bf16", "model_bf16.onnx"],
     ["q4", "model_q4.onnx"],
     ["q4f16", "model_q4f16.onnx"],
     ["int8", "model_int8.onnx"],
@@ -39,8 +40,8 @@ describe("findGraphFile", () => {
   });
 
   const orders = {
-    cpu: ["q4", "fp32", "int8", "uint8", "q4f16", "fp16", "bnb4"],
-    cuda: ["q4f16", "fp16", "q4", "fp32", "bnb4", "int8", "uint8"],
+    cpu: ["q4", "fp32", "int8", "uint8", "q4f16", "fp16", "bnb4", "bf16"],
+    cuda: ["q4f16", "fp16", "bf16", "q4", "fp32", "bnb4", "int8", "uint8"],
   } as const;
   for (const provider of ["cpu", "cuda"] as const) {
     it(`chooses in the documented order on ${provider}`, () => {

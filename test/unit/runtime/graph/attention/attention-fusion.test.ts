@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { toBinary } from "@bufbuild/protobuf";
 import { fuseAttention } from "../../../../../src/runtime/graph/attention/attention-fusion.js";
 import { makeNode } from "../../../../../src/runtime/graph/node-attributes.js";
-import { type ModelProto, ModelProtoSchema, type NodeProto } from "../../../../../src/runtime/graph/onnx_pb.js";
+import {
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  TensorProto_DataType,
+} from "../../../../../src/runtime/graph/onnx_pb.js";
 import { node } from "../../../../support/onnx-graph.js";
 import { causalMask, type PlainDecoderSpec, plainDecoder } from "../../../../support/plain-decoder.js";
 
@@ -16,6 +21,21 @@ function attentionOf({ graph }: ModelProto): NodeProto {
 
 function attributesOf({ attribute }: NodeProto): Record<string, number> {
   return Object.fromEntries(attribute.map(({ name, type, i, f }) => [name, type === 1 ? f : Number(i)]));
+}
+
+/** The same with every float cut to its upper half. */
+function inBfloat16(model: ModelProto): ModelProto {
+  const { FLOAT, BFLOAT16 } = TensorProto_DataType;
+  for (const tensor of model.graph?.initializer ?? []) {
+    if (tensor.dataType !== FLOAT) continue;
+    tensor.dataType = BFLOAT16;
+    const halves = new Uint16Array(new Uint8Array(tensor.rawData).buffer).filter((_, at) => at % 2 === 1);
+    tensor.rawData = new Uint8Array(halves.buffer);
+  }
+  for (const { name, type } of model.graph?.input ?? []) {
+    if (type?.value.case === "tensorType" && /^past/.test(name)) type.value.value.elemType = BFLOAT16;
+  }
+  return model;
 }
 
 describe("fuseAttention", () => {
@@ -44,6 +64,15 @@ describe("fuseAttention", () => {
     const cast = graph?.node.find(({ input }) => input[0] === "query");
     assert.equal(cast?.opType, "Cast");
     assert.deepEqual(attributesOf(cast), { to: 1 });
+  });
+
+  it("reads masks and scales in bfloat16, whose cache stays what it is", () => {
+    const { model: after, note } = fuse(inBfloat16(plainDecoder(causalMask(16))));
+    assert.match(note, /1 layers made GroupQueryAttention\.$/);
+    const { local_window_size, scale } = attributesOf(attentionOf(after));
+    assert.deepEqual([local_window_size, scale], [16, 0.25]);
+    const cast = after.graph?.node.find(({ input }) => input[0] === "query");
+    assert.deepEqual(cast && attributesOf(cast), { to: TensorProto_DataType.BFLOAT16 });
   });
 
   it("leaves nothing of the mask's arithmetic, and every value made before it is read", () => {

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { create } from "@bufbuild/protobuf";
 import { makeNode } from "../../../../../src/runtime/graph/node-attributes.js";
-import type { NodeProto } from "../../../../../src/runtime/graph/onnx_pb.js";
+import { type NodeProto, TensorProto_DataType, TensorProtoSchema } from "../../../../../src/runtime/graph/onnx_pb.js";
 import { GraphProbe } from "../../../../../src/runtime/graph/probe/graph-probe.js";
-import { type SampleTensor, sampleTensor } from "../../../../../src/runtime/graph/probe/sample-tensor.js";
+import {
+  constantTensor,
+  type SampleTensor,
+  sampleTensor,
+} from "../../../../../src/runtime/graph/probe/sample-tensor.js";
 import { model, value, weights } from "../../../../support/onnx-graph.js";
 import { ids } from "../../../../support/plain-decoder.js";
 
@@ -194,6 +199,20 @@ describe("GraphProbe", () => {
     const shapes = inputs.map(({ shape }) => `[${shape.join(", ")}]`).join(", ");
     it(`computes ${operator} of ${shapes}${attributes === undefined ? "" : " with an attribute"}`, () => {
       assert.deepEqual(result(makeNode(operator, names(inputs.length), ["y"], attributes), ...inputs), expected);
+    });
+  }
+
+  for (const [name, bits, values] of [
+    ["FLOAT16", [0x3c00, 0xfbff], [1, -65504]],
+    // The least bfloat16 is what masks of such graphs take away.
+    ["BFLOAT16", [0x3f80, 0xff7f], [1, -(2 - 2 ** -7) * 2 ** 127]],
+  ] as const) {
+    it(`reads constants of ${name}`, () => {
+      const rawData = new Uint8Array(Uint16Array.from(bits).buffer);
+      const { data } = constantTensor(
+        create(TensorProtoSchema, { dataType: TensorProto_DataType[name], dims: [2n], rawData }),
+      );
+      assert.deepEqual(Array.from(data ?? []), values);
     });
   }
 
