@@ -14,6 +14,7 @@ import type { RehearsingRunner } from "./native/rehearsal.js";
 import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
 import { keepSinglePrecision } from "./node/onnxruntime.js";
 import { type OnTrial, provedRunner, type TimedPhase } from "./proved-runner.js";
+import { warmUp } from "./warm-up.js";
 
 export interface LoadedModel extends CacheBudget {
   readonly runner: ModelRunner;
@@ -131,13 +132,4 @@ function openDirectory(path: string): Promise<ModelDirectory> {
 function isNativeAlone(error: unknown, { provider }: DeviceChoice): error is Error {
   if (!(error instanceof VitrineError)) return provider !== "cpu" && error instanceof Error;
   return error.code === "model_unsupported" || error.code === "internal";
-}
-
-/** A prompt of two tokens and one decode step; a graph that fails here fails at load, not at the first request. */
-async function warmUp(runner: ModelRunner): Promise<void> {
-  // On a device memory is measured next, so it has to have what the longest run of a prompt takes.
-  const tokens = runner.device.provider === "cuda" ? Math.min(256, runner.model.contextLength - 1) : 2;
-  await runner.run([{ slot: 0, tokens: new Int32Array(tokens), past: 0 }]);
-  await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: tokens }]);
-  runner.release(0);
 }
