@@ -96,3 +96,20 @@ export class VitrineError extends Error {
     return new VitrineError(fallback, message, { cause: thrown });
   }
 }
+
+const FILE_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is no folder",
+  EISDIR: "it is a folder",
+  EACCES: "this user may not",
+  EPERM: "this user may not",
+  EROFS: "its file system is read-only",
+  ENOSPC: "its disk is full",
+  EDQUOT: "its disk is full",
+};
+
+/** Why the system would not read or write a file, as a clause: `there is no such file`. */
+export function fileProblem(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  return ("code" in thrown ? FILE_PROBLEMS[String(thrown.code)] : undefined) ?? thrown.message;
+}

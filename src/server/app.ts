@@ -12,6 +12,7 @@ import { addInfoRoutes } from "./info-routes.js";
 import { logExchange, outcomeOf } from "./request-log.js";
 import { GENERATING_ROUTES } from "./routes.js";
 import { timeLimitOf } from "./time-limit.js";
+import { addZipkinRoutes } from "./zipkin-routes.js";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -57,6 +58,7 @@ export function createApp(context: ServerContext): FastifyInstance {
   );
   addGenerateRoutes(app, context);
   addInfoRoutes(app, context);
+  addZipkinRoutes(app, context);
   return app;
 }
 

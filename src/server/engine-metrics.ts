@@ -1,9 +1,10 @@
 import { Counter, Gauge } from "prom-client";
 import type { EngineClient, EngineStatus } from "../engine/client/client.js";
 import type { EngineStats } from "../protocol.js";
+import { deviceName } from "../tracing/spans/device-attributes.js";
 import type { MetricsRegistry } from "./metrics-format.js";
 
-/** The engines in Prometheus' terms, a series each: by their number, and the device they were asked to run on. */
+/** The engines in Prometheus' terms, a series each: by their number, and the device they run on. */
 export function addEngineMetrics(registry: MetricsRegistry, client: EngineClient): void {
   const { gauge, total } = metricsOf(registry, client.engines);
   gauge("requests_in_flight", "Requests handed to the engine and not ended", ({ inFlight }) => inFlight);
@@ -106,13 +107,15 @@ function metricsOf(registry: MetricsRegistry, engines: readonly EngineStatus[]) 
     labelNames: ["engine", "device"] as const,
     registers: [registry],
   });
-  const labelled = engines.map((engine, number) => ({ engine, labels: { engine: number, device: engine.device } }));
+  const labelled = engines.map((engine, number) => ({ engine, labels: labelsOf(engine, number) }));
   return {
     gauge(name: string, help: string, read: Read): void {
       new Gauge({
         ...settings(name, help),
         collect() {
-          for (const { engine, labels } of labelled) this.set(labels, read(engine));
+          // A series ends where its engine turns out to run on another device.
+          this.reset();
+          for (const { engine, labels } of labelled) this.set(labels(), read(engine));
         },
       });
     },
@@ -122,10 +125,19 @@ function metricsOf(registry: MetricsRegistry, engines: readonly EngineStatus[]) 
         ...settings(name, help),
         collect() {
           this.reset();
-          for (const { engine, labels } of labelled) this.inc(labels, read(engine));
+          for (const { engine, labels } of labelled) this.inc(labels(), read(engine));
         },
       });
     },
+  };
+}
+
+/** Where it runs is known once it has loaded, and through a restart; until then the label says what it was asked to run on. */
+function labelsOf(engine: EngineStatus, number: number) {
+  let device: string | undefined;
+  return () => {
+    if (engine.state.kind === "ready") device = deviceName(engine.state.device);
+    return { engine: number, device: device ?? engine.device };
   };
 }
 

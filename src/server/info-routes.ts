@@ -1,6 +1,5 @@
 import type { FastifyInstance } from "fastify";
 import type { EngineState, EngineStatus } from "../engine/client/client.js";
-import { VitrineError } from "../errors.js";
 import type { EngineStats, ModelDescription } from "../protocol.js";
 import type { ExportCounters } from "../tracing/contract.js";
 import type { ServerContext } from "./context.js";
@@ -9,7 +8,7 @@ import { PAGE_POLICY, renderPage } from "./page.js";
 import { unknownModel } from "./prepare.js";
 import { addRoute } from "./routes.js";
 
-/** Everything that reads and does not generate: models, health, readiness, metrics, traces. */
+/** Everything that reads and does not generate: models, health, readiness, metrics. */
 export function addInfoRoutes(app: FastifyInstance, context: ServerContext): void {
   const model = {
     id: context.modelId,
@@ -42,23 +41,6 @@ export function addInfoRoutes(app: FastifyInstance, context: ServerContext): voi
     const { type, text } = await context.metrics.page(request.headers.accept);
     return reply.type(type).send(text);
   });
-  // Where people look for Zipkin's own page; ours shows the newest traces.
-  addRoute(app, "GET", "/zipkin", (_request, reply) => reply.redirect("/"));
-  addRoute(app, "GET", "/zipkin/api/v2/*", async (request, reply) => {
-    const { store } = context.tracing;
-    if (store === undefined) {
-      throw new VitrineError("not_found", "No traces are kept here: start with --trace-store on, or ask your Zipkin.");
-    }
-    const { status, body } = await store.get(request.url.slice("/zipkin/api/v2".length));
-    if (status >= 400) request.exchange.error = readApiError(status);
-    return reply.status(status).type("application/json; charset=utf-8").send(body);
-  });
-}
-
-/** For metrics and the log. The answer is in Zipkin's own words, which repeat what was asked for. */
-function readApiError(status: number): VitrineError {
-  const code = status === 400 ? "invalid_request" : status === 404 ? "not_found" : "internal";
-  return new VitrineError(code, `The trace store answered ${status}.`);
 }
 
 function healthOf(context: ServerContext): object {

@@ -15,6 +15,7 @@ const ENDPOINTS = [
   ["GET", "/ready", "200 when a request would be served"],
   ["GET", "/metrics", "Prometheus"],
   ["GET", "/zipkin/api/v2/traces", "the last traces, as Zipkin's own API gives them"],
+  ["POST", "/zipkin/api/v2/spans", "spans of other services, as Zipkin takes them"],
 ] as const;
 
 const STYLE = `
@@ -45,13 +46,20 @@ const make = (tag, className, text) => {
 };
 const failure = ({ tags = {} }) => tags.error === undefined ? "" : "  failed: " + (tags["error.type"] || "error");
 const ms = (micros) => (micros / 1000).toFixed(micros < 10000 ? 2 : 0) + " ms";
-const ordered = (spans, parents, depth) => spans
-  .filter((span) => parents(span))
-  .sort((a, b) => a.timestamp - b.timestamp)
-  .flatMap((span) => [[span, depth], ...ordered(spans, (child) => child.parentId === span.id, depth + 1)]);
-function waterfall(spans) {
+// Each once, whatever parents the spans of others claim: those that nothing leads to come last.
+function ordered(spans) {
   const ids = new Set(spans.map((span) => span.id));
-  const rows = ordered(spans, (span) => !ids.has(span.parentId), 0);
+  const left = new Set(spans);
+  const below = (isNext, depth) => [...left]
+    .filter(isNext)
+    .sort((a, b) => a.timestamp - b.timestamp)
+    .flatMap((span) => left.delete(span)
+      ? [[span, depth], ...(depth < 100 ? below((child) => child.parentId === span.id, depth + 1) : [])]
+      : []);
+  return [...below((span) => !ids.has(span.parentId), 0), ...below(() => true, 0)];
+}
+function waterfall(spans) {
+  const rows = ordered(spans);
   const start = Math.min(...spans.map((span) => span.timestamp));
   const total = Math.max(1, ...spans.map((span) => span.timestamp + (span.duration || 1) - start));
   const table = make("table", "trace");

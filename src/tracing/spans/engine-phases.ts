@@ -12,7 +12,7 @@ import type {
 import { allocationAttributes, growthAttributes } from "./cache-attributes.js";
 import { cacheDeviceName, deviceAttributes, deviceName } from "./device-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
-import { stepTraceId } from "./step-traces.js";
+import { stepTraceId } from "./trace-ids.js";
 
 /** What the phases add up to, for `model.generate`. */
 export interface PhaseTotals {

@@ -130,6 +130,16 @@ describe("page", () => {
     assert.doesNotMatch(good?.text ?? "", /failed/);
   });
 
+  it("shows every span once, with two halves of one id and with parents that lead in a circle", async () => {
+    const { list, show } = openPage();
+    const named = (name: string, id: string, parentId?: string) => ({ ...span("a"), name, id, parentId });
+    const halves = [named("client", "1"), named("server", "1"), named("work", "2", "1")];
+    const circle = [named("hen", "3", "4"), named("egg", "4", "3"), named("self", "5", "5")];
+    await show([[...halves, ...circle]]);
+    const names = list.all.filter(({ className }) => className === "name").map(({ textContent }) => textContent.trim());
+    assert.deepEqual(names.sort(), ["client", "egg", "hen", "self", "server", "work"]);
+  });
+
   it("shows the ten newest of requests and starts together", async () => {
     const { list, show } = openPage();
     const requests = Array.from({ length: 10 }, (_, i) => [{ ...span(`request${i}`), timestamp: 20 - 2 * i }]);

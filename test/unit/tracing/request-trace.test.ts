@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { RequestEvent } from "../../../src/protocol.js";
+import { stepTraceId } from "../../../src/tracing/spans/trace-ids.js";
 import { EPOCH, GENERATE, Harness, INCOMING } from "./harness.js";
 import {
   ADMITTED,
@@ -201,9 +202,9 @@ describe("request trace", () => {
     const harness = new Harness();
     complete(harness, {}, { ...DECODE, stepNumbers: { first: 9, last: 1_234, slowest: 77 } });
     const tags = harness.span("inference.forward", "decode").tags ?? {};
-    assert.equal(tags["ai.step.first"], "e3f1a2b3c4d5e6f70123400000000009");
-    assert.equal(tags["ai.step.last"], "e3f1a2b3c4d5e6f70123400000001234");
-    assert.equal(tags["ai.step.slowest"], "e3f1a2b3c4d5e6f70123400000000077");
+    assert.equal(tags["ai.step.first"], stepTraceId(RUN, 9));
+    assert.equal(tags["ai.step.last"], stepTraceId(RUN, 1_234));
+    assert.equal(tags["ai.step.slowest"], stepTraceId(RUN, 77));
     assert.equal(harness.span("inference.forward", "prefill").tags?.["ai.step.first"], undefined);
   });
 

@@ -1,41 +1,8 @@
 import { type Attributes, type HrTime, SpanStatusCode, TraceFlags } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
-import {
-  ALLOWED_ATTRIBUTES,
-  type AttributeType,
-  hasType,
-  holdsContent,
-  MAX_NAME_LENGTH,
-  MAX_VALUE_LENGTH,
-} from "../privacy.js";
-import type { AttributeValue, SpanRecord } from "./span-record.js";
-
-/**
- * A span as compact binary, between the two threads of one process:
- *
- *     u8 flags, u8 kind, 16 bytes trace id, 8 bytes span id, [8 bytes parent id],
- *     f64 start, f64 end (whole microseconds since the epoch), text name, [text status message],
- *     u8 attributes × (u8 code of the name, value), u8 events × (f64 time, text name)
- *
- * A name that has no code has FREE for one, before the value: text name, u8 type.
- *
- * Flags also say whether the head sampler left the trace undecided, and whether the span is the last of its trace
- * here: one without a parent in this process. Text is its length in 2 bytes, then UTF-8. An attribute's code gives its type. Numbers are
- * little-endian.
- */
-const FLAG = { parent: 1, debug: 2, failed: 4, undecided: 8, last: 16 } as const;
-const TRACE_ID = { from: 2, to: 18 } as const;
-
-/** What the tail sampler needs to know of an encoded span; cheaper than decoding it. Undefined for one that is to be kept. */
-export function readUndecided(
-  bytes: Buffer,
-  start: number,
-): { readonly traceId: string; readonly last: boolean } | undefined {
-  const flags = bytes[start] ?? 0;
-  if ((flags & FLAG.undecided) === 0) return undefined;
-  const traceId = bytes.toString("latin1", start + TRACE_ID.from, start + TRACE_ID.to);
-  return { traceId, last: (flags & FLAG.last) !== 0 };
-}
+import { ALLOWED_ATTRIBUTES, hasType, holdsContent, MAX_NAME_LENGTH, MAX_VALUE_LENGTH } from "../privacy.js";
+import { FLAG, FREE, TYPES } from "./span-layout.js";
+import type { AttributeValue } from "./span-record.js";
 
 /** What is encoded of a span. */
 export type EndedSpan = Pick<
@@ -48,8 +15,6 @@ export const MAX_SPAN_BYTES = 64 * 1024;
 const MAX_ITEMS = 255;
 
 const CODES = new Map(ALLOWED_ATTRIBUTES.map((attribute, code) => [attribute.name, { ...attribute, code }]));
-const FREE = 255;
-const TYPES: readonly AttributeType[] = ["string", "number", "boolean", "strings"];
 
 const NIBBLES = new Uint8Array(128);
 for (let value = 0; value < 16; value++) NIBBLES[value.toString(16).charCodeAt(0)] = value;
@@ -200,82 +165,5 @@ export class SpanEncoder {
     this.bytes[this.#at] = written & 255;
     this.bytes[this.#at + 1] = written >> 8;
     this.#at = start + written;
-  }
-}
-
-/** Reads one span at a time; only the export thread does. */
-export class SpanDecoder {
-  #bytes: Buffer = Buffer.alloc(0);
-  #at = 0;
-
-  /** @throws RangeError when the bytes are not a span */
-  decode(bytes: Buffer, start: number, length: number): SpanRecord {
-    this.#bytes = bytes;
-    this.#at = start;
-    const flags = this.#byte();
-    const failed = (flags & FLAG.failed) !== 0;
-    const record = {
-      debug: (flags & FLAG.debug) !== 0,
-      failed,
-      kind: this.#byte(),
-      traceId: this.#hex(16),
-      spanId: this.#hex(8),
-      parentId: (flags & FLAG.parent) === 0 ? undefined : this.#hex(8),
-      start: this.#double(),
-      end: this.#double(),
-      name: this.#text(),
-      statusMessage: failed ? this.#text() : "",
-      attributes: this.#attributes(),
-      events: this.#events(),
-    };
-    if (this.#at !== start + length) throw new RangeError(`span record of ${length} bytes read as ${this.#at - start}`);
-    return record;
-  }
-
-  #events(): SpanRecord["events"] {
-    const events = [];
-    for (let left = this.#byte(); left > 0; left--) events.push({ at: this.#double(), name: this.#text() });
-    return events;
-  }
-
-  #attributes(): Record<string, AttributeValue> {
-    const attributes: Record<string, AttributeValue> = {};
-    for (let left = this.#byte(); left > 0; left--) {
-      const code = this.#byte();
-      const named = code === FREE ? { name: this.#text(), type: TYPES[this.#byte()] } : ALLOWED_ATTRIBUTES[code];
-      if (named?.type === undefined) throw new RangeError(`span record has unknown attribute code ${code}`);
-      attributes[named.name] = this.#value(named.type);
-    }
-    return attributes;
-  }
-
-  #value(type: AttributeType): AttributeValue {
-    if (type === "number") return this.#double();
-    if (type === "string") return this.#text();
-    if (type === "boolean") return this.#byte() === 1;
-    return Array.from({ length: this.#byte() }, () => this.#text());
-  }
-
-  #byte(): number {
-    return this.#bytes[this.#at++] ?? 0;
-  }
-
-  #double(): number {
-    const at = this.#at;
-    this.#at = at + 8;
-    return this.#bytes.readDoubleLE(at);
-  }
-
-  #hex(count: number): string {
-    const start = this.#at;
-    this.#at += count;
-    return this.#bytes.toString("hex", start, this.#at);
-  }
-
-  #text(): string {
-    const length = this.#byte() | (this.#byte() << 8);
-    const start = this.#at;
-    this.#at += length;
-    return this.#bytes.toString("utf8", start, this.#at);
   }
 }
