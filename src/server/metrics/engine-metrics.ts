@@ -25,6 +25,12 @@ export function addEngineMetrics(registry: MetricsRegistry, client: EngineClient
     "Tokens of ended requests, kept for reuse",
     stat(({ kvTokensKept }) => kvTokensKept),
   );
+  total(
+    "kv_cache_evicted_tokens_total",
+    "Kept tokens given up for others to have their room",
+    stat(({ kvTokensEvicted }) => kvTokensEvicted),
+  );
+  addCacheMemory(gauge, total);
   gauge(
     "expected_step_seconds",
     "What a decode step of the running requests should take, as learned",
@@ -52,6 +58,37 @@ export function addEngineMetrics(registry: MetricsRegistry, client: EngineClient
   );
   addRestarts(registry, client);
 }
+
+/** The memory behind the KV cache. Nothing runs while it grows. */
+function addCacheMemory(gauge: AddMetric, total: AddMetric): void {
+  gauge(
+    "kv_cache_allocated_bytes",
+    "Memory that the KV cache has",
+    stat(({ kvBytesAllocated }) => kvBytesAllocated),
+  );
+  gauge(
+    "kv_cache_limit_bytes",
+    "Memory that the KV cache may have",
+    stat(({ kvBytesTotal }) => kvBytesTotal),
+  );
+  total(
+    "kv_cache_growths_total",
+    "Times the KV cache's memory grew",
+    stat(({ kvGrowths }) => kvGrowths),
+  );
+  total(
+    "kv_cache_growth_failures_total",
+    "Allocations of KV cache that failed",
+    stat(({ kvRefusals }) => kvRefusals),
+  );
+  total(
+    "kv_cache_growth_seconds_total",
+    "Time in which the KV cache's memory grew, or failed to",
+    stat(({ kvGrowthSeconds }) => kvGrowthSeconds),
+  );
+}
+
+type AddMetric = (name: string, help: string, read: Read) => void;
 
 type Read = (engine: EngineStatus) => number;
 

@@ -9,7 +9,16 @@ const on = (deviceId: number): DeviceChoice => ({ requested: "auto", provider: "
 
 function admitted(device: DeviceChoice): RequestEvent {
   const at = { start: 0, end: 0 };
-  const allocation = { ...at, tokens: 1, bytes: 1, reusedTokens: 0, evictedTokens: 0, poolUtilization: 0 };
+  const allocation = {
+    ...at,
+    tokens: 1,
+    bytes: 1,
+    reusedTokens: 0,
+    evictedTokens: 0,
+    waitMs: 0,
+    poolBytes: 1,
+    poolUtilization: 0,
+  };
   return {
     type: "admitted",
     id: "a",

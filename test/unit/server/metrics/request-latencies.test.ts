@@ -31,7 +31,16 @@ const admitted = (from: number, to: number): RequestEvent => ({
   type: "admitted",
   id: ID,
   queue: { ...seconds(from, to), depth: 0 },
-  allocation: { ...seconds(to, to), tokens: 1, bytes: 1, reusedTokens: 0, evictedTokens: 0, poolUtilization: 0 },
+  allocation: {
+    ...seconds(to, to),
+    tokens: 1,
+    bytes: 1,
+    reusedTokens: 0,
+    evictedTokens: 0,
+    waitMs: 0,
+    poolBytes: 1,
+    poolUtilization: 0,
+  },
 });
 
 describe("RequestLatencies", () => {
