@@ -22,6 +22,7 @@ const folder = temporaryFolders();
 
 describe("ONNX Runtime's CUDA provider, replaying", function () {
   this.timeout(60_000);
+  let run: (failing?: string) => CudaReplayReport;
   let report: CudaReplayReport;
 
   before(function () {
@@ -39,10 +40,14 @@ describe("ONNX Runtime's CUDA provider, replaying", function () {
     makeCudaLibraries(join(FETCHED, PROVIDERS[0]), libraries);
     const graph = buildDecoder({ type: "float16", logitsToKeep: "num_logits_to_keep" }).graph;
     const counting = writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model_fp16.onnx": graph });
-    const env = { ...process.env, LD_LIBRARY_PATH: libraries, ORT_DISABLE_TELEMETRY: "1" };
-    const child = spawnSync(process.execPath, [CHILD, library, libraries, counting], { encoding: "utf8", env });
-    assert.equal(child.status, 0, child.stderr);
-    report = JSON.parse(child.stdout) as CudaReplayReport;
+    run = (failing = "") => {
+      const stub = { LD_LIBRARY_PATH: libraries, CUDA_STUB_FAILS: failing };
+      const env = { ...process.env, ...stub, ORT_DISABLE_TELEMETRY: "1" };
+      const child = spawnSync(process.execPath, [CHILD, library, libraries, counting], { encoding: "utf8", env });
+      assert.equal(child.status, 0, child.stderr);
+      return JSON.parse(child.stdout) as CudaReplayReport;
+    };
+    report = run();
   });
 
   const step = (name: string) => {
@@ -84,4 +89,22 @@ describe("ONNX Runtime's CUDA provider, replaying", function () {
       assert.match(replay[name]?.reason ?? "", /operators run on the CPU/, name);
     }
   });
+
+  for (const failing of ["cudaGraphInstantiate", "cudaGraphLaunch"]) {
+    it(`goes on plainly where ${failing} fails, and says why without the place in its source`, () => {
+      const { steps, replay } = run(failing);
+      const { launches } = step("plain");
+      assert.deepEqual(
+        ["replayed", "replayed after it"].map((name) => [steps[name]?.launches, steps[name]?.replays]),
+        [
+          [launches, 0],
+          [launches, 0],
+        ],
+      );
+      assert.deepEqual(new Map(Object.entries(replay)).get("fp16"), {
+        on: false,
+        reason: "A replayed step failed: CUDA failure 999: an error of the stub",
+      });
+    });
+  }
 });

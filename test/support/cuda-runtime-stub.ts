@@ -22,6 +22,11 @@ static int capturing;
 long stubCount(const char *what) {
   return !strcmp(what, "launches") ? launches : !strcmp(what, "captures") ? captures : !strcmp(what, "replays") ? replays : allocations;
 }
+/* A function named in the environment fails, as where a device has been lost. */
+static int failure(const char *function) {
+  const char *failing = getenv("CUDA_STUB_FAILS");
+  return failing && !strcmp(failing, function) ? 999 : 0;
+}
 /* Compute capability 8.0, by the offsets of struct cudaDeviceProp in CUDA 13. */
 int cudaGetDeviceProperties(char *properties, int device) {
   memset(properties, 0, 1008);
@@ -62,8 +67,8 @@ int cudaStreamSynchronize(void *stream) {
 int cudaStreamIsCapturing(void *stream, int *status) { *status = capturing; return 0; }
 int cudaStreamBeginCapture(void *stream, int mode) { capturing = 1; captures++; return 0; }
 int cudaStreamEndCapture(void *stream, void **graph) { capturing = 0; *graph = malloc(8); return 0; }
-int cudaGraphInstantiate(void **executable, void *graph, unsigned long long flags) { *executable = malloc(8); return 0; }
-int cudaGraphLaunch(void *executable, void *stream) { replays++; return 0; }
+int cudaGraphInstantiate(void **executable, void *graph, unsigned long long flags) { *executable = malloc(8); return failure(__func__); }
+int cudaGraphLaunch(void *executable, void *stream) { replays++; return failure(__func__); }
 int cudaLaunchKernel(void) { launches++; return 0; }
 int cudaLaunchKernelExC(void) { launches++; return 0; }
 int __cudaLaunchKernel(void) { launches++; return 0; }
