@@ -12,6 +12,8 @@ export type NativeErrorCode =
   | "invalid_argument"
   | "not_implemented"
   | "out_of_memory"
+  /** What was queued on a device failed: nothing of this process works there any more, nor is its memory what it was. */
+  | "device_lost"
   /** The run was ended by `OrtRunOptions.terminate`. */
   | "terminated"
   | "failed";

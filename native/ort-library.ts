@@ -122,7 +122,7 @@ export function check(api: OrtApi, status: Pointer<"Status"> | null, doing: stri
 
 function codeOf(code: number, message: string): NativeError["code"] {
   // Neither has a code of its own.
-  if (/bad_alloc|[Ff]ailed to allocate memory|out of memory/.test(message)) return "out_of_memory";
+  if (/bad_alloc|[Ff]ailed to allocate memory|out of memory|ALLOC_FAILED/.test(message)) return "out_of_memory";
   if (/terminate flag/.test(message)) return "terminated";
   return ERROR_CODES[code] ?? "failed";
 }

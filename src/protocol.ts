@@ -380,6 +380,8 @@ export type EngineEvent =
       readonly load: LoadTimeline;
     }
   | { readonly type: "load_failed"; readonly error: WireError; readonly load: LoadTimeline }
+  /** The process ends next, since its device is lost to it. */
+  | { readonly type: "lost"; readonly error: WireError }
   | { readonly type: "stats"; readonly stats: EngineStats }
   /** A step is over in which there were requests that asked to have it recorded; comes before what it brought them. */
   | { readonly type: "step"; readonly step: StepStats }

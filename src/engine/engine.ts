@@ -59,6 +59,8 @@ export class Engine {
   #steps = 0;
   #wake: (() => void) | undefined;
   #state: "running" | "stopping" | "stopped" = "running";
+  /** Why the runner can do nothing any more in this process. */
+  #lost: VitrineError | undefined;
 
   constructor(options: EngineOptions) {
     const { runner, maxSequences, clock, targetTpotMs } = options;
@@ -94,7 +96,10 @@ export class Engine {
     }
   }
 
-  /** Runs until `shutdown` is dispatched; then cancels what is left (`drain`) and returns. The runner stays loaded. */
+  /**
+   * Runs until `shutdown` is dispatched; then cancels what is left (`drain`) and returns. The runner stays loaded. Throws
+   * `engine_lost` where the runner can do nothing any more in this process, once the step's requests have failed with it.
+   */
   async run(): Promise<void> {
     for (;;) {
       this.#applyCommands();
@@ -103,6 +108,7 @@ export class Engine {
       if (plan === undefined) await this.#idle();
       else {
         await this.#step(plan);
+        if (this.#lost !== undefined) throw this.#lost;
         await this.#turn();
       }
     }
@@ -129,7 +135,7 @@ export class Engine {
       this.#flush();
       logits = await running;
     } catch (thrown) {
-      failure = VitrineError.from(thrown, "inference_failed");
+      failure = this.#failure(thrown);
     }
     const step = stepTiming(plan, ++this.#steps, start, clock());
     this.#stats.addStep(step);
@@ -153,15 +159,29 @@ export class Engine {
       (logits[row] as RowLogits).all().subarray(position * vocabSize, (position + 1) * vocabSize);
     return {
       choose: (row, position) =>
-        orError(() => {
+        this.#orError(() => {
           const sequence = plan.sequences[row] as Sequence;
           return this.#chooseTop(logits[row] as RowLogits, sequence) ?? this.#choose(at(row, position), sequence);
         }),
       score: (row, position, token) => {
         const { logprobs = 0 } = (plan.sequences[row] as Sequence).request;
-        return orError(() => positionLogprobs(at(row, position), token, logprobs));
+        return this.#orError(() => positionLogprobs(at(row, position), token, logprobs));
       },
     };
+  }
+
+  #orError<T>(read: () => T): T | VitrineError {
+    try {
+      return read();
+    } catch (thrown) {
+      return this.#failure(thrown);
+    }
+  }
+
+  #failure(thrown: unknown): VitrineError {
+    const failure = VitrineError.from(thrown, "inference_failed");
+    if (failure.code === "engine_lost") this.#lost = failure;
+    return failure;
   }
 
   /** From the likeliest tokens, where the runner has them at hand and they tell. */
@@ -245,14 +265,6 @@ export class Engine {
     const events = this.#events;
     this.#events = [];
     this.#options.emit(events);
-  }
-}
-
-function orError<T>(read: () => T): T | VitrineError {
-  try {
-    return read();
-  } catch (thrown) {
-    return VitrineError.from(thrown, "inference_failed");
   }
 }
 

@@ -56,7 +56,7 @@ export function serveEngine(loadModel: LoadModel): void {
       clock: monotonicMicros,
       emit: (events) => void send(events),
     });
-    await engine.run();
+    await engine.run().catch(endLost);
     await runner.dispose();
     await exit(0);
   };
@@ -86,6 +86,14 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
     void send([{ type: "load_failed", error, load: { start, end, phases: recorder.end(end) } }]);
     return exit(1);
   }
+}
+
+/** Where the device is lost, nothing can be freed either: another process gets it whole when this one is gone. */
+async function endLost(thrown: unknown): Promise<never> {
+  if (!(thrown instanceof VitrineError && thrown.code === "engine_lost")) throw thrown;
+  void send([{ type: "lost", error: thrown.toWire() }]);
+  process.stderr.write(`${thrown.message}\n`);
+  return exit(1);
 }
 
 function limitsOf({ runner, kvMemory: ofDevice }: LoadedEngine, options: LoadOptions): EngineLimits {

@@ -47,7 +47,8 @@ export interface ModelRunner {
   readonly rewinds: boolean;
   /**
    * Feeds every row's tokens and returns what came of each, in row order.
-   * Throws VitrineError `inference_failed`; then none of the rows may be assumed to have advanced.
+   * Throws VitrineError `inference_failed`; then none of the rows may be assumed to have advanced. Here and below
+   * `engine_lost` says that nothing of the runner works any more in this process.
    */
   run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]>;
   /**

@@ -1,6 +1,7 @@
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
 import type { ModelConfig } from "./files/model-config.js";
 import { LENGTHS, TOTAL_LENGTH } from "./graph/attention-lengths.js";
+import { ROTARY_POSITIONS } from "./graph/rope-tables.js";
 import {
   type FloatType,
   floatType,
@@ -87,7 +88,7 @@ class SignatureReader {
     const attentionMask = this.takeIds("attention_mask");
     const lengths = this.takeLengths();
     const positionIds = this.takeIds("position_ids");
-    const rotaryPositions = this.takeIds("rotary_position_ids");
+    const rotaryPositions = this.takeIds(ROTARY_POSITIONS);
     const logitsToKeep = this.takeLogitsToKeep();
     const useCacheBranch = this.takeCacheBranch();
     const past = [...this.unread.values()].filter(isCacheInput);

@@ -1,3 +1,4 @@
+import { VitrineError } from "../../errors.js";
 import type { RequestId } from "../../protocol.js";
 import type { ModelRunner } from "../runner.js";
 import { type CacheLimits, type CacheShape, cellsOf, grownShape } from "./cache-shape.js";
@@ -201,7 +202,8 @@ export class KvCache {
     if (shape === undefined) return false;
     try {
       this.#memory.reserve(shape.rows, shape.tokens);
-    } catch {
+    } catch (error) {
+      if (error instanceof VitrineError && error.code === "engine_lost") throw error;
       // There is less memory than the limit says: what we have is what there is.
       this.#cells = Math.max(cellsOf(this.#shape), 1);
       return false;

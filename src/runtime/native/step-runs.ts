@@ -5,6 +5,7 @@ import { rotaryShift } from "../rope-switch.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { RowWindow } from "./row-window.js";
 import type { SlotCache } from "./slot-cache.js";
+import { stepFailure } from "./step-failure.js";
 import type { InputDevice } from "./step-input.js";
 import { plainRunOptions, StepReplay } from "./step-replay.js";
 import { StepWindows } from "./step-windows.js";
@@ -89,7 +90,7 @@ export class StepRuns {
     const logits = rows.map((row): [RunnerRow, RowLogits] => {
       const at = cache.rowOf(row.slot) as number;
       const top = row.top === true ? tops?.[at] : undefined;
-      return [row, { all: () => window.logitsOf(at), ...(top === undefined ? {} : { top }) }];
+      return [row, { all: () => this.#logitsOf(window, at), ...(top === undefined ? {} : { top }) }];
     });
     return new Map(logits);
   }
@@ -140,6 +141,14 @@ export class StepRuns {
     await this.#execute(window, this.#decodeMs);
     this.#decodeMs = performance.now() - start;
     return window;
+  }
+
+  #logitsOf(window: RowWindow, row: number): Float32Array {
+    try {
+      return window.logitsOf(row);
+    } catch (cause) {
+      throw stepFailure(cause, this.#options.session.stream);
+    }
   }
 
   #feedRow(row: number, token: number, past: number): void {

@@ -5,8 +5,16 @@ import { type InputMemory, StepInput } from "./step-input.js";
 
 /** Most tokens of a prompt in one run: more is no faster per token, and the memory of logits and attention grows with it. */
 const MOST_PROMPT_TOKENS = 256;
+/** Kernels store 16 bytes at once: logits begin at a multiple of so many elements. */
+const ALIGNED_ELEMENTS = 8;
 /** Most bytes of logits in one run of a graph that computes them for every position. */
 const MOST_LOGITS_BYTES = 128 << 20;
+
+/** Neighbouring rows of the cache. */
+export interface RowSpan {
+  readonly first: number;
+  readonly count: number;
+}
 
 export interface StepShape {
   /** Rows and tokens of the cache. */
@@ -39,7 +47,7 @@ export class StepTensors {
   readonly totalLength: StepInput<"int32"> | undefined;
   /** The graph's `num_logits_to_keep`, of one element. */
   readonly logitsToKeep: StepInput<IdType> | undefined;
-  /** `[rows, vocabSize]`: after each row's last token. */
+  /** `[rows, vocabSize]`: after each row's last token; and behind them room for one more row. */
   readonly logits: OrtTensor<FloatType>;
   /** The graph gives logits for the last position only. */
   readonly lastLogits: boolean;
@@ -48,6 +56,8 @@ export class StepTensors {
   readonly #inputs: StepInput[] = [];
   readonly #vocabSize: number;
   readonly #tokens: number;
+  /** Where that room begins. */
+  readonly #aside: number;
   readonly #maskSums: Int32Array;
   #promptLogits: OrtTensor<FloatType> | undefined;
 
@@ -61,6 +71,7 @@ export class StepTensors {
     this.#memory = memory;
     this.#vocabSize = vocabSize;
     this.#tokens = tokens;
+    this.#aside = Math.ceil((rows * vocabSize) / ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS;
     this.#maskSums = new Int32Array(rows);
     try {
       const fed = Math.max(rows, this.#promptTokens);
@@ -75,7 +86,7 @@ export class StepTensors {
       this.totalLength?.data.fill(tokens);
       this.logitsToKeep = logitsToKeep && this.#input(logitsToKeep.name, logitsToKeep.type, 1);
       this.keepLogits(1);
-      this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
+      this.logits = OrtTensor.allocate(memory.logits, logits.type, [this.#aside + vocabSize]);
     } catch (error) {
       for (const input of this.#inputs) input.dispose();
       throw error;
@@ -115,6 +126,14 @@ export class StepTensors {
     if (sum > old) fill(mask, 1, start + old, start + sum);
     else fill(mask, 0, start + sum, start + old);
     this.#maskSums[row] = sum;
+  }
+
+  /**
+   * Where a run of the first rows, or of one row, leaves its logits: `[count, 1, vocabSize]`. A row that is not the first
+   * has no place among the others: with an odd vocabulary that would begin between two addresses that kernels can store to.
+   */
+  logitsFor({ first, count }: RowSpan): OrtTensor<FloatType> {
+    return this.logits.view(first === 0 ? 0 : this.#aside, [count, 1, this.#vocabSize]);
   }
 
   /** Memory for the logits of every position of a prompt: `[1, positions, vocabSize]`. */

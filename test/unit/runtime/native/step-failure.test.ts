@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { NativeError } from "../../../../native/ort.js";
+import { VitrineError } from "../../../../src/errors.js";
+import { stepFailure } from "../../../../src/runtime/native/step-failure.js";
+
+describe("a failed step", () => {
+  const well = { synchronize: () => {} };
+  const lost = {
+    synchronize: () => {
+      throw new NativeError("device_lost", "CUDA could not finish what was queued.");
+    },
+  };
+  const failed = new NativeError("failed", "ONNX Runtime could not run the model: CUDA failure 700.");
+  const told = (cause: unknown, stream?: typeof well): [code: string, message: string] => {
+    const { code, message } = stepFailure(cause, stream);
+    return [code, message];
+  };
+
+  it("costs its requests alone where the device goes on, and on the CPU", () => {
+    assert.deepEqual(told(failed, well), ["inference_failed", failed.message]);
+    assert.deepEqual(told(failed), ["inference_failed", failed.message]);
+    assert.deepEqual(told(new NativeError("out_of_memory", "No room."), well), ["inference_failed", "No room."]);
+  });
+
+  it("costs the process where the device says that it does not", () => {
+    const message = "The GPU is lost to the engine process, which ends: CUDA could not finish what was queued.";
+    assert.deepEqual(told(failed, lost), ["engine_lost", message]);
+    assert.deepEqual(told(new NativeError("out_of_memory", "No room."), lost), ["engine_lost", message]);
+  });
+
+  it("costs the process where a copy failed, after which nobody knows what is in the cache", () => {
+    const copy = new NativeError("device_lost", "CUDA could not copy on the device.");
+    assert.deepEqual(told(copy, well)[0], "engine_lost");
+  });
+
+  it("is what it is where it was said already", () => {
+    const error = new VitrineError("inference_failed", "A step was planned wrongly.");
+    assert.equal(stepFailure(error, lost), error);
+  });
+});
