@@ -120,9 +120,13 @@ export function check(api: OrtApi, status: Pointer<"Status"> | null, doing: stri
   throw new NativeError(codeOf(code, message), `ONNX Runtime could not ${doing}: ${message}`);
 }
 
+/** Of the system, of ONNX Runtime's arena (bfc_arena.cc), of CUDA, and of its libraries. */
+const OUT_OF_MEMORY =
+  /bad_alloc|[Ff]ailed to allocate memory|smaller than requested bytes|out of memory|ALLOC(ATION)?_FAILED/;
+
 function codeOf(code: number, message: string): NativeError["code"] {
   // Neither has a code of its own.
-  if (/bad_alloc|[Ff]ailed to allocate memory|out of memory|ALLOC_FAILED/.test(message)) return "out_of_memory";
+  if (OUT_OF_MEMORY.test(message)) return "out_of_memory";
   if (/terminate flag/.test(message)) return "terminated";
   return ERROR_CODES[code] ?? "failed";
 }

@@ -91,8 +91,8 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
 /** Where the device is lost, nothing can be freed either: another process gets it whole when this one is gone. */
 async function endLost(thrown: unknown): Promise<never> {
   if (!(thrown instanceof VitrineError && thrown.code === "engine_lost")) throw thrown;
-  void send([{ type: "lost", error: thrown.toWire() }]);
   process.stderr.write(`${thrown.message}\n`);
+  void send([{ type: "lost", error: thrown.toWire() }]);
   return exit(1);
 }
 

@@ -210,6 +210,8 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         break;
       case "lost":
         this.#lost = event.error;
+        // Without a device it may hang in its own end.
+        this.#child?.kill();
         break;
       case "stats":
         this.#stats = event.stats;
