@@ -62,6 +62,7 @@ export const ORT_API = {
   AllocatorFree: { index: 76, returns: "status", args: ["*Allocator", "*Text"] },
   /** The allocator belongs to the library: never released. */
   GetAllocatorWithDefaultOptions: { index: 78, returns: "status", args: ["out *Allocator"] },
+  ReleaseEnv: { index: 92, returns: "void", args: ["*Env"] },
   ReleaseStatus: { index: 93, returns: "void", args: ["*Status"] },
   ReleaseMemoryInfo: { index: 94, returns: "void", args: ["*MemoryInfo"] },
   ReleaseSession: { index: 95, returns: "void", args: ["*Session"] },
@@ -92,6 +93,12 @@ export const ORT_API = {
   },
   CreateCUDAProviderOptions: { index: 205, returns: "status", args: ["out *CudaOptions"] },
   UpdateCUDAProviderOptions: { index: 206, returns: "status", args: ["*CudaOptions", "strs", "strs", "size"] },
+  /** `key=value`, separated by semicolons. */
+  GetCUDAProviderOptionsAsString: {
+    index: 207,
+    returns: "status",
+    args: ["*CudaOptions", "*Allocator", "out *Text"],
+  },
   ReleaseCUDAProviderOptions: { index: 208, returns: "void", args: ["*CudaOptions"] },
   MemoryInfoGetDeviceType: { index: 225, returns: "void", args: ["*MemoryInfo", "out int"] },
   GetBuildInfoString: { index: 254, returns: "str", args: [] },

@@ -13,12 +13,13 @@ interface NativeEnvironment {
 }
 
 /**
- * ONNX Runtime's environment: one in a process, shared with onnxruntime-node, and never released, as sessions of others
- * may live in it.
+ * ONNX Runtime's environment: one in a process, shared with onnxruntime-node, and not released before the process ends,
+ * as sessions of others may live in it.
  */
 export class OrtEnvironment {
   static #current: OrtEnvironment | undefined;
   readonly [NATIVE]: NativeEnvironment;
+  #endsInOrder = false;
   /** e.g. `1.30.0`. */
   readonly version: string;
   readonly libraryPath: string;
@@ -53,6 +54,17 @@ export class OrtEnvironment {
     check(library.api, status, "create its environment");
     OrtEnvironment.#current ??= new OrtEnvironment(library, stored(pointer));
     return OrtEnvironment.#current;
+  }
+
+  /**
+   * For who uses a provider that is a library of its own. As the process ends, such a library calls into ONNX Runtime's, which
+   * koffi has unloaded by then; the environment unloads it before.
+   */
+  endInOrder(): void {
+    if (this.#endsInOrder) return;
+    this.#endsInOrder = true;
+    const { api, pointer } = this[NATIVE];
+    process.once("exit", () => api.ReleaseEnv(pointer));
   }
 
   /** How the library was built: commit and switches. */

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { koffi, type LibraryHandle } from "./koffi.js";
-import { NativeError } from "./native-error.js";
+import { isOutOfMemory, NativeError } from "./native-error.js";
 import {
   ERROR_CODES,
   koffiType,
@@ -120,13 +120,9 @@ export function check(api: OrtApi, status: Pointer<"Status"> | null, doing: stri
   throw new NativeError(codeOf(code, message), `ONNX Runtime could not ${doing}: ${message}`);
 }
 
-/** Of the system, of ONNX Runtime's arena (bfc_arena.cc), of CUDA, and of its libraries. */
-const OUT_OF_MEMORY =
-  /bad_alloc|[Ff]ailed to allocate memory|smaller than requested bytes|out of memory|ALLOC(ATION)?_FAILED/;
-
 function codeOf(code: number, message: string): NativeError["code"] {
   // Neither has a code of its own.
-  if (OUT_OF_MEMORY.test(message)) return "out_of_memory";
+  if (isOutOfMemory(message)) return "out_of_memory";
   if (/terminate flag/.test(message)) return "terminated";
   return ERROR_CODES[code] ?? "failed";
 }

@@ -1,6 +1,7 @@
 import type { CudaStream } from "./cuda-stream.js";
-import { POINTER } from "./native-object.js";
-import { EXECUTE_SEQUENTIALLY, LOG_FATAL, OPTIMIZE_ALL, type OrtApi, type Out, type Pointer } from "./ort-api.js";
+import { EXECUTE_SEQUENTIALLY, LOG_FATAL, OPTIMIZE_ALL, type Out, type Pointer } from "./ort-api.js";
+import { createCudaOptions, cudaStreamOptions } from "./ort-cuda-options.js";
+import { NATIVE, type OrtEnvironment } from "./ort-environment.js";
 import { check, stored } from "./ort-library.js";
 
 export interface OrtSessionOptions {
@@ -19,12 +20,16 @@ export interface OrtSessionOptions {
 const EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path";
 
 /** The caller releases them, once a session was made or not. */
-export function createSessionOptions(api: OrtApi, options: OrtSessionOptions): Pointer<"SessionOptions"> {
+export function createSessionOptions(
+  environment: OrtEnvironment,
+  options: OrtSessionOptions,
+): Pointer<"SessionOptions"> {
+  const { api } = environment[NATIVE];
   const out: Out<Pointer<"SessionOptions">> = [null];
   check(api, api.CreateSessionOptions(out), "create session options");
   const settings = stored(out);
   try {
-    apply(api, settings, options);
+    apply(environment, settings, options);
     return settings;
   } catch (error) {
     api.ReleaseSessionOptions(settings);
@@ -32,7 +37,8 @@ export function createSessionOptions(api: OrtApi, options: OrtSessionOptions): P
   }
 }
 
-function apply(api: OrtApi, settings: Pointer<"SessionOptions">, options: OrtSessionOptions): void {
+function apply(environment: OrtEnvironment, settings: Pointer<"SessionOptions">, options: OrtSessionOptions): void {
+  const { api } = environment[NATIVE];
   const { threads = 0, stream, cudaOptions = {}, externalDataFolder } = options;
   const folder = externalDataFolder === undefined ? {} : { [EXTERNAL_DATA_FOLDER]: externalDataFolder };
   check(api, api.SetSessionLogSeverityLevel(settings, LOG_FATAL), "set the log level");
@@ -44,30 +50,18 @@ function apply(api: OrtApi, settings: Pointer<"SessionOptions">, options: OrtSes
   for (const [key, value] of Object.entries({ ...folder, ...options.entries })) {
     check(api, api.AddSessionConfigEntry(settings, key, value), `set ${key}`);
   }
-  if (stream !== undefined) appendCuda(api, settings, { ...cudaOptions, ...cudaStreamOptions(stream) });
-}
-
-/**
- * Makes the CUDA provider compute in the stream. It reads an address as a decimal `size_t`, and takes it over only where
- * it is told that there is one (onnxruntime/core/providers/cuda: `FromProviderOptions` in
- * cuda_execution_provider_info.cc, `UpdateProviderOptions` in cuda_provider_factory.cc).
- */
-export function cudaStreamOptions(stream: CudaStream): Readonly<Record<string, string>> {
-  return {
-    device_id: String(stream.device),
-    has_user_compute_stream: "1",
-    user_compute_stream: String(stream[POINTER]()),
-  };
+  if (stream !== undefined) appendCuda(environment, settings, { ...cudaOptions, ...cudaStreamOptions(stream) });
 }
 
 /** By name, as other providers are, ONNX Runtime refuses CUDA: it has options of its own. */
-function appendCuda(api: OrtApi, settings: Pointer<"SessionOptions">, options: Readonly<Record<string, string>>): void {
-  const out: Out<Pointer<"CudaOptions">> = [null];
-  check(api, api.CreateCUDAProviderOptions(out), "create CUDA options");
-  const cuda = stored(out);
+function appendCuda(
+  environment: OrtEnvironment,
+  settings: Pointer<"SessionOptions">,
+  options: Readonly<Record<string, string>>,
+): void {
+  const { api } = environment[NATIVE];
+  const cuda = createCudaOptions(environment, options);
   try {
-    const keys = Object.keys(options);
-    check(api, api.UpdateCUDAProviderOptions(cuda, keys, Object.values(options), keys.length), "set CUDA options");
     check(api, api.SessionOptionsAppendExecutionProvider_CUDA_V2(settings, cuda), "use CUDA");
   } finally {
     api.ReleaseCUDAProviderOptions(cuda);

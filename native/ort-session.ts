@@ -56,7 +56,7 @@ export class OrtSession extends NativeObject<"Session"> {
   ): Promise<OrtSession> {
     if (graph.length === 0) throw new NativeError("misuse", "A session needs a graph: a path, or at least one byte.");
     const { api, pointer: env } = environment[NATIVE];
-    const settings = createSessionOptions(api, options);
+    const settings = createSessionOptions(environment, options);
     const session: Out<Pointer<"Session">> = [null];
     try {
       const status =

@@ -34,6 +34,7 @@ export const ERRORS = {
   draining: server(503, true),
   engine_not_ready: server(503, true),
   engine_lost: server(503, true),
+  out_of_memory: server(503, true),
   request_timeout: { status: 504, type: "timeout_error", retryable: true },
   inference_failed: server(500, false),
   internal: server(500, false),
@@ -94,4 +95,21 @@ export class VitrineError extends Error {
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new VitrineError(fallback, message, { cause: thrown });
   }
+}
+
+const FILE_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is no folder",
+  EISDIR: "it is a folder",
+  EACCES: "this user may not",
+  EPERM: "this user may not",
+  EROFS: "its file system is read-only",
+  ENOSPC: "its disk is full",
+  EDQUOT: "its disk is full",
+};
+
+/** Why the system would not read or write a file, as a clause: `there is no such file`. */
+export function fileProblem(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  return ("code" in thrown ? FILE_PROBLEMS[String(thrown.code)] : undefined) ?? thrown.message;
 }

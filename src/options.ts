@@ -57,8 +57,9 @@ export const zipkinUrl = z
   .url({ protocol: /^https?$/, error: "expected a URL such as http://localhost:9411" })
   .transform((value) => {
     const url = new URL(value);
-    // A bare collector address means its v2 endpoint.
+    // A bare collector address means its v2 endpoint, and so does that of a worker's own store.
     if (url.pathname === "/") url.pathname = "/api/v2/spans";
+    else if (/^\/zipkin\/?$/.test(url.pathname)) url.pathname = "/zipkin/api/v2/spans";
     return url.href;
   });
 
@@ -132,7 +133,7 @@ export function readSwitch(value: string): boolean | undefined {
   return NO.includes(said) ? false : undefined;
 }
 
-export const onOff = z.string().transform((value, context): "on" | "off" => {
+const onOff = z.string().transform((value, context): "on" | "off" => {
   const on = readSwitch(value);
   if (on !== undefined) return on ? "on" : "off";
   context.addIssue({ code: "custom", message: "expected on or off" });
@@ -225,7 +226,7 @@ export const OPTIONS = {
     env: ["VITRINE_KV_MEMORY"],
     fallback: "auto",
     schema: size,
-    help: "most memory of a device's KV cache, such as 512M or 8G; auto is a quarter of the machine's, and what --gpu-memory-utilization leaves of a GPU's",
+    help: "most memory of a device's KV cache, such as 512M or 8G; auto is a quarter of the machine's or what is free of it, and what --gpu-memory-utilization leaves of a GPU's",
   },
   gpuMemoryUtilization: {
     flag: "gpu-memory-utilization",
@@ -298,7 +299,7 @@ export const OPTIONS = {
     value: "URL",
     env: ["VITRINE_ZIPKIN_ENDPOINT", "ZIPKIN_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT"],
     schema: zipkinUrl,
-    help: "Zipkin collector; http://host:9411 means its /api/v2/spans",
+    help: "Zipkin collector; http://host:9411 means its /api/v2/spans, http://worker:8080/zipkin the store of another worker",
   },
   zipkinEncoder: {
     flag: "zipkin-encoder",

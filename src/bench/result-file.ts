@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { VitrineError } from "../errors.js";
+import { fileProblem, VitrineError } from "../errors.js";
 import { type BenchResult, RESULT_VERSION } from "./result.js";
 
 /** What is read of a result, checked as far as readers rely on it; the rest is taken as it is. */
@@ -33,22 +33,33 @@ const resultSchema = z.looseObject({
   ),
 });
 
+const HOW_TO_MAKE = "`vitrine bench --json FILE` writes one";
+
 /** A file that `vitrine bench --json` wrote. @throws VitrineError `config_invalid` that names the file and what is wrong */
 export function readResult(path: string): BenchResult {
-  const parsed = resultSchema.safeParse(readJson(path));
+  const parsed = resultSchema.safeParse(readJson(path, HOW_TO_MAKE));
   if (parsed.success) return parsed.data as unknown as BenchResult;
   const [issue] = parsed.error.issues;
   const at = issue === undefined || issue.path.length === 0 ? "it" : `\`${issue.path.join(".")}\``;
-  const message = `${path}: not a result of \`vitrine bench --json\` of this version: ${at} is wrong (${issue?.message}).`;
+  const message = `${path}: not a result of \`vitrine bench --json\` of this version: ${at} is wrong (${issue?.message}); ${HOW_TO_MAKE}.`;
   throw new VitrineError("config_invalid", message);
 }
 
-/** @throws VitrineError `config_invalid` where it cannot be read or is not JSON */
-export function readJson(path: string): unknown {
+/**
+ * @param howToMake a clause for who has no such file
+ * @throws VitrineError `config_invalid` where it cannot be read or is not JSON
+ */
+export function readJson(path: string, howToMake: string): unknown {
+  const wrong = (what: string): VitrineError => new VitrineError("config_invalid", `${path}: ${what}; ${howToMake}.`);
+  let text: string;
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    text = readFileSync(path, "utf8");
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new VitrineError("config_invalid", `${path}: not a file of JSON that can be read: ${why}`);
+    throw wrong(`cannot be read, ${fileProblem(error)}`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw wrong("is not JSON, or only a part of it");
   }
 }

@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Config, loadConfig } from "../config.js";
 import { OPTIONS, type OptionName, type OptionRow } from "../options.js";
 
@@ -11,6 +11,12 @@ export function normalizeArguments(argv: readonly string[]): string[] {
     const dashed = flag.replaceAll("_", "-");
     return [dashed === "--model-path" ? "--model" : dashed, ...value].join("=");
   });
+}
+
+/** Of options that are not of the table. */
+export function wholeNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number above 0");
+  return Number(text);
 }
 
 const namesWithFlag = (Object.keys(OPTIONS) as OptionName[]).filter((name) => "flag" in OPTIONS[name]);

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Slo } from "../bench/result.js";
 import { VitrineError } from "../errors.js";
+import { wholeNumber } from "./arguments.js";
 import { sloSetting } from "./bench-values.js";
 
 interface PlanFlags {
@@ -19,11 +20,6 @@ const positive = (text: string): number => {
   return value;
 };
 
-const whole = (text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number above 0");
-  return Number(text);
-};
-
 const attainment = (text: string): number => {
   const value = Number(text.replace(/%$/, "")) / 100;
   if (!(value > 0 && value < 1)) throw new InvalidArgumentError("expected a share below 100%, such as 95%");
@@ -39,6 +35,8 @@ const slo = (text: string, before: readonly Slo[] = []): readonly Slo[] => {
   return [...before, parsed.data];
 };
 
+const HOW_TO_MAKE = "/api/v2/traces?limit=1000 of a Zipkin, or of a worker's /zipkin, answers one";
+
 /** Adds `vitrine bench plan`. */
 export function addCapacity(bench: Command): void {
   bench
@@ -48,10 +46,10 @@ export function addCapacity(bench: Command): void {
     .requiredOption("--rate <PER_SECOND>", "requests a second, arriving as a Poisson process", positive)
     .requiredOption("--slo <LIMIT>", "a limit such as ttft:200ms, of ttft, tpot or e2e; repeatable", slo)
     .option("--attainment <SHARE>", "share of the requests that is to keep every limit", attainment, 0.95)
-    .option("--prompt-tokens <N>", "length of each prompt; without it those of the traces", whole)
-    .option("--output-tokens <N>", "length of each answer; without it those of the traces", whole)
-    .option("--max-sequences <N>", "most requests that generate at once, as the worker's option", whole, 32)
-    .option("--prefill-chunk <TOKENS>", "most prompt tokens in one step, as the worker's option", whole, 256)
+    .option("--prompt-tokens <N>", "length of each prompt; without it those of the traces", wholeNumber)
+    .option("--output-tokens <N>", "length of each answer; without it those of the traces", wholeNumber)
+    .option("--max-sequences <N>", "most requests that generate at once, as the worker's option", wholeNumber, 32)
+    .option("--prefill-chunk <TOKENS>", "most prompt tokens in one step, as the worker's option", wholeNumber, 256)
     .action(async (file: string, flags: PlanFlags) => plan(file, flags));
 }
 
@@ -65,9 +63,9 @@ async function plan(file: string, flags: PlanFlags): Promise<void> {
       import("./bench-outputs.js"),
       import("../../models/tiny/random.js"),
     ]);
-  const traces = tracesSchema.safeParse(readJson(file));
+  const traces = tracesSchema.safeParse(readJson(file, HOW_TO_MAKE));
   if (!traces.success) {
-    const message = `${file}: not a list of Zipkin's traces; /api/v2/traces?limit=1000 of a Zipkin, or of a worker's /zipkin, answers one.`;
+    const message = `${file}: not a list of Zipkin's traces; ${HOW_TO_MAKE}.`;
     throw new VitrineError("config_invalid", message);
   }
   const random = () => seededRandom(1);

@@ -5,7 +5,7 @@ import { loadPicture } from "../bench/report/load-picture.js";
 import { reportPage } from "../bench/report/report-page.js";
 import { terminalTable } from "../bench/report/table.js";
 import type { BenchResult } from "../bench/result.js";
-import { VitrineError } from "../errors.js";
+import { fileProblem, VitrineError } from "../errors.js";
 
 export type OutputFiles = { readonly [kind in "json" | "csv" | "html" | "svg"]?: string | undefined };
 
@@ -15,32 +15,47 @@ export function checkOutputs(files: OutputFiles): void {
     const path = files[kind];
     if (path === undefined) continue;
     const why = whyNotWritable(resolve(path));
-    if (why === undefined) continue;
-    const message = `--${kind}: ${path} cannot be written (${why}): name a file in a folder that exists and that you may write to.`;
-    throw new VitrineError("config_invalid", message);
+    if (why !== undefined) throw unwritable(kind, path, why);
   }
 }
 
 function whyNotWritable(path: string): string | undefined {
   try {
     const exists = existsSync(path);
-    if (exists && statSync(path).isDirectory()) return "EISDIR";
-    if (!exists && !statSync(dirname(path)).isDirectory()) return "ENOTDIR";
+    if (exists && statSync(path).isDirectory()) return "it is a folder";
+    if (!statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory())
+      return `there is no folder ${dirname(path)}`;
     accessSync(exists ? path : dirname(path), constants.W_OK);
     return undefined;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? "unknown";
+    return fileProblem(error);
   }
 }
 
-/** What a benchmark leaves: files where they are asked for, and always a table. */
+/** What a benchmark leaves: always a table, and files where they are asked for. Throws `config_invalid`, which names the option. */
 export function writeOutputs(result: BenchResult, files: OutputFiles): void {
-  if (files.json !== undefined) writeFileSync(files.json, `${JSON.stringify(result)}\n`);
-  if (files.csv !== undefined) writeFileSync(files.csv, requestsCsv(result));
-  if (files.html !== undefined) writeFileSync(files.html, reportPage(result));
+  const write = (kind: keyof OutputFiles, text: (result: BenchResult) => string): void => {
+    const path = files[kind];
+    if (path === undefined) return;
+    const content = text(result);
+    try {
+      writeFileSync(path, content);
+    } catch (error) {
+      throw unwritable(kind, path, fileProblem(error));
+    }
+  };
+  // First: a full disk shall not take it along.
   console.log(`\n${terminalTable(result, terminalStyle())}`);
+  write("json", (whole) => `${JSON.stringify(whole)}\n`);
+  write("csv", requestsCsv);
+  write("html", reportPage);
   // Last: it may be asked of what cannot give it.
-  if (files.svg !== undefined) writeFileSync(files.svg, loadPicture(result));
+  write("svg", loadPicture);
+}
+
+function unwritable(kind: keyof OutputFiles, path: string, why: string): VitrineError {
+  const message = `--${kind}: ${path} cannot be written, ${why}: name one in a folder that exists, has room, and is yours to write to.`;
+  return new VitrineError("config_invalid", message);
 }
 
 export const terminalStyle = () => ({

@@ -11,8 +11,11 @@ import type { BenchSettings } from "./bench-options.js";
 const DEFAULT_REQUESTS = 100;
 const AB_ROUNDS = 4;
 
-/** Throws VitrineError `config_invalid` where options contradict each other or a file cannot be used. */
-export async function benchPlan(settings: BenchSettings, model: string): Promise<BenchPlan> {
+/**
+ * The plan for a model, which may be known only once the target has answered: what is wrong with the options is told before that.
+ * Throws VitrineError `config_invalid` where they contradict each other or a file cannot be used.
+ */
+export async function benchPlan(settings: BenchSettings): Promise<(model: string) => BenchPlan> {
   checkTogether(settings);
   const { api, turns, sharedPrefix, seed, prompts, replay } = settings;
   const countTokens = await tokenCounter(settings.tokenizer);
@@ -22,7 +25,7 @@ export async function benchPlan(settings: BenchSettings, model: string): Promise
     ...(replay === undefined ? {} : { replay }),
     ...(countTokens === undefined ? {} : { countTokens }),
   });
-  return {
+  return (model) => ({
     loads: loadsOf(settings),
     limit: limitOf(settings, chosen.times),
     warmup: settings.warmup,
@@ -45,7 +48,7 @@ export async function benchPlan(settings: BenchSettings, model: string): Promise
     },
     prompts: chosen,
     slos: settings.slo,
-  };
+  });
 }
 
 function loadsOf(settings: BenchSettings): Load[] {

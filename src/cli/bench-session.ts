@@ -7,6 +7,7 @@ import { type BenchTracing, createBenchTracing } from "../bench/client/tracing.j
 import { runBench, type Variant } from "../bench/load/bench-run.js";
 import { requestHeaders } from "../bench/load/chat-player.js";
 import { realClock } from "../bench/load/clock.js";
+import type { BenchPlan } from "../bench/load/plan.js";
 import { type BenchResult, type LoadPoint, RESULT_VERSION } from "../bench/result.js";
 import { TraceReadback } from "../bench/traces/readback.js";
 import { addressOf } from "../destinations.js";
@@ -16,6 +17,7 @@ import { commandLine, commitOf, thisMachine } from "./bench-origin.js";
 import { checkOutputs, writeOutputs } from "./bench-outputs.js";
 import { benchPlan } from "./bench-plan.js";
 import { BenchProgress } from "./bench-progress.js";
+import { checkVariants } from "./bench-variants.js";
 import { exitStatus, onStopSignal } from "./stop-signals.js";
 
 /** How long the last spans may take to be sent. */
@@ -52,10 +54,11 @@ async function benchTargets(
   signal: AbortSignal,
 ): Promise<boolean> {
   checkOutputs(settings);
+  const planFor = await benchPlan(settings);
   const startedAt = new Date().toISOString();
   const targets = await startTargets(settings, serverFlags, signal);
   try {
-    const result = await measure(settings, targets.variants, startedAt, signal);
+    const result = await measure(settings, planFor, { variants: targets.variants, startedAt, signal });
     writeOutputs(result, settings);
     return result.points.some(({ summary }) => summary.ok > 0);
   } finally {
@@ -72,23 +75,29 @@ async function startTargets(
   if (ab === undefined && flags.length > 0) throw wrong("flags after -- are the servers', which --ab starts.");
   if (url !== undefined) return { variants: [{ base: url }], stop: async () => {} };
   if (ab === undefined) throw wrong("--url: say which service to measure, or --ab to compare two.");
-  const entry = fileURLToPath(new URL("./main.js", import.meta.url));
+  const entry = fileURLToPath(new URL("./bench-server.js", import.meta.url));
   const setting = { entry, flags, env: process.env, ...(zipkinEndpoint === undefined ? {} : { zipkinEndpoint }) };
+  checkVariants(ab, setting);
   const { variants, stop } = await startVariants(ab, setting, signal);
   return { variants: variants.map(({ name, address }) => ({ name, base: baseOf(address) })), stop };
 }
 
+interface Session {
+  readonly variants: readonly Variant[];
+  readonly startedAt: string;
+  readonly signal: AbortSignal;
+}
+
 async function measure(
   settings: BenchSettings,
-  variants: readonly Variant[],
-  startedAt: string,
-  signal: AbortSignal,
+  planFor: (model: string) => BenchPlan,
+  { variants, startedAt, signal }: Session,
 ): Promise<BenchResult> {
   const { base } = variants[0] as Variant;
   const { server, model: listed, status } = await describeTarget(base, requestHeaders(settings.apiKey), signal);
   const model = settings.model ?? listed;
   if (model === undefined) throw wrong(noModel(base, status));
-  const plan = await benchPlan(settings, model);
+  const plan = planFor(model);
   const clock = realClock();
   const runId = randomBytes(8).toString("hex");
   const log = (level: string, message: string): void => {

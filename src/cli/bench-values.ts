@@ -65,7 +65,12 @@ export const ab = z
     const [name = "", values = ""] = [value.slice(0, value.indexOf("=")), value.slice(value.indexOf("=") + 1)];
     const [base = "", variant = ""] = values.split(",");
     return { flag: name, base, variant };
+  })
+  .refine(({ flag, base, variant }) => !isSwitch(flag) || [base, variant].every((value) => /^(on|off)$/.test(value)), {
+    error: "a switch is on or off, such as tracing=off,on or no-fast-int4=off,on; expected these",
   });
+
+const isSwitch = (flag: string): boolean => flag === "tracing" || flag.startsWith("no-");
 
 /** Seconds may come without a unit, as other load generators take them. */
 export const span = z.string().transform((value) => (/^[\d.]+$/.test(value.trim()) ? `${value}s` : value));

@@ -5,7 +5,7 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { VitrineError } from "../errors.js";
 import { PROGRAM_OPTIONS } from "../instrumentation/program/settings.js";
-import { addOptions, configOf, givenOptions, normalizeArguments } from "./arguments.js";
+import { addOptions, configOf, givenOptions, normalizeArguments, wholeNumber } from "./arguments.js";
 import { addBench } from "./bench.js";
 import { addCapacity } from "./bench-capacity.js";
 import { addCompare } from "./bench-compare.js";
@@ -14,11 +14,6 @@ import { generate } from "./generate.js";
 import { programEnvironment, run } from "./run.js";
 import { serve } from "./serve.js";
 import { VERSION } from "./version.js";
-
-const wholeNumber = (text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number above 0");
-  return Number(text);
-};
 
 const temperature = (text: string): number => {
   const value = Number(text);

@@ -38,8 +38,10 @@ export async function run(command: readonly string[], env: NodeJS.ProcessEnv): P
   let child: ChildProcess | undefined;
   // Before there is a child: a signal in between would leave it behind.
   const forget = onSignal((signal) => void child?.kill(signal));
-  child = spawn(file, args, { stdio: "inherit", env });
-  const { status, signal } = await ended(child, file);
+  const { status, signal } = await ended(file, () => {
+    child = spawn(file, args, { stdio: "inherit", env });
+    return child;
+  });
   forget();
   if (signal !== null) process.kill(process.pid, signal);
   // Not reached where the signal ends this process, too; else as a shell would say it.
@@ -64,14 +66,28 @@ interface End {
   readonly signal: NodeJS.Signals | null;
 }
 
-function ended(child: ChildProcess, file: string): Promise<End> {
+const NOT_STARTED: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such command",
+  ENOTDIR: "there is no such command",
+  EACCES: "it is no program that this user may run; chmod +x makes a script one",
+  ENOEXEC: "it is no program for this machine; a script begins with #! and the program that reads it",
+  E2BIG: "its arguments and environment are too long",
+};
+
+function ended(file: string, start: () => ChildProcess): Promise<End> {
   return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve({ status: code ?? 1, signal }));
-    child.once("error", ({ code, message }: NodeJS.ErrnoException) => {
-      const missing = code === "ENOENT";
-      console.error(`vitrine: run ${file}: ${missing ? "there is no such command" : message}.`);
+    const failed = ({ code = "", message }: NodeJS.ErrnoException): void => {
+      console.error(`vitrine: run ${file}: ${NOT_STARTED[code] ?? message}.`);
       // As shells have it: not found, or found and not to be started.
-      resolve({ status: missing ? 127 : 126, signal: null });
-    });
+      resolve({ status: code === "ENOENT" || code === "ENOTDIR" ? 127 : 126, signal: null });
+    };
+    try {
+      const child = start();
+      child.once("exit", (code, signal) => resolve({ status: code ?? 1, signal }));
+      child.once("error", failed);
+    } catch (error) {
+      // What Node does not expect of the system is thrown, and not told later.
+      failed(error as NodeJS.ErrnoException);
+    }
   });
 }

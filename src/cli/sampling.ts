@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { VitrineError } from "../errors.js";
+import { fileProblem, VitrineError } from "../errors.js";
 import { parseSamplingPolicy, type SamplingPolicy } from "../tracing/context/sampling-policy.js";
 import type { TailPolicy } from "../tracing/context/tail-policy.js";
 import type { Tracing } from "../tracing/tracing.js";
@@ -23,15 +23,14 @@ function readText(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (thrown) {
-    const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "an error";
-    throw new VitrineError("config_invalid", `--sampling-rules ${file}: cannot be read (${code}).`, {
+    throw new VitrineError("config_invalid", `--sampling-rules ${file}: cannot be read, ${fileProblem(thrown)}.`, {
       param: "--sampling-rules",
     });
   }
 }
 
 /** Puts the file's rules into force; a bad file leaves those that hold, and the log says why. */
-export function reloadPolicy(config: Config, tracing: Tracing, logger: Logger): void {
+function reloadPolicy(config: Config, tracing: Tracing, logger: Logger): void {
   try {
     tracing.sampling = readPolicy(config);
     const { rate, limit, rules } = tracing.sampling;

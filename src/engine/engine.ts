@@ -4,14 +4,11 @@ import { KvCache } from "./cache/kv-cache.js";
 import type { ModelRunner, RowLogits } from "./runner.js";
 import type { ConstraintCompiler } from "./sampling/constraint.js";
 import { type Compiled, ConstraintQueue } from "./sampling/constraint-queue.js";
-import { positionLogprobs } from "./sampling/logprobs.js";
-import { Sampler } from "./sampling/sampler.js";
 import type { Plan } from "./scheduling/plan.js";
-import { Scheduler, type StepResults } from "./scheduling/scheduler.js";
-import type { Sequence } from "./scheduling/sequence.js";
-import type { Choice } from "./scheduling/sequence-pool.js";
+import { Scheduler } from "./scheduling/scheduler.js";
 import { StatsPublisher } from "./stats-publisher.js";
 import { stepStats, stepTiming } from "./step.js";
+import { TokenChooser } from "./token-chooser.js";
 
 export interface EngineLimits {
   /** Most sequences that run at once: the runner's slots. */
@@ -49,7 +46,7 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #turn: () => Promise<void>;
   readonly #scheduler: Scheduler;
-  readonly #sampler: Sampler;
+  readonly #chooser: TokenChooser;
   readonly #stats: StatsPublisher;
   readonly #compiling: ConstraintQueue;
   /** Requests whose grammar was compiled since the last step. */
@@ -59,17 +56,15 @@ export class Engine {
   #steps = 0;
   #wake: (() => void) | undefined;
   #state: "running" | "stopping" | "stopped" = "running";
-  /** Why the runner can do nothing any more in this process. */
-  #lost: VitrineError | undefined;
 
   constructor(options: EngineOptions) {
     const { runner, maxSequences, clock, targetTpotMs } = options;
     const { contextLength, kvBytesPerToken, vocabSize } = runner.model;
     const cells = options.kvTokens ?? Number.POSITIVE_INFINITY;
-    const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner });
+    const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner, clock });
     this.#options = options;
     this.#turn = options.turn ?? nextTurn;
-    this.#sampler = new Sampler(vocabSize);
+    this.#chooser = new TokenChooser(vocabSize);
     this.#scheduler = new Scheduler({
       cache,
       clock,
@@ -83,7 +78,7 @@ export class Engine {
       this.#compiled.push(compiled);
       this.#wake?.();
     });
-    this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, clock });
+    this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, kvBytesPerToken, clock });
   }
 
   /** Hands a command over; it takes effect before the next step. */
@@ -108,7 +103,6 @@ export class Engine {
       if (plan === undefined) await this.#idle();
       else {
         await this.#step(plan);
-        if (this.#lost !== undefined) throw this.#lost;
         await this.#turn();
       }
     }
@@ -135,7 +129,7 @@ export class Engine {
       this.#flush();
       logits = await running;
     } catch (thrown) {
-      failure = this.#failure(thrown);
+      failure = VitrineError.from(thrown, "inference_failed");
     }
     const step = stepTiming(plan, ++this.#steps, start, clock());
     this.#stats.addStep(step);
@@ -147,54 +141,10 @@ export class Engine {
     }
     const stats = stepStats(plan, step, failure?.toWire());
     if (stats !== undefined) this.#events.push({ type: "step", step: stats });
-    if (failure === undefined) this.#scheduler.commit(plan, step, this.#results(plan, logits));
+    if (failure === undefined) this.#scheduler.commit(plan, step, this.#chooser.results(plan, logits));
     else this.#scheduler.fail(plan, step, failure.toWire());
     this.#flush();
-  }
-
-  /** Reads the step's logits; a row without a token fails alone. */
-  #results(plan: Plan, logits: readonly RowLogits[]): StepResults {
-    const { vocabSize } = this.#options.runner.model;
-    const at = (row: number, position: number): Float32Array =>
-      (logits[row] as RowLogits).all().subarray(position * vocabSize, (position + 1) * vocabSize);
-    return {
-      choose: (row, position) =>
-        this.#orError(() => {
-          const sequence = plan.sequences[row] as Sequence;
-          return this.#chooseTop(logits[row] as RowLogits, sequence) ?? this.#choose(at(row, position), sequence);
-        }),
-      score: (row, position, token) => {
-        const { logprobs = 0 } = (plan.sequences[row] as Sequence).request;
-        return this.#orError(() => positionLogprobs(at(row, position), token, logprobs));
-      },
-    };
-  }
-
-  #orError<T>(read: () => T): T | VitrineError {
-    try {
-      return read();
-    } catch (thrown) {
-      return this.#failure(thrown);
-    }
-  }
-
-  #failure(thrown: unknown): VitrineError {
-    const failure = VitrineError.from(thrown, "inference_failed");
-    if (failure.code === "engine_lost") this.#lost = failure;
-    return failure;
-  }
-
-  /** From the likeliest tokens, where the runner has them at hand and they tell. */
-  #chooseTop({ top }: RowLogits, sequence: Sequence): Choice | undefined {
-    const token = top && this.#sampler.sampleTop(top, sequence);
-    return token === undefined ? undefined : { token };
-  }
-
-  #choose(logits: Float32Array, sequence: Sequence): Choice {
-    const { logprobs: top } = sequence.request;
-    if (top === undefined) return { token: this.#sampler.sample(logits, sequence) };
-    const logprobs = this.#sampler.sampleWithLogprobs(logits, sequence, top);
-    return { token: logprobs.token, logprobs };
+    if (failure?.code === "engine_lost") throw failure;
   }
 
   async #idle(): Promise<void> {

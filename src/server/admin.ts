@@ -3,11 +3,10 @@ import { VitrineError } from "../errors.js";
 import { parseSamplingPolicy, type SamplingPolicy } from "../tracing/context/sampling-policy.js";
 import type { Tracing } from "../tracing/contract.js";
 import { errorBody, toVitrineError } from "./error-response.js";
-import { listenError } from "./server.js";
+import { ADMIN_HOST, listenError } from "./listening.js";
 
-const LOOPBACK = "127.0.0.1";
 /** A page in a browser on this machine can make its own name mean this address, not change what it sends as `Host`. */
-const LOCAL_NAMES: ReadonlySet<string> = new Set([LOOPBACK, "localhost"]);
+const LOCAL_NAMES: ReadonlySet<string> = new Set([ADMIN_HOST, "localhost"]);
 const BODY_BYTES = 2 ** 20;
 
 export interface AdminOptions {
@@ -30,9 +29,9 @@ export function createAdmin(options: AdminOptions): Admin {
   return {
     async listen(port) {
       try {
-        return await app.listen({ host: LOOPBACK, port });
+        return await app.listen({ host: ADMIN_HOST, port });
       } catch (thrown) {
-        throw listenError(thrown, LOOPBACK, port, "--admin-port");
+        throw listenError(thrown, { flag: "--admin-port", host: ADMIN_HOST, port });
       }
     },
     close: () => app.close(),

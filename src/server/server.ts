@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
-import { VitrineError } from "../errors.js";
 import { createApp } from "./app.js";
 import { createContext, type ServerContext } from "./context.js";
+import { listenError } from "./listening.js";
 import type { ServerOptions } from "./options.js";
 
 /** How long cancelled requests may take to end once draining has run out of time. */
@@ -24,7 +24,7 @@ export class VitrineServer {
     try {
       return await this.app.listen({ host, port });
     } catch (thrown) {
-      throw listenError(thrown, host, port);
+      throw listenError(thrown, { flag: "--port", host, port });
     }
   }
 
@@ -44,33 +44,5 @@ export class VitrineServer {
     this.context.admission.drain();
     await this.app.close();
     for (const exchange of this.context.exchanges.all()) exchange.abandon();
-  }
-}
-
-export function listenError(thrown: unknown, host: string, port: number, flag = "--port"): VitrineError {
-  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-  const cause = { cause: thrown };
-  switch (code) {
-    case "EADDRINUSE":
-      return new VitrineError(
-        "port_unavailable",
-        `Port ${port} on ${host} is taken: stop what listens there, or choose another with ${flag} (0 takes a free one).`,
-        cause,
-      );
-    case "EACCES":
-      return new VitrineError(
-        "port_unavailable",
-        `Port ${port} may not be opened by this user: use ${flag} 1024 or above.`,
-        cause,
-      );
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return new VitrineError(
-        "port_unavailable",
-        `${host} is not an address of this machine: use --host 127.0.0.1 or 0.0.0.0.`,
-        cause,
-      );
-    default:
-      return VitrineError.from(thrown, "port_unavailable");
   }
 }

@@ -57,8 +57,8 @@ export interface Tracing {
   recordLoad(load: LoadRecord): void;
   /** A trace of its own for each step in which there is a request whose trace is kept. */
   recordStep(step: StepStats, run: EngineRun): void;
-  /** Zipkin's read API over the embedded store; undefined when the store is off. */
-  readonly store: TraceStoreReader | undefined;
+  /** Undefined when it is off. */
+  readonly store: EmbeddedStore | undefined;
   /** What holds for traces that begin now; may be replaced at any time. */
   sampling: SamplingPolicy;
   /** Of the first destination; without one, of the embedded store. */
@@ -166,10 +166,19 @@ export interface RequestTrace {
   finish(result: { readonly status: number; readonly at: Micros; readonly error?: WireError }): void;
 }
 
-/** Answers of Zipkin's read API, as JSON text made in the export thread. */
-export interface TraceStoreReader {
-  /** `path` below `/api/v2`, with its query: `/traces?serviceName=vitrine&limit=10`. */
-  get(path: string): Promise<{ readonly status: number; readonly body: string }>;
+/** What the trace store answers, in the words of Zipkin's API. */
+export interface StoreAnswer {
+  readonly status: number;
+  /** Of a GET with status 200, JSON; else a line of plain text, or nothing. */
+  readonly body: string;
+}
+
+/** The store of the last traces, in the export thread, where all of its work is done. */
+export interface EmbeddedStore {
+  /** Zipkin's read API. `path` below `/api/v2`, with its query: `/traces?serviceName=vitrine&limit=10`. */
+  get(path: string): Promise<StoreAnswer>;
+  /** Spans of other services, as JSON that may be gzipped: 202 once they are in the store. */
+  post(list: Uint8Array, gzip: boolean): Promise<StoreAnswer>;
 }
 
 /**

@@ -36,14 +36,7 @@ export const DROP_CAUSES = [
 export type DropCause = (typeof DROP_CAUSES)[number];
 
 /** How a POST fails. */
-export const SEND_FAILURES = [
-  "connection_failed",
-  "tls_failed",
-  "timeout",
-  "server_error",
-  "refused",
-  "rejected",
-] as const;
+const SEND_FAILURES = ["connection_failed", "tls_failed", "timeout", "server_error", "refused", "rejected"] as const;
 export type SendFailure = (typeof SEND_FAILURES)[number];
 
 const SLOTS = [

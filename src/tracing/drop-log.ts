@@ -32,7 +32,7 @@ export class DropLog {
       if (count === 0 || !entry.minute.take(now)) continue;
       entry.told += count;
       const spans = count === 1 ? "1 span" : `${count} spans`;
-      this.log("warn", `${spans} dropped (${entry.cause}): ${REASONS[entry.cause]}. Serving is not affected.`);
+      this.log("warn", `${spans} dropped (${entry.cause}): ${REASONS[entry.cause]}. Only traces are affected.`);
     }
   }
 }

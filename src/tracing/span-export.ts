@@ -1,6 +1,6 @@
 /** Where ended spans go: the ring, the export thread behind it, and the counters of both. */
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-node";
-import type { DestinationCounters, ExportCounters, TraceStoreReader, Tracing, TracingOptions } from "./contract.js";
+import type { DestinationCounters, EmbeddedStore, ExportCounters, Tracing, TracingOptions } from "./contract.js";
 import { readCounters, ThreadCounters } from "./counters.js";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./export/delivery.js";
 import type { Destination } from "./export/destination.js";
@@ -49,7 +49,7 @@ export interface SpanExportInternals {
 export interface SpanExport {
   /** For the tracer provider. */
   readonly processor: RingSpanProcessor;
-  readonly store: TraceStoreReader | undefined;
+  readonly store: EmbeddedStore | undefined;
   /** Of the first destination; without one, of the embedded store. */
   counters(): ExportCounters;
   /** Of each destination, in the order of the options. */

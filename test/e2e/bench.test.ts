@@ -142,6 +142,8 @@ describe("vitrine bench", function () {
       assert.deepEqual([targets.code, /--url, --ab: choose one/.test(targets.stderr)], [2, true]);
       const other = await run("--model", "other", "--requests", "1");
       assert.deepEqual([other.code, /http 404/.test(other.stderr)], [2, true]);
+      const unread = await runVitrine(["bench", "--url", "http://127.0.0.1:9", "--prompts", "/nowhere.jsonl"]);
+      assert.deepEqual([unread.code, /nowhere\.jsonl: cannot be read/.test(unread.stderr)], [2, true]);
       const nobody = await runVitrine(["bench", "--url", "http://127.0.0.1:9", "--requests", "1"]);
       assert.deepEqual([nobody.code, /nothing answers at http:\/\/127.0.0.1:9\/v1/.test(nobody.stderr)], [2, true]);
     });
@@ -164,7 +166,18 @@ describe("vitrine bench", function () {
   });
 
   it("reports what was measured when it is interrupted, and leaves no server behind", async () => {
-    const flags = ["--ab", "trace-detail=phase,step", "--duration", "60s", "--prompts", "grammar", "--json", json];
+    const flags = [
+      "--ab",
+      "trace-detail=phase,step",
+      "--requests",
+      "8",
+      "--repeats",
+      "999",
+      "--prompts",
+      "grammar",
+      "--json",
+      json,
+    ];
     const child = spawn(process.execPath, [MAIN, "bench", ...flags], {
       cwd: PACKAGE_ROOT,
       stdio: ["ignore", "ignore", "pipe"],
@@ -172,16 +185,16 @@ describe("vitrine bench", function () {
     let told = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       told += text;
-      if (/repeat 1/.test(told) && !child.killed) setTimeout(() => child.kill("SIGINT"), 300);
+      if (/repeat 3/.test(told) && !child.killed) child.kill("SIGINT");
     });
     const code = await new Promise((resolve) => child.once("close", resolve));
     assert.equal(code, 130, told);
     const { points, target } = result();
     assert.deepEqual(
       points.map(({ variant }) => variant),
-      ["trace-detail=phase"],
+      ["trace-detail=phase", "trace-detail=step"],
     );
-    assert.ok((points[0]?.summary.ok ?? 0) > 0);
+    assert.ok(points.every(({ summary }) => summary.ok >= 16));
     assert.ok(await isRefused(target.url));
   });
 });

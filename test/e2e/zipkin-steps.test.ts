@@ -13,7 +13,7 @@ const valuesOf = (step: ZipkinSpan): string[] => (step.annotations ?? []).map(({
 function phasesOf(trace: Trace) {
   return ["prefill", "decode"].map((phase) => {
     const { tags = {} } = trace.named("inference.forward", { "ai.phase": phase });
-    const number = (which: string): number => Number(tags[`ai.step.${which}`]?.slice(-11));
+    const number = (which: string): number => Number(tags[`ai.step.${which}`]?.slice(5, 16));
     return { phase, tags, first: number("first"), last: number("last") };
   });
 }

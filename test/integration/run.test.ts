@@ -46,6 +46,10 @@ describe("vitrine run", function () {
       [missing.code, missing.stderr],
       [127, "vitrine: run no-such-command: there is no such command.\n"],
     );
+    const below = await run(`${MAIN}/below-a-file`);
+    assert.deepEqual([below.code, below.stderr.split(": ").at(-1)], [127, "there is no such command.\n"]);
+    const folder = await run(PACKAGE_ROOT);
+    assert.deepEqual([folder.code, /it is no program that this user may run/.test(folder.stderr)], [126, true]);
     assert.equal((await runVitrine(["run", "--sample-rate", "7", "--", "node"])).code, 2);
   });
 

@@ -4,6 +4,7 @@ import { createConnection } from "node:net";
 import { VitrineError } from "../../src/errors.js";
 import type { ErrorBody } from "../../src/server/error-response.js";
 import { BODY_BYTES } from "../../src/server/error-response.js";
+import { LIST_BYTES } from "../../src/tracing/store/write-api.js";
 import { FAKE_DEVICE, FAKE_MODEL } from "../support/fake-engine.js";
 import { byteTokenizer, ServerHarness } from "../support/server-harness.js";
 
@@ -223,6 +224,28 @@ describe("server: requests that are refused, and the routes beside", () => {
     assert.match((await errorOf(off)).message, /--trace-store on/);
   });
 
+  it("leads from Zipkin's page of a trace to the trace", async () => {
+    const response = await fetch(`${harness.url}/zipkin/traces/00ab%2F..`);
+    assert.deepEqual(await response.json(), { path: "/trace/00ab%2F.." });
+  });
+
+  it("hands spans of other services to the store as they come, gzipped or not", async () => {
+    const url = `${harness.url}/zipkin/api/v2/spans`;
+    const send = (headers: Record<string, string>, body: string | Uint8Array) =>
+      fetch(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body });
+    const plain = await send({}, "[{}]");
+    assert.deepEqual([plain.status, await plain.text()], [202, "4 false"]);
+    assert.equal(await (await send({ "content-encoding": "gzip" }, new Uint8Array(9))).text(), "9 true");
+    assert.equal((await send({ "content-encoding": "br" }, "[]")).status, 415);
+    assert.equal((await send({ "content-type": "application/x-protobuf" }, "[]")).status, 415);
+    const large = await send({}, " ".repeat(LIST_BYTES + 1));
+    assert.equal(large.status, 413);
+    assert.match((await errorOf(large)).message, new RegExp(`larger than ${LIST_BYTES} bytes: send fewer spans`));
+    assert.equal((await fetch(`${url}?serviceName=vitrine`)).status, 200);
+    harness.tracing.store = undefined;
+    assert.match((await errorOf(await send({}, "[]"))).message, /--trace-store on/);
+  });
+
   it("never writes what was asked, answered or authorized into the log", async () => {
     harness.engine.play = (fake) => fake.admit().prefill().text("zebra-answer").finish();
     const fields = { prompt: "zebra-prompt", user: "zebra-user", zebra_field: "zebra-value", stop: "zebra-stop" };
@@ -245,7 +268,11 @@ describe("server: metrics", () => {
     await fetch(`${harness.url}/random-1`);
     await fetch(`${harness.url}/random-2`);
     for (const status of [200, 400, 404, 503]) {
-      harness.tracing.store = { get: async () => ({ status, body: "[]" }) };
+      harness.tracing.store = {
+        ...harness.tracing.store,
+        get: async () => ({ status, body: "[]" }),
+        post: async () => ({ status, body: "" }),
+      };
       await fetch(`${harness.url}/zipkin/api/v2/traces?limit=zebra`);
     }
     harness.tracing.refusals = [{ header: "b3", reason: "upper_case", count: 4 }];
@@ -280,12 +307,18 @@ describe("server: metrics", () => {
       'vllm:request_prefill_time_seconds_count{model_name="fake"} 1',
       'vllm:request_decode_time_seconds_count{model_name="fake"} 1',
       'vllm:e2e_request_latency_seconds_count{model_name="fake"} 2',
-      'vitrine_requests_in_flight{engine="0",device="auto"} 0',
-      'vitrine_kv_cache_utilization{engine="0",device="auto"} 0.25',
-      'vitrine_engine_ready{engine="0",device="auto"} 1',
+      'vitrine_requests_in_flight{engine="0",device="cpu"} 0',
+      'vitrine_kv_cache_utilization{engine="0",device="cpu"} 0.25',
+      'vitrine_kv_cache_allocated_bytes{engine="0",device="cpu"} 4096',
+      'vitrine_kv_cache_limit_bytes{engine="0",device="cpu"} 8192',
+      'vitrine_kv_cache_growths_total{engine="0",device="cpu"} 2',
+      'vitrine_kv_cache_growth_failures_total{engine="0",device="cpu"} 1',
+      'vitrine_kv_cache_growth_seconds_total{engine="0",device="cpu"} 0.25',
+      'vitrine_kv_cache_evicted_tokens_total{engine="0",device="cpu"} 16',
+      'vitrine_engine_ready{engine="0",device="cpu"} 1',
       "vitrine_engine_restarts_total 1",
-      'vitrine_device_busy_seconds_total{engine="0",device="auto"} 1.5',
-      'vitrine_device_idle_seconds_total{engine="0",device="auto"} 2.5',
+      'vitrine_device_busy_seconds_total{engine="0",device="cpu"} 1.5',
+      'vitrine_device_idle_seconds_total{engine="0",device="cpu"} 2.5',
       "zipkin_reporter_spans_total 11",
       "zipkin_reporter_spans_bytes_total 900",
       'zipkin_reporter_spans_dropped_total{cause="queue_full"} 3',

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicMicros } from "../../src/protocol.js";
 import type { ZipkinSpan } from "../../src/tracing/export/zipkin-span.js";
+import { LIST_BYTES } from "../../src/tracing/store/write-api.js";
 import { assertBalanced, request, TracingHarness, until } from "./tracing-harness.js";
 
 describe("the export thread", function () {
@@ -33,6 +34,26 @@ describe("the export thread", function () {
     assert.equal((await tracing.store?.get("/traces?limit=none"))?.status, 400);
     assert.deepEqual(await tracing.store?.get("/trace/dead"), { status: 404, body: "dead not found" });
     assert.deepEqual([tracing.counters().delivered, tracing.counters().queued], [100, 0]);
+  });
+
+  it("takes spans of other services into the same store, up to what may wait", async () => {
+    const tracing = harness.start(undefined);
+    const { store } = tracing;
+    assert.ok(store !== undefined);
+    const traceId = request(tracing);
+    const list = JSON.stringify([{ traceId, id: "1", name: "get /", localEndpoint: { serviceName: "gateway" } }]);
+    assert.deepEqual(await store.post(Buffer.from(list), false), { status: 202, body: "" });
+    const { body } = await store.get(`/trace/${traceId}`);
+    const services = (JSON.parse(body) as ZipkinSpan[]).map(({ localEndpoint }) => localEndpoint.serviceName);
+    assert.deepEqual(services.sort(), ["gateway", "vitrine", "vitrine"]);
+    assert.deepEqual(JSON.parse((await store.get("/services")).body), ["gateway", "vitrine"]);
+    const large = Buffer.alloc(LIST_BYTES, " ");
+    const answers = await Promise.all(Array.from({ length: 4 }, () => store.post(large, false)));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [400, 400, 400, 503],
+    );
+    assert.equal((await store.post(large, false)).status, 400, "there is room again");
   });
 
   it("answers 503 when the thread is gone", async () => {

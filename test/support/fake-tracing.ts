@@ -5,12 +5,12 @@ import type {
   DestinationCounters,
   DeviceCost,
   DeviceReading,
+  EmbeddedStore,
   ExportCounters,
   GenerateAttributes,
   IncomingRequest,
   LoadRecord,
   RequestTrace,
-  TraceStoreReader,
   Tracing,
 } from "../../src/tracing/contract.js";
 
@@ -89,8 +89,9 @@ export class FakeTrace implements RequestTrace {
 export class FakeTracing implements Tracing {
   readonly traces: FakeTrace[] = [];
   readonly loads: LoadRecord[] = [];
-  store: TraceStoreReader | undefined = {
+  store: EmbeddedStore | undefined = {
     get: async (path) => ({ status: 200, body: JSON.stringify({ path }) }),
+    post: async (list, gzip) => ({ status: 202, body: `${list.byteLength} ${gzip}` }),
   };
   counts: ExportCounters = {
     ended: 11,

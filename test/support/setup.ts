@@ -1,5 +1,6 @@
 /** Loaded by mocha before any test file. */
 import fc from "fast-check";
+import { endIfHeldOpen } from "./held-open.js";
 import { stopSharedZipkin } from "./zipkin-server.js";
 
 // Has to be in the environment before onnxruntime-node loads, in this process and in the children it starts.
@@ -19,8 +20,12 @@ process.on("unhandledRejection", (reason) => {
 // The same cases in every run, so that no change fails for what it did not touch; FC_SEED tries others.
 fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 1) });
 
+/** Far above what connections that are kept alive take to be given up. */
+const HELD_OPEN_MS = 20_000;
+
 export const mochaHooks = {
   async afterAll(): Promise<void> {
     await stopSharedZipkin();
+    endIfHeldOpen(HELD_OPEN_MS);
   },
 };

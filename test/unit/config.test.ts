@@ -39,6 +39,7 @@ describe("loadConfig", () => {
     assert.equal(endpoint("http://zipkin:9411"), "http://zipkin:9411/api/v2/spans");
     assert.equal(endpoint("http://zipkin:9411/"), "http://zipkin:9411/api/v2/spans");
     assert.equal(endpoint("https://host/zipkin/api/v2/spans"), "https://host/zipkin/api/v2/spans");
+    assert.equal(endpoint("http://worker:8080/zipkin"), "http://worker:8080/zipkin/api/v2/spans");
   });
 
   it("follows ENABLE_ZIPKIN_TRACING", () => {

@@ -1,4 +1,4 @@
-/** A `vitrine serve` that the benchmark starts for itself, and that never outlives it. */
+/** A `vitrine serve` that the benchmark starts for itself. It ends with the benchmark: when the channel between them closes, however that came. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { VitrineError } from "../../errors.js";
@@ -9,7 +9,7 @@ const STOP_MS = 10_000;
 const LAST_LINES = 10;
 
 export interface ServerCommand {
-  /** The built command line. */
+  /** `vitrine serve` as a module that ends when its channel to the parent closes. */
   readonly entry: string;
   readonly flags: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -32,7 +32,7 @@ export class ServerProcess {
   /** Resolves once it listens. Throws VitrineError `engine_not_ready` with its last lines where it does not come to that, and the signal's reason. */
   static async start({ entry, flags, env }: ServerCommand, signal: AbortSignal): Promise<ServerProcess> {
     const args = [entry, "serve", "--host", "127.0.0.1", "--port", "0", ...flags];
-    const server = new ServerProcess(spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
+    const server = new ServerProcess(spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe", "ipc"] }));
     try {
       await server.#listening(signal);
       return server;

@@ -9,8 +9,8 @@ export function recordedSteps(traces: readonly RecordedTrace[], phase: "prefill"
   const steps = traces.flat().filter(({ name }) => name === "engine.step");
   const engines = new Map<string, RecordedSpan[]>();
   for (const step of steps.sort((a, b) => a.timestamp - b.timestamp)) {
-    // The id of a step's trace is the engine's run and the step's number.
-    const run = step.traceId.slice(0, 16);
+    // The id of a step's trace begins with digits of the engine's run; the step's number follows.
+    const run = step.traceId.slice(0, 5);
     const own = engines.get(run);
     if (own === undefined) engines.set(run, [step]);
     else own.push(step);

@@ -1,7 +1,7 @@
 /** Prompts from a JSONL file, and arrivals from a recorded one. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { VitrineError } from "../../errors.js";
+import { fileProblem, VitrineError } from "../../errors.js";
 import type { ChatPlan, PromptSource } from "./chat-plan.js";
 
 const message = z.object({ role: z.string(), content: z.string() });
@@ -76,7 +76,7 @@ function readLines<T>(path: string, read: (value: unknown) => T): T[] {
   try {
     lines = readFileSync(path, "utf8").split("\n");
   } catch (error) {
-    throw invalid(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw invalid(`cannot be read, ${fileProblem(error)}`);
   }
   const found = lines.flatMap((each, index) => {
     if (each.trim() === "") return [];

@@ -6,13 +6,18 @@ import type {
   EngineRequest,
   EngineRun,
   EngineStats,
+  LoadOptions,
   LoadPhaseName,
   LoadTimeline,
+  Micros,
   ModelDescription,
   RequestEvent,
   RequestId,
   StepStats,
 } from "../../protocol.js";
+import type { Timers } from "../timers.js";
+import type { SpawnEngine } from "./child.js";
+import type { OomKills } from "./oom-kills.js";
 
 export type EngineState =
   | { readonly kind: "starting"; readonly phase?: LoadPhaseName }
@@ -68,4 +73,19 @@ export interface EngineClient {
   onStep(listener: (step: StepStats, run: EngineRun) => void): void;
   /** Waits up to `timeoutMs` for running requests, cancels the rest (`drain`), then ends the process. */
   shutdown(timeoutMs: number): Promise<void>;
+}
+
+export interface EngineClientOptions {
+  /** The child's entry file. */
+  readonly entry: URL | string;
+  readonly load: LoadOptions;
+  /** Added to this process's environment for the child. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Lines of the child's standard error. */
+  readonly onLog?: (line: string) => void;
+  readonly clock?: () => Micros;
+  readonly timers?: Timers;
+  /** Starts a child instead of forking `entry`. */
+  readonly spawn?: SpawnEngine;
+  readonly oomKills?: Pick<OomKills, "happened">;
 }

@@ -19,30 +19,16 @@ import {
 import { systemTimers, type Timers } from "../timers.js";
 import { Backoff } from "./backoff.js";
 import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from "./child.js";
-import type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
+import type { EngineClient, EngineClientOptions, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
 import { EngineStart } from "./engine-start.js";
 import { type EngineDeath, engineLost } from "./exit-reason.js";
+import { Expectation } from "./expectation.js";
 import { InFlight } from "./in-flight.js";
 import { withoutNative } from "./native-failure.js";
 import { notReady } from "./not-ready.js";
-import { type OomKills, systemOomKills } from "./oom-kills.js";
+import { systemOomKills } from "./oom-kills.js";
 
 export type { EngineClient, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
-
-export interface EngineClientOptions {
-  /** The child's entry file. */
-  readonly entry: URL | string;
-  readonly load: LoadOptions;
-  /** Added to this process's environment for the child. */
-  readonly env?: NodeJS.ProcessEnv;
-  /** Lines of the child's standard error. */
-  readonly onLog?: (line: string) => void;
-  readonly clock?: () => Micros;
-  readonly timers?: Timers;
-  /** Starts a child instead of forking `entry`. */
-  readonly spawn?: SpawnEngine;
-  readonly oomKills?: Pick<OomKills, "happened">;
-}
 
 /** Starts an engine process and keeps one running: a process that dies is replaced, after a growing pause. */
 export function createEngineClient(options: EngineClientOptions): EngineClient {
@@ -56,9 +42,11 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   readonly #options: EngineClientOptions;
   readonly #clock: () => Micros;
   readonly #timers: Timers;
+  /** What `#end` waits for. */
+  readonly #expected: Expectation;
   readonly #spawn: SpawnEngine;
   readonly #backoff = new Backoff();
-  readonly #requests = new InFlight(() => this.#waiter?.());
+  readonly #requests = new InFlight(() => this.#expected.check());
   readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
   readonly #stateListeners: ((state: EngineState) => void)[] = [];
   readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
@@ -78,13 +66,12 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #shutdown: Promise<void> | undefined;
   /** The time to drain is up: whatever still runs ends as cancelled. */
   #drained = false;
-  /** Looks again whether what `#end` waits for has come. */
-  #waiter: (() => void) | undefined;
 
   constructor(options: EngineClientOptions) {
     this.#options = options;
     this.#clock = options.clock ?? monotonicMicros;
     this.#timers = options.timers ?? systemTimers;
+    this.#expected = new Expectation(this.#timers);
     this.#spawn = options.spawn ?? engineForker(options.entry, options.env ?? {});
     this.#load = options.load;
     this.#start = this.#launch();
@@ -150,28 +137,14 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   async #end(timeoutMs: number): Promise<void> {
     this.#cancelRestart?.();
     const gone = (): boolean => this.#child === undefined;
-    await this.#until(() => this.inFlight === 0 || gone(), timeoutMs);
+    await this.#expected.until(() => this.inFlight === 0 || gone(), timeoutMs);
     this.#drained = true;
     // The engine cancels what is left before it ends.
     this.#child?.send({ type: "shutdown" });
-    await this.#until(gone, EXIT_GRACE_MS);
+    await this.#expected.until(gone, EXIT_GRACE_MS);
     this.#child?.kill();
-    await this.#until(gone);
+    await this.#expected.until(gone);
     this.#setState({ kind: "stopped" });
-  }
-
-  /** Settles when `done`, or after `ms`. */
-  async #until(done: () => boolean, ms?: number): Promise<void> {
-    if (done()) return;
-    await new Promise<void>((resolve) => {
-      const stopTimer = ms === undefined ? undefined : this.#timers.after(ms, resolve);
-      this.#waiter = () => {
-        if (!done()) return;
-        stopTimer?.();
-        resolve();
-      };
-    });
-    this.#waiter = undefined;
   }
 
   /** @param since when the first of several processes was forked for this start */
@@ -246,7 +219,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
       ? { kind: "cancelled", cause: "drain" }
       : { kind: "failed", error: this.#lost ?? engineLost(death, " while this request was running; send it again") };
     this.#requests.endAll(outcome, now);
-    this.#waiter?.();
+    this.#expected.check();
   }
 
   #loadsWithoutNative(exit: ChildExit): boolean {

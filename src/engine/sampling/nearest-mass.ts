@@ -1,3 +1,5 @@
+import { medianOfThree } from "./select.js";
+
 /**
  * The smallest key such that the masses of the keys up to it add up to at least `mass`: a quickselect that follows the
  * sum instead of the rank. Expected linear time.
@@ -10,7 +12,7 @@ export function nearestMass(keys: Float64Array, masses: Float64Array, count: num
   let wanted = mass;
   let pivot = keys[0] as number;
   while (low <= high) {
-    pivot = median(keys[low] as number, keys[(low + high) >>> 1] as number, keys[high] as number);
+    pivot = medianOfThree(keys[low] as number, keys[(low + high) >>> 1] as number, keys[high] as number);
     let nearer = 0;
     let equal = 0;
     let firstEqual = low;
@@ -44,8 +46,4 @@ function swap(keys: Float64Array, masses: Float64Array, one: number, other: numb
   masses[one] = masses[other] as number;
   keys[other] = key;
   masses[other] = mass;
-}
-
-function median(a: number, b: number, c: number): number {
-  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }

@@ -1,4 +1,4 @@
-/** Selection without sorting: both functions find a threshold, and leave cutting at it to the caller. */
+/** Selection without sorting: what finds a threshold leaves cutting at it to the caller. */
 
 /**
  * The k-th largest of the first `count` values, by a min-heap of the k largest so far: most values lose one
@@ -77,6 +77,6 @@ export function massThreshold(values: Float64Array, count: number, mass: number)
   return pivot;
 }
 
-function medianOfThree(a: number, b: number, c: number): number {
+export function medianOfThree(a: number, b: number, c: number): number {
   return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
-import { VitrineError } from "../../errors.js";
+import { fileProblem, VitrineError } from "../../errors.js";
 import { describeIssue } from "./json-issue.js";
 
 /** The text of a file, or undefined where there is none. Throws `model_invalid` when it cannot be read. */
@@ -80,7 +80,7 @@ function unreadable(path: string, cause: unknown): VitrineError {
   const denied = (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
   const why = denied
     ? "this user may not; give it the right (chmod +r, and +x of the folders above)."
-    : reasonOf(cause);
+    : fileProblem(cause);
   return new VitrineError("model_invalid", `${path} cannot be read: ${why}`, { cause });
 }
 

@@ -110,7 +110,8 @@ class NativeRunner implements RehearsingRunner {
   }
 
   get device(): DeviceChoice {
-    const { device, noReplay } = this.#options;
+    const { noReplay } = this.#options;
+    const device = { ...this.#options.device, kvCache: this.#parts.cache.memory.device };
     if (this.#parts.inputs === undefined) return device;
     return { ...device, replay: this.replay?.choice ?? { on: false, reason: noReplay ?? "" } };
   }

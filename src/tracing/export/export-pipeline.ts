@@ -4,7 +4,7 @@ import { addCostTags } from "./cost-tags.js";
 import type { Delivery } from "./delivery.js";
 import { addGpuTags, type GpuHistories } from "./gpu-tags.js";
 import { RingReader } from "./ring.js";
-import { SpanDecoder } from "./span-codec.js";
+import { SpanDecoder } from "./span-decoder.js";
 import type { TailSampler } from "./tail-sampler.js";
 import type { ZipkinEncoder } from "./zipkin-json.js";
 

@@ -3,6 +3,8 @@
  * so it works while the thread that fills the ring is stuck, and nothing it waits for holds that thread up.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { type Micros, monotonicMicros } from "../../protocol.js";
+import type { StoreAnswer } from "../contract.js";
 import { countingAll, ThreadCounters } from "../counters.js";
 import { ReadApi } from "../store/read-api.js";
 import { TraceStore } from "../store/trace-store.js";
@@ -46,6 +48,7 @@ async function open(destination: Destination, index: number) {
 const collectors = await Promise.all(data.destinations.map(open));
 const store = data.storeLimits === undefined ? undefined : new TraceStore(data.storeLimits);
 const readApi = store === undefined ? undefined : new ReadApi(store);
+const STORE_OFF: StoreAnswer = { status: 404, body: "the trace store is off" };
 const listening = new Int32Array(data.port);
 let encoder = new ZipkinEncoder(data.localEndpoint, data.resource);
 let port = 0;
@@ -70,11 +73,12 @@ const outlets = {
 };
 const pipeline = new ExportPipeline(data.ring, currentEncoder, outlets, data.pricePerDeviceHour);
 
-async function shutdown(timeoutMs: number): Promise<void> {
-  const deadline = systemTimers.now() + timeoutMs;
+async function shutdown(deadline: Micros): Promise<void> {
+  const leftMs = Math.max(0, (deadline - monotonicMicros()) / 1e3);
+  const end = systemTimers.now() + leftMs;
   pipeline.drain();
-  for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(timeoutMs);
-  await Promise.all(collectors.map(({ delivery }) => delivery.flush(deadline)));
+  for (const { sender } of collectors) if (sender instanceof SpoolingSender) sender.hurry(leftMs);
+  await Promise.all(collectors.map(({ delivery }) => delivery.flush(end)));
   const flushed = new Int32Array(data.flushed);
   Atomics.store(flushed, 0, 1);
   Atomics.notify(flushed, 0);
@@ -87,18 +91,29 @@ async function readGpus(id: number): Promise<void> {
   post({ type: "answer", id, status: 200, body: JSON.stringify((await gpus?.read()) ?? []) });
 }
 
+/** Most workers are never sent any: what checks them is loaded with the first. */
+async function storeSpans(list: Uint8Array, gzip: boolean): Promise<StoreAnswer> {
+  if (store === undefined) return STORE_OFF;
+  const { WriteApi } = await import("../store/write-api.js");
+  return new WriteApi(store).post(list, gzip);
+}
+
 parentPort?.on("message", (message: ToThread) => {
   if (message.type === "shutdown") {
-    void shutdown(message.timeoutMs);
+    void shutdown(message.deadline);
     return;
   }
   if (message.type === "gpus") {
     void readGpus(message.id);
     return;
   }
+  if (message.type === "post") {
+    void storeSpans(message.list, message.gzip).then((answer) => post({ type: "answer", id: message.id, ...answer }));
+    return;
+  }
   // Spans that ended before the question was asked are part of the answer.
   pipeline.drain();
-  const answer = readApi?.get(message.path) ?? { status: 404, body: "the trace store is off" };
+  const answer = readApi?.get(message.path) ?? STORE_OFF;
   post({ type: "answer", id: message.id, ...answer });
 });
 

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
-import type { TraceStoreReader, TracingOptions } from "../contract.js";
+import { monotonicMicros } from "../../protocol.js";
+import type { EmbeddedStore, StoreAnswer, TracingOptions } from "../contract.js";
 import {
   dropsAtDestination,
   dropsBeforeDestinations,
@@ -9,7 +10,6 @@ import {
   totals,
 } from "../counters.js";
 import { DropLog } from "../drop-log.js";
-import type { Answer } from "../store/read-api.js";
 import type { DeviceReading } from "./gpu-watch.js";
 import { RingReader } from "./ring.js";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
@@ -19,17 +19,21 @@ const ENTRY = new URL("./export-thread.js", import.meta.url);
 /** Far above what the bounded queue and store take; a leak ends the thread, not the process. */
 const MAX_HEAP_MB = 256;
 const DROP_LOG_MS = 1_000;
-const GONE: Answer = { status: 503, body: "the export thread is not running; ask again shortly" };
+/** Of lists of spans that the thread has yet to take: a slow thread shall not fill the process's memory. */
+const MAX_POSTED_BYTES = 16 * 2 ** 20;
+const BUSY: StoreAnswer = { status: 503, body: "too many spans are waiting to be stored; send them again shortly" };
+const GONE: StoreAnswer = { status: 503, body: "the export thread is not running; ask again shortly" };
 
 /** The producer's side of the export thread: starts it, watches it, restarts it, asks it, stops it. */
-export class Exporter implements TraceStoreReader {
+export class Exporter implements EmbeddedStore {
   #worker: Worker | undefined;
   #stopping = false;
   /** Told to end, because it hung. */
   #hung = false;
   #restartTimer: NodeJS.Timeout | undefined;
   #nextId = 0;
-  readonly #pending = new Map<number, (answer: Answer) => void>();
+  #postedBytes = 0;
+  readonly #pending = new Map<number, (answer: StoreAnswer) => void>();
   #stopped: (() => void) | undefined;
   readonly #accounts: readonly { readonly counters: ThreadCounters; readonly drops: DropLog; readonly name: string }[];
   /** What is dropped before spans part is told of once, whatever the number of destinations. */
@@ -57,8 +61,16 @@ export class Exporter implements TraceStoreReader {
     this.#start();
   }
 
-  get(path: string): Promise<Answer> {
+  get(path: string): Promise<StoreAnswer> {
     return this.#ask((id) => ({ type: "get", id, path }));
+  }
+
+  async post(list: Uint8Array, gzip: boolean): Promise<StoreAnswer> {
+    if (this.#postedBytes + list.byteLength > MAX_POSTED_BYTES) return BUSY;
+    this.#postedBytes += list.byteLength;
+    const answer = await this.#ask((id) => ({ type: "post", id, list, gzip }));
+    this.#postedBytes -= list.byteLength;
+    return answer;
   }
 
   /** Of the GPUs watched; none while the thread is gone. */
@@ -68,7 +80,7 @@ export class Exporter implements TraceStoreReader {
     return status === 200 ? (JSON.parse(body) as readonly DeviceReading[]) : [];
   }
 
-  #ask(question: (id: number) => ToThread): Promise<Answer> {
+  #ask(question: (id: number) => ToThread): Promise<StoreAnswer> {
     const worker = this.#worker;
     if (worker === undefined) return Promise.resolve(GONE);
     const id = this.#nextId++;
@@ -98,7 +110,7 @@ export class Exporter implements TraceStoreReader {
     this.#stop();
     const worker = this.#worker;
     if (worker !== undefined) {
-      this.#post(worker, { type: "shutdown", timeoutMs });
+      this.#post(worker, { type: "shutdown", deadline: monotonicMicros() + timeoutMs * 1e3 });
       Atomics.wait(new Int32Array(this.data.flushed), 0, 0, timeoutMs);
       void worker.terminate();
     }
@@ -129,7 +141,7 @@ export class Exporter implements TraceStoreReader {
         clearTimeout(timer);
         resolve();
       };
-      this.#post(worker, { type: "shutdown", timeoutMs });
+      this.#post(worker, { type: "shutdown", deadline: monotonicMicros() + timeoutMs * 1e3 });
     });
   }
 
@@ -188,7 +200,7 @@ export class Exporter implements TraceStoreReader {
     const pause = this.#watch.pause();
     this.log(
       "error",
-      `The export thread stopped (${reason}); it starts again in ${pause} ms. Serving is not affected.`,
+      `The export thread stopped (${reason}); it starts again in ${pause} ms. Only traces are affected.`,
     );
     this.#restartTimer = setTimeout(() => this.#start(), pause).unref();
   }

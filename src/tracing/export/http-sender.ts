@@ -16,7 +16,7 @@ export interface BodyFormat {
   encode(spans: readonly string[]): Buffer;
 }
 
-export const JSON_FORMAT: BodyFormat = {
+const JSON_FORMAT: BodyFormat = {
   contentType: "application/json",
   encode: (spans) => Buffer.from(`[${spans.join(",")}]`),
 };

@@ -22,7 +22,7 @@ export class Outage {
   failed(now: number, reason: string, fate: string): void {
     if (!this.#minute.take(now)) return;
     this.#announced = true;
-    this.log("warn", `Sending spans to ${this.target} failed: ${reason}; ${fate}. Serving is not affected.`);
+    this.log("warn", `Sending spans to ${this.target} failed: ${reason}; ${fate}. Only traces are affected.`);
   }
 
   /** A batch was taken. */

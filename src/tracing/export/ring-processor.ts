@@ -3,7 +3,7 @@ import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace
 import { samplingState } from "../context/trace-context.js";
 import type { ProducerCounts } from "../counters.js";
 import { RingWriter } from "./ring.js";
-import { type EndedSpan, MAX_SPAN_BYTES, SpanEncoder } from "./span-codec.js";
+import { type EndedSpan, MAX_SPAN_BYTES, SpanEncoder } from "./span-encoder.js";
 
 /** Hands every finished span to the export thread. Costs the calling thread one encoding into bytes, and never waits. */
 export class RingSpanProcessor implements SpanProcessor {

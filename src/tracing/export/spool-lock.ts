@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { VitrineError } from "../../errors.js";
+import { fileProblem, VitrineError } from "../../errors.js";
 import { SPOOL_MODE } from "./spool.js";
 
 const LOCK = "lock";
@@ -108,7 +108,7 @@ function inUse(directory: string, lock: string, holder: string): VitrineError {
 }
 
 function unwritable(directory: string, error: unknown): VitrineError {
-  return wrong(`${directory} cannot be written to (${(error as NodeJS.ErrnoException).code})`);
+  return wrong(`${directory} cannot be written to, ${fileProblem(error)}`);
 }
 
 function wrong(what: string): VitrineError {

@@ -9,7 +9,7 @@ import type { Spool, SpooledBatch } from "./spool.js";
 type Log = (level: "info" | "warn" | "error", message: string) => void;
 
 /** Left of a POST's time for writing its batch, should it fail: flushing ends with the time it was given. */
-const WRITE_MS = 500;
+const WRITE_MS = 1_000;
 
 export interface SpoolingParts {
   readonly spool: Spool;

@@ -1,5 +1,5 @@
 import type { ThreadCounters } from "../counters.js";
-import { readUndecided } from "./span-codec.js";
+import { readUndecided } from "./span-layout.js";
 import type { SpanRecord } from "./span-record.js";
 
 export interface TailLimits {

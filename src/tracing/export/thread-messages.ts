@@ -1,3 +1,4 @@
+import type { Micros } from "../../protocol.js";
 import type { StoreLimits } from "../store/trace-store.js";
 import type { DeliveryLimits } from "./delivery.js";
 import type { Destination } from "./destination.js";
@@ -36,9 +37,11 @@ export interface ThreadData {
 
 export type ToThread =
   | { readonly type: "get"; readonly id: number; readonly path: string }
+  | { readonly type: "post"; readonly id: number; readonly list: Uint8Array; readonly gzip: boolean }
   /** Answered with `DeviceReading`s as JSON. */
   | { readonly type: "gpus"; readonly id: number }
-  | { readonly type: "shutdown"; readonly timeoutMs: number };
+  /** By the clock that all threads of a process share: one that hears of it late has less time. */
+  | { readonly type: "shutdown"; readonly deadline: Micros };
 
 export type FromThread =
   | { readonly type: "log"; readonly level: "info" | "warn" | "error"; readonly message: string }

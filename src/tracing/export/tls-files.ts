@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { VitrineError } from "../../errors.js";
+import { fileProblem, VitrineError } from "../../errors.js";
 import { OncePerMinute } from "../once-per-minute.js";
 
 /** Paths of PEM files; a certificate and its key come together. */
@@ -53,7 +53,7 @@ function read(option: keyof TlsFiles, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw wrong(option, `${file} cannot be read (${codeOf(error)})`);
+    throw wrong(option, `${file} cannot be read, ${fileProblem(error)}`);
   }
 }
 

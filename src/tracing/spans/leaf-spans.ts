@@ -1,7 +1,7 @@
 import { type Attributes, type HrTime, type SpanContext, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { IdGenerator } from "@opentelemetry/sdk-trace-node";
 import { samplingState } from "../context/trace-context.js";
-import type { EndedSpan } from "../export/span-codec.js";
+import type { EndedSpan } from "../export/span-encoder.js";
 import type { OpenSpan } from "./span-maker.js";
 
 const UNSET = { code: SpanStatusCode.UNSET };

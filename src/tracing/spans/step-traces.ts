@@ -5,7 +5,7 @@ import { withSamplingState, zipkinTraceId } from "../context/trace-context.js";
 import type { RequestTrace } from "../contract.js";
 import { deviceName } from "./device-attributes.js";
 import { rounded, type SpanAttributes, SpanMaker } from "./span-maker.js";
-import type { TraceIds } from "./trace-ids.js";
+import { stepTraceId, type TraceIds } from "./trace-ids.js";
 
 export interface StepLimits {
   /** Steps that wait for their requests to be decided. */
@@ -18,17 +18,6 @@ export interface StepLimits {
 const LIMITS: StepLimits = { held: 10_000, batch: 32 };
 /** Requests that a step names. */
 const MOST_NAMED = 64;
-
-/**
- * Digits of a step's trace id that are its number, in decimal so that people can count on: a thousand steps a second fill
- * them in three years. The run's random digits before them reach into the lower 64 bits, by which some collectors file.
- */
-const NUMBER_DIGITS = 11;
-
-/** Both the step and the requests in it know it: nobody has to tell it to the other. */
-export function stepTraceId({ id }: EngineRun, step: number): string {
-  return id.slice(0, 32 - NUMBER_DIGITS) + String(step).padStart(NUMBER_DIGITS, "0");
-}
 
 /** A request's part in steps. */
 export class SteppedRequest {

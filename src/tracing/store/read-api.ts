@@ -1,14 +1,9 @@
+import type { StoreAnswer } from "../contract.js";
 import type { EncodedSpan } from "../export/zipkin-json.js";
 import type { ZipkinSpan } from "../export/zipkin-span.js";
 import { linkTraces } from "./dependencies.js";
 import { inWindow, matches, parseTraceQuery, parseWindow, QueryError } from "./trace-query.js";
 import { normalizeTraceId, type TraceStore } from "./trace-store.js";
-
-export interface Answer {
-  readonly status: number;
-  /** JSON when the status is 200, else one line of plain text. */
-  readonly body: string;
-}
 
 /** Zipkin's read API (https://zipkin.io/zipkin-api/zipkin2-api.yaml) over the embedded store. */
 export class ReadApi {
@@ -19,7 +14,7 @@ export class ReadApi {
   ) {}
 
   /** `path` below `/api/v2`, with its query. Never throws. */
-  get(path: string): Answer {
+  get(path: string): StoreAnswer {
     try {
       const url = new URL(path.replace(/^\/+/, "/"), "http://store");
       const result = this.#route(url.pathname, url.searchParams);
@@ -32,7 +27,7 @@ export class ReadApi {
     }
   }
 
-  #route(path: string, parameters: URLSearchParams): Answer | { readonly json: unknown } {
+  #route(path: string, parameters: URLSearchParams): StoreAnswer | { readonly json: unknown } {
     const byId = /^\/trace\/([^/]*)$/.exec(path);
     if (byId !== null) return this.#trace(decodeURIComponent(byId[1] ?? ""));
     switch (path) {
@@ -61,7 +56,7 @@ export class ReadApi {
     }
   }
 
-  #trace(text: string): Answer | { readonly json: unknown } {
+  #trace(text: string): StoreAnswer | { readonly json: unknown } {
     const { spans } = this.store.trace(traceIdOf(text)) ?? {};
     return spans === undefined ? { status: 404, body: `${text} not found` } : { json: spans };
   }

@@ -29,7 +29,14 @@ describe("readResult", () => {
       /result\.json: not a result .*`points\.0\.load` is wrong/,
     );
     assert.throws(() => readResult(file(JSON.stringify({ ...simulatedResult(), version: 2 }))), /`version` is wrong/);
-    assert.throws(() => readResult(file("[")), /result\.json: not a file of JSON/);
-    assert.throws(() => readResult(join(folder, "none.json")), /none\.json: .*ENOENT/);
+    assert.throws(
+      () => readResult(file("[")),
+      /result\.json: is not JSON, or only a part of it; `vitrine bench --json FILE` writes one\.$/,
+    );
+    assert.throws(() => readResult(folder), /: cannot be read, it is a folder; /);
+    assert.throws(
+      () => readResult(join(folder, "none.json")),
+      /none\.json: cannot be read, there is no such file; `vitrine bench --json FILE` writes one\.$/,
+    );
   });
 });

@@ -6,7 +6,7 @@ import { benchPlan } from "../../../src/cli/bench-plan.js";
 const URL_FLAG = { url: "http://127.0.0.1:8080" };
 const settings = (flags: Record<string, unknown> = {}, env: NodeJS.ProcessEnv = {}) =>
   benchSettings({ ...URL_FLAG, ...flags }, env);
-const planned = async (flags: Record<string, unknown>) => benchPlan(settings(flags), "m");
+const planned = async (flags: Record<string, unknown>) => (await benchPlan(settings(flags)))("m");
 
 describe("options of vitrine bench", () => {
   it("read lists, ramps, limits and durations with and without a unit", () => {
@@ -23,6 +23,12 @@ describe("options of vitrine bench", () => {
       base: "json",
       variant: "otel",
     });
+  });
+
+  it("of an A/B run have two values, and a switch is on or off", () => {
+    for (const ab of ["tracing", "threads=1", "tracing=no,yes", "no-fast-int4=true,off"]) {
+      assert.throws(() => settings({ ab }), { code: "config_invalid", message: /^--ab: .*tracing=off,on/ });
+    }
   });
 
   it("name the tokenizer that is not there", async () => {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkOutputs } from "../../../src/cli/bench-outputs.js";
+import { checkOutputs, writeOutputs } from "../../../src/cli/bench-outputs.js";
+import { simulatedResult } from "../../support/bench-result.js";
 
 describe("files that a benchmark is to write", () => {
   const folder = mkdtempSync(join(tmpdir(), "vitrine-outputs-"));
@@ -19,14 +20,29 @@ describe("files that a benchmark is to write", () => {
     const file = join(folder, "file");
     writeFileSync(file, "");
     for (const [kind, path, why] of [
-      ["json", join(folder, "missing", "a.json"), "ENOENT"],
-      ["html", folder, "EISDIR"],
-      ["svg", join(file, "a.svg"), "ENOTDIR"],
+      ["json", join(folder, "missing", "a.json"), `there is no folder ${join(folder, "missing")}`],
+      ["html", folder, "it is a folder"],
+      ["svg", join(file, "a.svg"), `there is no folder ${file}`],
     ] as const) {
       assert.throws(
         () => checkOutputs({ [kind]: path }),
-        (error: Error) => error.message.startsWith(`--${kind}: ${path} cannot be written (${why})`),
+        (error: Error) => error.message.startsWith(`--${kind}: ${path} cannot be written, ${why}: `),
       );
     }
+  });
+
+  it("leave the table where one of them cannot be written after all", () => {
+    const tables: string[] = [];
+    const { log } = console;
+    console.log = (text: string) => void tables.push(text);
+    try {
+      assert.throws(() => writeOutputs(simulatedResult(), { json: "/dev/full" }), {
+        code: "config_invalid",
+        message: /^--json: \/dev\/full cannot be written, its disk is full: /,
+      });
+    } finally {
+      console.log = log;
+    }
+    assert.match(tables.join(""), /ttft/i);
   });
 });

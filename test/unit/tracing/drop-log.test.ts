@@ -11,8 +11,8 @@ describe("DropLog", () => {
     log.check(2_000, { ring_full: 9, refused: 1 });
     log.check(60_999, { ring_full: 20, refused: 1 });
     assert.deepEqual(lines, [
-      "warn: 3 spans dropped (ring_full): spans end faster than the export thread takes them. Serving is not affected.",
-      "warn: 1 span dropped (refused): the collector found fault with them (400, 413 or 422). Serving is not affected.",
+      "warn: 3 spans dropped (ring_full): spans end faster than the export thread takes them. Only traces are affected.",
+      "warn: 1 span dropped (refused): the collector found fault with them (400, 413 or 422). Only traces are affected.",
     ]);
     log.check(61_000, { ring_full: 20, refused: 1 });
     assert.match(lines[2] ?? "", /^warn: 17 spans dropped \(ring_full\)/);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type Attributes, ROOT_CONTEXT, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { BasicTracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace-node";
-import { MAX_SPAN_BYTES, SpanDecoder, SpanEncoder } from "../../../src/tracing/export/span-codec.js";
+import { SpanDecoder } from "../../../src/tracing/export/span-decoder.js";
+import { MAX_SPAN_BYTES, SpanEncoder } from "../../../src/tracing/export/span-encoder.js";
 import type { SpanRecord } from "../../../src/tracing/export/span-record.js";
 
 function makeSpan(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { StepStats } from "../../../src/protocol.js";
 import type { RequestTrace } from "../../../src/tracing/contract.js";
 import type { ZipkinSpan } from "../../../src/tracing/export/zipkin-span.js";
+import { stepTraceId } from "../../../src/tracing/spans/trace-ids.js";
 import { EPOCH, GENERATE, Harness, INCOMING } from "./harness.js";
 import { ADMITTED, ended as endedEvent, FINISHED, RUN } from "./request-fixtures.js";
 
@@ -60,7 +61,7 @@ describe("StepTraces", () => {
     const { id, ...rest } = span;
     assert.match(id, /^[0-9a-f]{16}$/);
     assert.deepEqual(rest, {
-      traceId: "e3f1a2b3c4d5e6f70123400000000143",
+      traceId: stepTraceId(RUN, 143),
       name: "engine.step",
       timestamp: EPOCH + 20_000,
       duration: 2_500,

@@ -9,7 +9,7 @@ const LEFT = 16;
 const RIGHT = 944;
 const TOP = 52;
 /** A page of more is slow to open, and shows no more. */
-export const MOST_DRAWN = 1_500;
+const MOST_DRAWN = 1_500;
 
 interface Placed {
   readonly record: RequestRecord;

@@ -91,6 +91,12 @@ describe("EngineClient", () => {
       kvTokensReserved: 1,
       kvTokensTotal: 2,
       kvTokensKept: 0,
+      kvTokensEvicted: 0,
+      kvBytesAllocated: 1,
+      kvBytesTotal: 2,
+      kvGrowths: 1,
+      kvRefusals: 0,
+      kvGrowthSeconds: 0,
       preemptions: 0,
       expectedStepMs: 0,
       busySeconds: 3,
@@ -148,7 +154,16 @@ describe("EngineClient", () => {
     ready();
     const events = submit(client, "a");
     const queue = { start: 1, end: 2, depth: 0 };
-    const allocation = { start: 2, end: 3, tokens: 4, bytes: 5, reusedTokens: 0, evictedTokens: 0, poolUtilization: 1 };
+    const amounts = {
+      tokens: 4,
+      bytes: 5,
+      reusedTokens: 0,
+      evictedTokens: 0,
+      waitMs: 0,
+      poolBytes: 6,
+      poolUtilization: 1,
+    };
+    const allocation = { start: 2, end: 3, ...amounts };
     processes.latest.events({ type: "admitted", id: "a", queue, allocation });
     assert.ok(client.state.kind === "ready" && events[0]?.type === "admitted");
     const { run } = events[0];

@@ -22,6 +22,9 @@ describe("readable", () => {
     assert.throws(failing(new Error("EIO: i/o error")), { message: "/m/model.onnx cannot be read: EIO: i/o error" });
     const own = new VitrineError("model_unsupported", "of ours");
     assert.throws(failing(own), own);
-    assert.throws(() => readOptionalText(folder()), { code: "model_invalid", message: /cannot be read/ });
+    assert.throws(() => readOptionalText(folder()), {
+      code: "model_invalid",
+      message: /cannot be read: it is a folder$/,
+    });
   });
 });

@@ -19,7 +19,7 @@ describe("a failed step", () => {
   it("costs its requests alone where the device goes on, and on the CPU", () => {
     assert.deepEqual(told(failed, well), ["inference_failed", failed.message]);
     assert.deepEqual(told(failed), ["inference_failed", failed.message]);
-    assert.deepEqual(told(new NativeError("out_of_memory", "No room."), well), ["inference_failed", "No room."]);
+    assert.equal(told(new NativeError("out_of_memory", "No room."), well)[0], "out_of_memory");
   });
 
   it("costs the process where the device says that it does not", () => {
