@@ -2,10 +2,10 @@ import { OrtMemory, type OrtRunOptions, type OrtSession } from "../../../native/
 import type { RowLogits, RunnerRow } from "../../engine/runner.js";
 import type { GraphSignature } from "../graph-signature.js";
 import { rotaryShift } from "../rope-switch.js";
+import { stepFailure } from "../step-failure.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { RowWindow } from "./row-window.js";
 import type { SlotCache } from "./slot-cache.js";
-import { stepFailure } from "./step-failure.js";
 import type { InputDevice } from "./step-input.js";
 import { plainRunOptions, StepReplay } from "./step-replay.js";
 import { StepWindows } from "./step-windows.js";

@@ -12,7 +12,7 @@ import { type GraphSignature, type IdType, readGraphSignature } from "../graph-s
 import { unsupportedGraph } from "../graph-value.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
-import { runFailure } from "../run-failure.js";
+import { stepFailure, workOn } from "../step-failure.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
@@ -155,7 +155,8 @@ class NodeRunner implements ModelRunner {
     try {
       return await this.session.run(this.feeds(row, past), this.fetches);
     } catch (cause) {
-      throw runFailure(new Error(`ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause }));
+      const error = new Error(`ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause });
+      throw stepFailure(error, workOn(this.device));
     }
   }
 

@@ -138,7 +138,7 @@ describe("KvCache", () => {
         throw error;
       };
       const memory = { rewinds: true, reserve, copy: () => {}, release: () => {} };
-      const cache = new KvCache({ rows: 4, tokens: 2048, cells: 4096, memory });
+      const cache = new KvCache({ rows: 4, tokens: 2048, cells: 4096, memory, clock: () => 0 });
       assert.throws(() => cache.admit(holder("a", [1]), 200), error);
     });
 
