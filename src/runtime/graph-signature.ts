@@ -20,7 +20,7 @@ export interface GraphSignature {
   readonly inputIds: { readonly name: string; readonly type: IdType };
   /** Ones over past and new tokens, `[batch, past + new]`. */
   readonly attentionMask: { readonly name: string; readonly type: IdType } | undefined;
-  /** In place of a mask (`feedLengths`): each row's length less one, `[batch]`, and the most a row has room for, `[1]`. */
+  /** In place of a mask (`feedLengths`): each row's length less one, `[batch]`, and at least the longest, `[1]`. */
   readonly lengths: { readonly rows: string; readonly total: string } | undefined;
   /** `[batch, new]`. */
   readonly positionIds: { readonly name: string; readonly type: IdType } | undefined;

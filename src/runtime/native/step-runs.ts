@@ -84,6 +84,8 @@ export class StepRuns {
   async decode(rows: readonly RunnerRow[]): Promise<Map<RunnerRow, RowLogits>> {
     const { cache } = this.#options;
     cache.arrange(rows.map(({ slot }) => slot));
+    // What is read on the CPU is the same in every step, or it could not be replayed.
+    (this.#windows as StepWindows).step.setTotal(cache.tokens);
     for (const { slot, tokens, past } of rows) this.#feedRow(cache.rowOf(slot) as number, tokens[0] as number, past);
     const window = this.#replayed(rows.length) ?? (await this.#ranPlainly(rows.length));
     const tops = rows.some(({ top }) => top === true) ? window.top() : undefined;
@@ -110,6 +112,8 @@ export class StepRuns {
       const chunk = tokens.subarray(start, end);
       for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
       step.setLength(row, past + end);
+      // Kernels that compute all scores make room for so many, and multiply them.
+      step.setTotal(past + end);
       const count = Math.max(0, end - Math.max(start, firstWanted));
       window.bind(chunk.length, Math.max(1, count));
       await this.#execute(window, this.#decodeMs * chunk.length);

@@ -42,7 +42,7 @@ export class StepTensors {
   readonly rotaryPositions: StepInput<IdType> | undefined;
   /** `[rows, tokens]`: ones over what a row holds and is fed, where the graph counts them. */
   readonly mask: StepInput<IdType> | undefined;
-  /** `[rows]`: the same less one, where the graph takes it, and `[1]` the tokens that a row has room for. */
+  /** `[rows]`: the same less one, where the graph takes it, and `[1]` at least what the longest row of the run has. */
   readonly lengths: StepInput<"int32"> | undefined;
   readonly totalLength: StepInput<"int32"> | undefined;
   /** The graph's `num_logits_to_keep`, of one element. */
@@ -83,7 +83,7 @@ export class StepTensors {
       this.lengths = lengths && this.#input(lengths.rows, "int32", rows);
       this.totalLength = lengths && this.#input(lengths.total, "int32", 1);
       this.lengths?.data.fill(0);
-      this.totalLength?.data.fill(tokens);
+      this.setTotal(tokens);
       this.logitsToKeep = logitsToKeep && this.#input(logitsToKeep.name, logitsToKeep.type, 1);
       this.keepLogits(1);
       this.logits = OrtTensor.allocate(memory.logits, logits.type, [this.#aside + vocabSize]);
@@ -118,6 +118,11 @@ export class StepTensors {
   setLength(row: number, length: number): void {
     if (this.lengths) this.lengths.data[row] = length - 1;
     if (this.mask) this.#setMaskSum(this.mask, row, length);
+  }
+
+  /** Tells the graph that no row of the run has more. */
+  setTotal(length: number): void {
+    if (this.totalLength) this.totalLength.data[0] = length;
   }
 
   #setMaskSum(mask: StepInput<IdType>, row: number, sum: number): void {
