@@ -22,6 +22,9 @@ export type NativeErrorCode =
 export const isOutOfMemory = (message: string): boolean =>
   /bad_alloc|[Ff]ailed to allocate memory|out of memory|ALLOC_FAILED|smaller than requested bytes/.test(message);
 
+/** ONNX Runtime's text of a failure of CUDA without the machine's name in it (`CudaCall`, cuda_call.cc): clients read it. */
+export const withoutHostname = (message: string): string => message.replace(/ ; hostname=[^;]*(?=;|$)/g, " ");
+
 /** The only error that `native/` throws on purpose. */
 export class NativeError extends Error {
   override readonly name = "NativeError";
