@@ -17,7 +17,7 @@ import type { ReportFile } from "../gpu/check/report.js";
 import type { SectionOrder } from "../gpu/check/section-process.js";
 import { SECTIONS } from "../gpu/check/sections.js";
 import { settingsFor } from "../gpu/check/settings.js";
-import { temporaryFolders } from "../support/model-fixture.js";
+import { temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { requirePart } from "../support/requirements.js";
 import { runLogits } from "../support/run-logits.js";
 import { widenBfloat16 } from "../support/widen-bfloat16.js";
@@ -27,8 +27,9 @@ const SECTION = fileURLToPath(new URL("../gpu/check/section-child.js", import.me
 const folder = temporaryFolders();
 const CPU: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "" };
 
-const check = (...flags: string[]) =>
-  spawnSync(process.execPath, [MAIN, ...flags], { encoding: "utf8", timeout: 60_000 });
+const check = (...flags: string[]) => checkWith(process.env, ...flags);
+const checkWith = (env: NodeJS.ProcessEnv, ...flags: string[]) =>
+  spawnSync(process.execPath, [MAIN, ...flags], { encoding: "utf8", timeout: 60_000, env });
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await pause(5);
@@ -116,6 +117,52 @@ describe("gpu:check", function () {
     assert.equal(status, 0, stderr);
     assert.match(stdout, /\| cache: wrong tokens after that \| 0 \| at most 0 \| yes \|/);
     assert.match(stdout, /\| cache: two rows of a full context exchanged \| [\d.]+ us \|/);
+  });
+
+  describe("beside PyTorch", () => {
+    /** Modules that `python3` finds, in place of whatever it has. */
+    const withModules = (modules: Readonly<Record<string, string>>): NodeJS.ProcessEnv => {
+      const files = Object.entries(modules).map(([name, text]) => [`${name}.py`, Buffer.from(text)]);
+      return { ...process.env, PYTHONPATH: writeFiles(folder(), Object.fromEntries(files)) };
+    };
+    const rehearse = (env: NodeJS.ProcessEnv) => checkWith(env, "--device", "cpu", "--only", "PyTorch");
+    const TORCH = '__version__ = "9.1"\nfloat32 = None\ndef randint(low, high, shape, device): return shape\n';
+    const TRANSFORMERS = `
+class Qwen2Config:
+    def __init__(self, **known): pass
+class Qwen2ForCausalLM:
+    def __init__(self, config): pass
+    def to(self, device, dtype): return self
+    def eval(self): return self
+    def generate(self, prompt, max_new_tokens, **more): GENERATE
+`;
+
+    before(function () {
+      const available = spawnSync("python3", ["--version"]).status === 0;
+      requirePart(this, { name: "Python", available, why: "there is no python3 command", mandatoryInCi: true });
+    });
+
+    it("tells transformers' tokens a second", () => {
+      const generate = "import time; time.sleep(max_new_tokens / 1000)";
+      const { stdout } = rehearse(
+        withModules({ torch: TORCH, transformers: TRANSFORMERS.replace("GENERATE", generate) }),
+      );
+      assert.match(stdout, /\| fp16 PyTorch, 1 stream \| [\d.]+ tokens\/s, torch 9\.1 \|/);
+    });
+
+    it("says what Python said last where that fails", () => {
+      const generate = 'raise RuntimeError("no kernel image")';
+      const { stdout } = rehearse(
+        withModules({ torch: TORCH, transformers: TRANSFORMERS.replace("GENERATE", generate) }),
+      );
+      assert.match(stdout, /\| fp16 PyTorch, 1 stream \| failed: RuntimeError: no kernel image \|/);
+    });
+
+    it("is skipped where it is not there", () => {
+      const { status, stdout } = rehearse(withModules({ torch: "raise ImportError()" }));
+      assert.equal(status, 0);
+      assert.match(stdout, /\| fp16 PyTorch, 1 stream \| skipped: python3 has no PyTorch with transformers here \|/);
+    });
   });
 
   it("ends with 1 where an answer is missing, and goes on from there", () => {

@@ -12,9 +12,10 @@ import { PACKAGE_ROOT } from "../../support/vitrine-process.js";
 import { writeArchive } from "./archive.js";
 import { EXPORTED_FILES } from "./exported.js";
 import { fetchLibraries, placeLibraries } from "./libraries.js";
+import { TORCH_SCRIPT } from "./torch.js";
 
 /** What runs, as it lies in a checkout. */
-const COPIED = ["dist", "package.json", "LICENSE", "models/tiny", "test/gpu/check/torch.py", ...EXPORTED_FILES];
+const COPIED = ["dist", "package.json", "LICENSE", "models/tiny", TORCH_SCRIPT, ...EXPORTED_FILES];
 /** CUDA's, as `packed.ts` finds them. */
 const LIBRARIES = "cuda";
 const RUNTIME = join("node_modules", "onnxruntime-node", "bin", "napi-v6");

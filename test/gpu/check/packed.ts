@@ -14,7 +14,7 @@ export function withLibraries(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 /** The environment of what brings its own, which may be of another version. */
 export function withoutLibraries(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const folders = foldersOf(env).filter((folder) => folder !== LIBRARIES);
-  return { ...env, LD_LIBRARY_PATH: folders.join(delimiter) };
+  return { ...env, LD_LIBRARY_PATH: folders.length === 0 ? undefined : folders.join(delimiter) };
 }
 
 const foldersOf = ({ LD_LIBRARY_PATH: path }: NodeJS.ProcessEnv): string[] =>
