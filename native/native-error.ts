@@ -16,6 +16,10 @@ export type NativeErrorCode =
   | "terminated"
   | "failed";
 
+/** What allocators, CUDA and the C++ library say in an error's text, which has no code for it. */
+export const isOutOfMemory = (message: string): boolean =>
+  /bad_alloc|[Ff]ailed to allocate memory|out of memory|ALLOC_FAILED|smaller than requested bytes/.test(message);
+
 /** The only error that `native/` throws on purpose. */
 export class NativeError extends Error {
   override readonly name = "NativeError";

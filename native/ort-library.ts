@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { koffi, type LibraryHandle } from "./koffi.js";
-import { NativeError } from "./native-error.js";
+import { isOutOfMemory, NativeError } from "./native-error.js";
 import {
   ERROR_CODES,
   koffiType,
@@ -122,7 +122,7 @@ export function check(api: OrtApi, status: Pointer<"Status"> | null, doing: stri
 
 function codeOf(code: number, message: string): NativeError["code"] {
   // Neither has a code of its own.
-  if (/bad_alloc|[Ff]ailed to allocate memory|out of memory/.test(message)) return "out_of_memory";
+  if (isOutOfMemory(message)) return "out_of_memory";
   if (/terminate flag/.test(message)) return "terminated";
   return ERROR_CODES[code] ?? "failed";
 }

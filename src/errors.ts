@@ -34,6 +34,7 @@ export const ERRORS = {
   draining: server(503, true),
   engine_not_ready: server(503, true),
   engine_lost: server(503, true),
+  out_of_memory: server(503, true),
   request_timeout: { status: 504, type: "timeout_error", retryable: true },
   inference_failed: server(500, false),
   internal: server(500, false),

@@ -226,7 +226,7 @@ export const OPTIONS = {
     env: ["VITRINE_KV_MEMORY"],
     fallback: "auto",
     schema: size,
-    help: "most memory of a device's KV cache, such as 512M or 8G; auto is a quarter of the machine's, and what --gpu-memory-utilization leaves of a GPU's",
+    help: "most memory of a device's KV cache, such as 512M or 8G; auto is a quarter of the machine's or what is free of it, and what --gpu-memory-utilization leaves of a GPU's",
   },
   gpuMemoryUtilization: {
     flag: "gpu-memory-utilization",

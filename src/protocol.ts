@@ -142,6 +142,8 @@ export interface LoadOptions {
   readonly runtime?: RuntimeRequest;
   /** One sentence: why `auto` is not to take the native runtime, as a process before found out. */
   readonly nativeFailure?: string;
+  /** Continues "CUDA did not start: ": why `auto` is not to take CUDA, as a process before found out. */
+  readonly cudaFailure?: string;
   /** 4-bit models faster than their file says: int8 activations where it leaves them open, an 8-bit head; true when absent. */
   readonly fastInt4?: boolean;
   /** Decode steps as CUDA graphs where they can be; true when absent. */
@@ -171,6 +173,8 @@ export interface ModelDescription {
   readonly headDim: number;
   /** Bytes of KV cache one token takes, over all layers. */
   readonly kvBytesPerToken: number;
+  /** Of those, the most in one tensor. */
+  readonly kvTensorBytesPerToken: number;
   /** Bytes of the graph file and its external data. */
   readonly weightBytes: number;
   /** What was changed in the graph as it was loaded, or why it was not: a sentence each. */
@@ -193,6 +197,8 @@ export interface DeviceChoice {
   readonly provider: "cpu" | "cuda";
   /** Set when the provider is `cuda`. */
   readonly deviceId?: number;
+  /** Where the KV cache lies, which need not be where the model runs; set once a runner is made. */
+  readonly kvCache?: "cpu" | "cuda";
   /** One sentence, e.g. why `auto` fell back to the CPU. */
   readonly reason: string;
   /** Set once a runner is made. */
@@ -242,6 +248,30 @@ export interface QueueStats {
   readonly depth: number;
 }
 
+/** What was done where memory for the KV cache could not be had. */
+export type GrowthFallback =
+  /** Less was asked for, and had. */
+  | "less"
+  /** What ended requests had left was given up. */
+  | "eviction"
+  /** The request waits until another ends. */
+  | "wait"
+  /** The youngest request gives its cache up, and waits. */
+  | "preemption"
+  /** There is nobody to wait for. */
+  | "failure";
+
+/** What it took to make the KV cache's memory larger, or to learn that it cannot be. All requests wait for that. */
+export interface CacheGrowth {
+  readonly start: Micros;
+  readonly end: Micros;
+  /** Bytes that were allocated before, and after. */
+  readonly fromBytes: number;
+  readonly toBytes: number;
+  /** The most bytes in all that were asked for and could not be had, and what was done instead; absent when all were. */
+  readonly refused?: { readonly bytes: number; readonly fallback: GrowthFallback };
+}
+
 /** One reservation of KV cache. */
 export interface AllocationStats {
   readonly start: Micros;
@@ -250,8 +280,14 @@ export interface AllocationStats {
   readonly bytes: number;
   readonly reusedTokens: number;
   readonly evictedTokens: number;
+  /** From when there was no memory for it, though it was its turn, until it was admitted; of the time in the queue. */
+  readonly waitMs: number;
+  /** Bytes that are allocated, for all requests. */
+  readonly poolBytes: number;
   /** Reserved share of the pool after this reservation, 0 to 1. */
   readonly poolUtilization: number;
+  /** Absent when the memory was large enough. */
+  readonly growth?: CacheGrowth;
 }
 
 /**
@@ -272,6 +308,8 @@ export interface ForwardStats {
   readonly expectedStepMs?: number;
   /** This request's share of the device time of those passes, in seconds. */
   readonly deviceSeconds: number;
+  /** What of the time between passes the KV cache's memory took to grow, for whichever request; absent when it did not. */
+  readonly cacheGrowthMs?: number;
   /** Which they were, when `recordSteps` was asked for. */
   readonly stepNumbers?: StepNumbers;
 }
@@ -319,7 +357,8 @@ export type Outcome =
 
 /**
  * Events of one request, in order: admitted, prefilled, token…, ended; between two tokens it may be preempted, and then
- * admitted and prefilled again. `ended` comes exactly once, whatever happened.
+ * admitted and prefilled again. `cache_growth` may come at any time before the end. `ended` comes exactly once, whatever
+ * happened.
  */
 export type RequestEvent =
   | {
@@ -342,6 +381,8 @@ export type RequestEvent =
       readonly at: Micros;
       readonly logprobs?: PositionLogprobs;
     }
+  /** It made the KV cache's memory grow, or be refused, other than by its admission. */
+  | { readonly type: "cache_growth"; readonly id: RequestId; readonly growth: CacheGrowth }
   /** It gave up its cache to older requests and waits again; `admitted` and `prefilled` follow once more. */
   | { readonly type: "preempted"; readonly id: RequestId; readonly at: Micros; readonly forward?: ForwardStats }
   | {
@@ -351,6 +392,8 @@ export type RequestEvent =
       readonly at: Micros;
       /** What the phase that ends here took: a decode, or a prefill that was torn off. Absent when no step of it ran. */
       readonly forward?: ForwardStats;
+      /** Of one that ends in the queue: how long there was no memory for it, though it was its turn. */
+      readonly waitMs?: number;
     };
 
 /** The engine's gauges, sent at most a few times a second. */
@@ -361,6 +404,15 @@ export interface EngineStats {
   readonly kvTokensTotal: number;
   /** Tokens of ended requests that are kept for reuse. */
   readonly kvTokensKept: number;
+  /** Those given up since start, for others to have their room. */
+  readonly kvTokensEvicted: number;
+  /** Memory that is allocated, and the most there may be. */
+  readonly kvBytesAllocated: number;
+  readonly kvBytesTotal: number;
+  /** Times, since start, that it grew, allocations that failed, and seconds spent in both. */
+  readonly kvGrowths: number;
+  readonly kvRefusals: number;
+  readonly kvGrowthSeconds: number;
   /** Times, since start, that a request gave up its cache to older ones. */
   readonly preemptions: number;
   /** What a decode step of the requests that run now should take, in milliseconds; 0 while unknown. */

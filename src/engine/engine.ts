@@ -61,7 +61,7 @@ export class Engine {
     const { runner, maxSequences, clock, targetTpotMs } = options;
     const { contextLength, kvBytesPerToken, vocabSize } = runner.model;
     const cells = options.kvTokens ?? Number.POSITIVE_INFINITY;
-    const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner });
+    const cache = new KvCache({ rows: maxSequences, tokens: contextLength, cells, memory: runner, clock });
     this.#options = options;
     this.#turn = options.turn ?? nextTurn;
     this.#chooser = new TokenChooser(vocabSize);
@@ -78,7 +78,7 @@ export class Engine {
       this.#compiled.push(compiled);
       this.#wake?.();
     });
-    this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, clock });
+    this.#stats = new StatsPublisher({ scheduler: this.#scheduler, cache, kvBytesPerToken, clock });
   }
 
   /** Hands a command over; it takes effect before the next step. */

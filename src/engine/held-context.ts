@@ -8,7 +8,7 @@ export function heldContext(model: ModelDescription, kvTokens = Number.POSITIVE_
   if (kvTokens >= contextLength) return model;
   const needed = Math.ceil((contextLength * kvBytesPerToken) / MEBIBYTE);
   const warning =
-    `The model's context is ${contextLength} tokens, of which --kv-memory holds ${kvTokens}: longer requests are refused. ` +
-    `The whole context takes ${needed}M.`;
+    `The model's context is ${contextLength} tokens, of which the KV cache's memory holds ${kvTokens}: longer requests are refused. ` +
+    `The whole context takes ${needed}M (--kv-memory).`;
   return { ...model, contextLength: kvTokens, warnings: [...warnings, warning] };
 }

@@ -21,8 +21,10 @@ export interface LoadedEngine {
   readonly device: DeviceChoice;
   readonly phases: readonly LoadPhase[];
   readonly constraints?: ConstraintCompiler;
-  /** Bytes for the KV cache, where the device has the last word. */
+  /** Bytes for the KV cache, where the memory it lies in has the last word. */
   readonly kvMemory?: number;
+  /** Of memory that may not suffice: a sentence each. */
+  readonly warnings?: readonly string[];
 }
 
 /** Makes a runner, telling of each phase as it begins. Throws VitrineError. */
@@ -77,7 +79,9 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
       void send([{ type: "loading", phase }]);
     });
     const { runner, device, phases } = loaded;
-    const model = heldContext(runner.model, limitsOf(loaded, options).kvTokens);
+    const { warnings = [] } = runner.model;
+    const warned = { ...runner.model, warnings: [...warnings, ...(loaded.warnings ?? [])] };
+    const model = heldContext(warned, limitsOf(loaded, options).kvTokens);
     void send([{ type: "ready", model, device, load: { start, end: monotonicMicros(), phases } }]);
     return loaded;
   } catch (thrown) {
@@ -88,9 +92,9 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
   }
 }
 
-function limitsOf({ runner, kvMemory: ofDevice }: LoadedEngine, options: LoadOptions): EngineLimits {
+function limitsOf({ runner, kvMemory: ofMemory }: LoadedEngine, options: LoadOptions): EngineLimits {
   const { maxSequences, prefillChunk, targetTpotMs } = options;
-  const kvMemory = ofDevice ?? options.kvMemory;
+  const kvMemory = ofMemory ?? options.kvMemory;
   const { kvBytesPerToken } = runner.model;
   return {
     maxSequences,

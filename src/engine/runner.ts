@@ -14,6 +14,9 @@ export interface RunnerRow {
   readonly top?: boolean;
 }
 
+/** Most positions of a row whose logits are wanted at once: those of 64 take 40 MB. */
+export const MOST_SCORED = 64;
+
 /** How many of the likeliest tokens a runner offers: more than what most requests' top_k keeps. */
 export const TOP_LOGITS = 64;
 
@@ -47,15 +50,16 @@ export interface ModelRunner {
   readonly rewinds: boolean;
   /**
    * Feeds every row's tokens and returns what came of each, in row order.
-   * Throws VitrineError `inference_failed`; then none of the rows may be assumed to have advanced.
+   * Throws VitrineError `inference_failed`, or `out_of_memory`; then what the rows' slots hold is unknown.
    */
   run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]>;
   /**
-   * Makes room for `rows` slots in use with `tokens` tokens each; what slots hold stays. Throws VitrineError
-   * `inference_failed` when there is no memory for it, and nothing has changed then.
+   * Makes room for `rows` slots in use with `tokens` tokens each; what slots hold stays, as far as it fits: a slot that
+   * went back holds more than anybody counts. Throws VitrineError
+   * `out_of_memory` when there is none, and nothing has changed then.
    */
   reserve(rows: number, tokens: number): void;
-  /** Slot `to` starts as the first `tokens` tokens of slot `from`. Only where `rewinds`. */
+  /** Slot `to` starts as the first `tokens` tokens of slot `from`. Only where `rewinds`. Throws as `reserve` does. */
   copy(from: number, to: number, tokens: number): void;
   /** Forgets what the slot holds. */
   release(slot: number): void;

@@ -1,5 +1,6 @@
 import type { EngineStats, Micros } from "../protocol.js";
 import type { KvCache } from "./cache/kv-cache.js";
+import type { MemoryPool } from "./cache/memory-pool.js";
 import type { StepTiming } from "./scheduling/forward-timings.js";
 import type { Scheduler } from "./scheduling/scheduler.js";
 
@@ -8,7 +9,10 @@ const INTERVAL: Micros = 250_000;
 
 interface StatsSources {
   readonly scheduler: Pick<Scheduler, "waiting" | "running" | "preemptions" | "expectedDecodeMs">;
-  readonly cache: Pick<KvCache, "tokensReserved" | "tokensKept" | "tokensTotal">;
+  readonly cache: Pick<KvCache, "tokensReserved" | "tokensKept" | "tokensEvicted" | "tokensTotal"> & {
+    readonly pool: Pick<MemoryPool, "cells" | "growths" | "refusals" | "growing">;
+  };
+  readonly kvBytesPerToken: number;
   readonly clock: () => Micros;
 }
 
@@ -62,13 +66,19 @@ export class StatsPublisher {
   }
 
   #read(now: Micros): EngineStats {
-    const { scheduler, cache } = this.#sources;
+    const { scheduler, cache, kvBytesPerToken } = this.#sources;
     return {
       waiting: scheduler.waiting,
       running: scheduler.running,
       kvTokensReserved: cache.tokensReserved,
       kvTokensTotal: cache.tokensTotal,
       kvTokensKept: cache.tokensKept,
+      kvTokensEvicted: cache.tokensEvicted,
+      kvBytesAllocated: cache.pool.cells * kvBytesPerToken,
+      kvBytesTotal: cache.tokensTotal * kvBytesPerToken,
+      kvGrowths: cache.pool.growths,
+      kvRefusals: cache.pool.refusals,
+      kvGrowthSeconds: cache.pool.growing / 1e6,
       preemptions: scheduler.preemptions,
       expectedStepMs: scheduler.expectedDecodeMs ?? 0,
       busySeconds: this.#busy / 1e6,

@@ -18,7 +18,8 @@ export function describeModel(
   signature: GraphSignature,
 ): ModelDescription {
   const warnings = contradictions(directory.config, signature);
-  const elementsPerToken = signature.cache.reduce((sum, { heads, headDim }) => sum + heads * headDim, 0);
+  const elementBytes = FLOAT_BYTES[signature.cacheType];
+  const elements = signature.cache.map(({ heads, headDim }) => heads * headDim);
   return {
     name: directory.name,
     dtype: graph.dtype,
@@ -27,7 +28,8 @@ export function describeModel(
     layers: signature.layers,
     kvHeads: signature.cache[0]?.heads ?? 0,
     headDim: signature.cache[0]?.headDim ?? 0,
-    kvBytesPerToken: elementsPerToken * FLOAT_BYTES[signature.cacheType],
+    kvBytesPerToken: elements.reduce((sum, each) => sum + each, 0) * elementBytes,
+    kvTensorBytesPerToken: Math.max(...elements) * elementBytes,
     weightBytes: graph.weightBytes,
     rewrites: graph.notes,
     ...(warnings.length === 0 ? {} : { warnings }),

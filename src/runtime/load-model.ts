@@ -3,8 +3,8 @@ import type { ModelRunner } from "../engine/runner.js";
 import { VitrineError } from "../errors.js";
 import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
 import { refuseBfloat16 } from "./bfloat16-support.js";
+import { type CacheBudget, cacheBudget, checkWeights } from "./cache-budget.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
-import { kvBudget } from "./device-budget.js";
 import { findGraphFile } from "./files/graph-file.js";
 import type { ModelDirectory } from "./files/model-directory.js";
 import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
@@ -14,20 +14,19 @@ import type { RehearsingRunner } from "./native/rehearsal.js";
 import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
 import { keepSinglePrecision } from "./node/onnxruntime.js";
 import { type OnTrial, provedRunner, type TimedPhase } from "./proved-runner.js";
+import { warmUp } from "./warm-up.js";
 
-export interface LoadedModel {
+export interface LoadedModel extends CacheBudget {
   readonly runner: ModelRunner;
   readonly device: DeviceChoice;
   readonly phases: readonly LoadPhase[];
-  /** Bytes for the KV cache, where a device's memory decides. */
-  readonly kvMemory?: number;
 }
 
 /**
  * Loads a model and runs it, so that the first request pays for nothing, and the native runtime has shown on a device
  * that its answers are right. `onPhase` hears of each phase as it starts. Throws `model_missing`, `model_invalid`,
- * `model_unsupported`, or `device_unavailable`, also where the device has no memory for one sequence, or where the native
- * runtime failed there and was asked for by name; `native_failed` where another process has to do without it.
+ * `model_unsupported`, or `device_unavailable`, also where there is no memory for the weights or one sequence, or where the
+ * native runtime failed on the device and was asked for by name; `native_failed` where another process has to do without it.
  */
 export async function loadModel(
   options: LoadOptions,
@@ -48,11 +47,18 @@ export async function loadModel(
       phases.push({ name, start, end: clock(), ...more });
     }
   };
-  const requested = chooseDevice(options.device);
+  const { cudaFailure } = options;
+  const requested =
+    cudaFailure === undefined
+      ? chooseDevice(options.device)
+      : fallBackToCpu({ requested: options.device }, cudaFailure);
   const create = (unproved = options.nativeFailure) => createRunner(options, requested, unproved);
   const { runner, device } = await provedRunner({ options, timed, create, warmUp, isOnTrial });
-  const kvMemory = await memoryOnDevice(runner, options);
-  return { runner, device, phases, ...(kvMemory === undefined ? {} : { kvMemory }) };
+  const budget = await cacheBudget(runner, options).catch(async (error: unknown) => {
+    await runner.dispose();
+    throw error;
+  });
+  return { runner, device, phases, ...budget };
 }
 
 /**
@@ -89,7 +95,9 @@ async function createRunnerOn(
   keepSinglePrecision(device);
   // The native runner asks for it again, and is the one to fail with it.
   const started = plain !== undefined ? undefined : startOrt().catch(() => {});
-  const read = readGraph(findGraphFile(resolve(modelDir), options.dtype, device.provider));
+  const file = findGraphFile(resolve(modelDir), options.dtype, device.provider);
+  await checkWeights(file, device, options.gpuMemoryUtilization);
+  const read = readGraph(file);
   if (read.bfloat16) refuseBfloat16(read.file, resolve(modelDir), device, plain);
   const config = read.goesByConfig ? (await openDirectory(modelDir)).config : undefined;
   // The node runner is what the native one is checked against: it takes attention as the file has it.
@@ -128,32 +136,4 @@ function openDirectory(path: string): Promise<ModelDirectory> {
 function isNativeAlone(error: unknown, { provider }: DeviceChoice): error is Error {
   if (!(error instanceof VitrineError)) return provider !== "cpu" && error instanceof Error;
   return error.code === "model_unsupported" || error.code === "internal";
-}
-
-/** A prompt of two tokens and one decode step; a graph that fails here fails at load, not at the first request. */
-async function warmUp(runner: ModelRunner): Promise<void> {
-  // On a device memory is measured next, so it has to have what the longest run of a prompt takes.
-  const tokens = runner.device.provider === "cuda" ? Math.min(256, runner.model.contextLength - 1) : 2;
-  await runner.run([{ slot: 0, tokens: new Int32Array(tokens), past: 0 }]);
-  await runner.run([{ slot: 0, tokens: Int32Array.of(0), past: tokens }]);
-  runner.release(0);
-}
-
-/** Undefined on the CPU, where `--kv-memory` was given, and where the device does not tell. */
-async function memoryOnDevice(runner: ModelRunner, options: LoadOptions): Promise<number | undefined> {
-  const { gpuMemoryUtilization, maxSequences } = options;
-  const { device, model } = runner;
-  if (device.provider !== "cuda" || gpuMemoryUtilization === undefined) return undefined;
-  const { openGpuSampler } = await import("../gpu/sampler.js");
-  const sampler = await openGpuSampler(device.deviceId);
-  try {
-    const { memoryUsedBytes: used, memoryTotalBytes: total } = (await sampler?.read()) ?? {};
-    if (used === undefined || total === undefined) return undefined;
-    return kvBudget({ used, total }, gpuMemoryUtilization, model, maxSequences);
-  } catch (error) {
-    await runner.dispose();
-    throw error;
-  } finally {
-    sampler?.close();
-  }
 }

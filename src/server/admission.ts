@@ -5,7 +5,7 @@ import { ANONYMOUS } from "./caller.js";
 import { CompletionRate } from "./completion-rate.js";
 import { serverDraining } from "./error-response.js";
 import type { ServerLimits } from "./options.js";
-import { badField } from "./schema.js";
+import { badField } from "./request/schema.js";
 
 /** Whether a request would be served now; refusing comes before any work on it. A place is one answer's, from arrival to last byte. */
 export class Admission {

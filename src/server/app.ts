@@ -7,12 +7,12 @@ import { traceFields } from "../tracing/log-correlation.js";
 import type { ServerContext } from "./context.js";
 import { BODY_BYTES, clientClosed, errorBody, framesOf, retryAfter, toVitrineError } from "./error-response.js";
 import { Exchange } from "./exchange.js";
-import { addGenerateRoutes } from "./generate-routes.js";
-import { addInfoRoutes } from "./info-routes.js";
 import { logExchange, outcomeOf } from "./request-log.js";
-import { GENERATING_ROUTES } from "./routes.js";
+import { addGenerateRoutes } from "./routes/generate-routes.js";
+import { addInfoRoutes } from "./routes/info-routes.js";
+import { GENERATING_ROUTES } from "./routes/routes.js";
+import { addZipkinRoutes } from "./routes/zipkin-routes.js";
 import { timeLimitOf } from "./time-limit.js";
-import { addZipkinRoutes } from "./zipkin-routes.js";
 
 declare module "fastify" {
   interface FastifyRequest {

@@ -3,7 +3,7 @@ import { monotonicMicros } from "../protocol.js";
 import { Admission } from "./admission.js";
 import { createKeyedHash, type KeyedHash } from "./caller.js";
 import { LiveExchanges } from "./live-exchanges.js";
-import { Metrics } from "./metrics.js";
+import { Metrics } from "./metrics/metrics.js";
 import type { ServerOptions } from "./options.js";
 
 /** What the routes share: the options with their defaults, and the server's own state. */

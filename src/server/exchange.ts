@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { VitrineError } from "../errors.js";
 import type { CancelCause, Micros } from "../protocol.js";
 import type { IdentityHash, RequestTrace } from "../tracing/contract.js";
-import type { TokenCounts } from "./answer-format.js";
+import type { TokenCounts } from "./answer/answer-format.js";
 import { clientClosed, requestTimedOut } from "./error-response.js";
 import type { RequestCost } from "./request-cost.js";
 import type { TimeLimit } from "./time-limit.js";

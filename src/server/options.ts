@@ -5,7 +5,7 @@ import type { ChatTemplate } from "../runtime/text/chat-template.js";
 import type { LongInputEncoder, Tokenizer } from "../runtime/text/tokenizer.js";
 import type { Tracing } from "../tracing/contract.js";
 import type { IdentityHasher } from "./caller.js";
-import type { SamplingDefaults } from "./schema.js";
+import type { SamplingDefaults } from "./request/schema.js";
 
 export interface ServerLimits {
   /** Requests running and waiting; one more is refused with `queue_full`. */

@@ -38,4 +38,5 @@ function failureFields({ message, details: { param } }: VitrineError): Record<st
 export const outcomeOf = (exchange: Exchange): string => exchange.error?.code ?? "ok";
 
 /** Errors that are nobody's wish and worth somebody's look. */
-const isFailure = (code: string): boolean => ["internal", "inference_failed", "engine_lost"].includes(code);
+const isFailure = (code: string): boolean =>
+  ["internal", "inference_failed", "out_of_memory", "engine_lost"].includes(code);

@@ -15,7 +15,7 @@ serveEngine(async (options, clock) => {
   const runner: ModelRunner = {
     model: {
       ...{ name: "free", dtype: "fp32", vocabSize: VOCAB, contextLength: 4096 },
-      ...{ layers: 1, kvHeads: 1, headDim: 1, kvBytesPerToken: 8, weightBytes: 0 },
+      ...{ layers: 1, kvHeads: 1, headDim: 1, kvBytesPerToken: 8, kvTensorBytesPerToken: 4, weightBytes: 0 },
     },
     device: { requested: "cpu", provider: "cpu", reason: "It computes nothing." },
     rewinds: false,

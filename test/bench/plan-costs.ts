@@ -25,9 +25,9 @@ export function planCosts(): BenchRow {
 function stepper(waiting: number): () => number {
   const memory = { rewinds: true, reserve: () => {}, copy: () => {}, release: () => {} };
   const tokens = 1 << 20;
-  const cache = new KvCache({ rows: STREAMS, tokens, cells: STREAMS * tokens, memory });
   let now = 0;
   const clock = (): number => now++;
+  const cache = new KvCache({ rows: STREAMS, tokens, cells: STREAMS * tokens, memory, clock });
   const options = { cache, clock, kvBytesPerToken: 1, rewinds: true, prefillChunk: 256, emit: () => {} };
   const scheduler = new Scheduler(options);
   for (let i = 0; i < STREAMS + waiting; i++) {

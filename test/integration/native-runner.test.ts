@@ -205,7 +205,7 @@ describe("native runner", () => {
     const runner = await open("native", tiny);
     const tokens = ids(30, runner.model.vocabSize);
     await feed(runner, { slot: 0, tokens: tokens.subarray(0, 20), past: 0 });
-    assert.throws(() => runner.reserve(1 << 20, 1 << 20), { code: "inference_failed" });
+    assert.throws(() => runner.reserve(1 << 20, 1 << 20), { code: "out_of_memory" });
     const after = await feed(runner, { slot: 0, tokens: tokens.subarray(20), past: 20 });
     const fresh = await open("native", tiny);
     assert.ok(difference(after, await feed(fresh, { slot: 0, tokens, past: 0 })) < 1e-5);

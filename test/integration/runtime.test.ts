@@ -158,10 +158,12 @@ describe("node runner", () => {
       headDim: 8,
       // (1 + 2 heads) of 8 half floats, keys and values.
       kvBytesPerToken: 3 * 8 * 2 * 2,
+      kvTensorBytesPerToken: 2 * 8 * 2,
     });
     assert.deepEqual(device, {
       requested: "cpu",
       provider: "cpu",
+      kvCache: "cpu",
       reason: "The CPU was asked for.",
       runtime: { requested: "node", kind: "node", reason: "onnxruntime-node's binding was asked for." },
     });
@@ -330,6 +332,7 @@ describe("loadModel", () => {
     assert.deepEqual(device, {
       requested: "auto",
       provider: "cpu",
+      kvCache: "cpu",
       reason: `CUDA is not available: ${missing}.`,
     });
   });

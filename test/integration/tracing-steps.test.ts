@@ -17,7 +17,15 @@ function twoRequests(tracing: Tracing, round: number): string[] {
       { start: start + 10, end: start + 20, depth: 0 },
       { start: start + 20, end: start + 30 },
     ];
-    const kv = { tokens: 4, bytes: 4, reusedTokens: 0, evictedTokens: 0, poolUtilization: 0.1 };
+    const kv = {
+      tokens: 4,
+      bytes: 4,
+      reusedTokens: 0,
+      evictedTokens: 0,
+      waitMs: 0,
+      poolBytes: 8,
+      poolUtilization: 0.1,
+    };
     trace.observe({ type: "admitted", id, queue, allocation: { ...allocation, ...kv }, run: RUN });
     return trace;
   });

@@ -1,4 +1,11 @@
-import type { EngineEvent, EngineRequest, RequestEvent, RequestId, SamplingParams } from "../../src/protocol.js";
+import type {
+  CacheGrowth,
+  EngineEvent,
+  EngineRequest,
+  RequestEvent,
+  RequestId,
+  SamplingParams,
+} from "../../src/protocol.js";
 
 export const GREEDY: SamplingParams = {
   temperature: 0,
@@ -33,9 +40,21 @@ export function isRequestEvent(event: EngineEvent): event is RequestEvent {
   return "id" in event;
 }
 
-/** Events of one request in the words of the protocol: `admitted`, `token 4`, `finished length`, `failed engine_lost`. */
+/**
+ * Events of one request in the words of the protocol: `admitted`, `token 4`, `finished length`, `failed engine_lost`. Without
+ * the cache's growth, which may come at any time.
+ */
 export function story(events: readonly EngineEvent[], id: RequestId): string[] {
-  return events.filter(isRequestEvent).flatMap((event) => (event.id === id ? [inWords(event)] : []));
+  const own = events.filter(isRequestEvent).filter((event) => event.id === id && event.type !== "cache_growth");
+  return own.map(inWords);
+}
+
+/** All that was told of the cache's growth, in order. */
+export function growthsOf(events: readonly EngineEvent[]): CacheGrowth[] {
+  return events.flatMap((event) => {
+    if (event.type === "cache_growth") return [event.growth];
+    return event.type === "admitted" ? (event.allocation.growth ?? []) : [];
+  });
 }
 
 function inWords(event: RequestEvent): string {

@@ -31,6 +31,9 @@ export interface Scenario {
   readonly logits: Logits;
   /** Every run of this number fails; 0: none does. */
   readonly failEvery: number;
+  /** A run has memory for so many rows. */
+  readonly rowsInMemory?: number | undefined;
+  readonly copyFails?: boolean;
   readonly requests: readonly ScenarioRequest[];
 }
 
@@ -131,7 +134,8 @@ class ScenarioPlayer {
     this.#now += took;
     this.#busy += took;
     this.#dispatchUntil(run);
-    const { failEvery } = this.scenario;
+    const { failEvery, rowsInMemory = Number.POSITIVE_INFINITY } = this.scenario;
+    if (rows.length > rowsInMemory) throw new VitrineError("out_of_memory", "no memory for so many rows");
     if (failEvery > 0 && run % failEvery === 0) throw new VitrineError("inference_failed", "a failing run");
   }
 

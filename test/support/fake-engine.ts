@@ -26,6 +26,7 @@ export const FAKE_MODEL: ModelDescription = {
   kvHeads: 1,
   headDim: 8,
   kvBytesPerToken: 128,
+  kvTensorBytesPerToken: 32,
   weightBytes: 1024,
 };
 
@@ -49,12 +50,12 @@ export class FakeRequest {
   admit(reusedTokens = 0): this {
     const { submittedAt: start } = this.request;
     const end = monotonicMicros();
-    const allocation = { tokens: 1, bytes: 128, reusedTokens, evictedTokens: 0, poolUtilization: 0.5 };
+    const amounts = { tokens: 1, bytes: 128, reusedTokens, evictedTokens: 0, waitMs: 0, poolBytes: 256 };
     return this.#emit({
       type: "admitted",
       id: this.id,
       queue: { start, end, depth: 0 },
-      allocation: { start: end, end: monotonicMicros(), ...allocation },
+      allocation: { start: end, end: monotonicMicros(), ...amounts, poolUtilization: 0.5 },
     });
   }
 
@@ -120,6 +121,12 @@ export class FakeEngine implements EngineClient, EngineStatus {
     kvTokensReserved: 64,
     kvTokensTotal: 256,
     kvTokensKept: 32,
+    kvTokensEvicted: 16,
+    kvBytesAllocated: 4096,
+    kvBytesTotal: 8192,
+    kvGrowths: 2,
+    kvRefusals: 1,
+    kvGrowthSeconds: 0.25,
     preemptions: 3,
     expectedStepMs: 12,
     busySeconds: 1.5,

@@ -17,6 +17,8 @@ export interface FakeRunnerOptions {
   /** Most rows times tokens of cache that can be had. */
   readonly memory?: number;
   readonly rewinds?: boolean;
+  /** Copying from slot to slot fails. */
+  readonly copyFails?: boolean;
   /** Offers the likeliest tokens of a row that is content with them. */
   readonly onDevice?: boolean;
   /** Logits after these tokens; by default they favour (last token + 1) mod vocabulary. */
@@ -53,6 +55,7 @@ export class FakeRunner implements ModelRunner {
       kvHeads: 2,
       headDim: 4,
       kvBytesPerToken: 128,
+      kvTensorBytesPerToken: 32,
       weightBytes: 1000,
     };
   }
@@ -84,14 +87,11 @@ export class FakeRunner implements ModelRunner {
   reserve(rows: number, tokens: number): void {
     assert.equal(this.#running, false, "reserve was called during a run");
     assert.ok(rows >= this.#slots.size, "reserve gives up a slot in use");
-    assert.ok(
-      [...this.#slots.values()].every(({ length }) => length <= tokens),
-      "reserve cuts a slot",
-    );
     if (rows * tokens > (this.#options.memory ?? Number.POSITIVE_INFINITY)) {
-      throw new VitrineError("inference_failed", "out of memory");
+      throw new VitrineError("out_of_memory", "no memory to grow");
     }
     this.#shape = { rows, tokens };
+    for (const held of this.#slots.values()) held.length = Math.min(held.length, tokens);
   }
 
   copy(from: number, to: number, tokens: number): void {
@@ -99,6 +99,11 @@ export class FakeRunner implements ModelRunner {
     const source = this.#slots.get(from) ?? [];
     assert.ok(tokens <= source.length, "copy of tokens that the slot does not hold");
     assert.ok(!this.#slots.has(to), "copy to a slot in use");
+    if (this.#options.copyFails) {
+      // It had a row already when the copying failed.
+      this.#slots.set(to, []);
+      throw new VitrineError("out_of_memory", "no memory to copy");
+    }
     this.#slots.set(to, source.slice(0, tokens));
   }
 

@@ -1,4 +1,4 @@
-import { Metrics } from "../../src/server/metrics.js";
+import { Metrics } from "../../src/server/metrics/metrics.js";
 import { FakeEngine } from "./fake-engine.js";
 import { FakeTrace, FakeTracing } from "./fake-tracing.js";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { OPTIONS } from "../../src/options.js";
+import { ALLOWED_ATTRIBUTES } from "../../src/tracing/privacy.js";
 import { metricsPage } from "../support/metrics-page.js";
 
 const inCell = (text: string): string => text.replaceAll("|", "\\|");
@@ -17,6 +18,16 @@ describe("README.md", () => {
     const section = readFileSync("README.md", "utf8").split("## Options of `vitrine serve`\n")[1]?.split("\n## ")[0];
     const table = (section ?? "").split("\n").filter((line) => /^\| (`--|\(env)/.test(line));
     assert.deepEqual(table, rows);
+  });
+});
+
+describe("docs/kv-cache.md", () => {
+  it("has every tag of the cache's, and none that is not there", () => {
+    const text = readFileSync("docs/kv-cache.md", "utf8");
+    const told = new Set(text.match(/ai\.kv\.\w+/g));
+    const names = ALLOWED_ATTRIBUTES.map(({ name }) => name);
+    const tags = names.filter((name) => name.startsWith("ai.kv.") && name !== "ai.kv.bytes_per_token");
+    assert.deepEqual([...told].sort(), [...tags].sort());
   });
 });
 

@@ -19,7 +19,8 @@ const forward = (phase: string) => (span: RecordedSpan) =>
 /** What a span of the server's stands for. A moment under several counts as the first of them: writing overlaps decoding. */
 const SERVER_PARTS: readonly (readonly [TracePart, (span: RecordedSpan) => boolean])[] = [
   ["tokenize", named("tokenize")],
-  ["kv_allocate", named("kv_cache.allocate")],
+  // Nothing runs while the cache grows, whatever phase the request is in.
+  ["kv_allocate", (span) => span.name === "kv_cache.allocate" || span.name === "kv_cache.grow"],
   ["prefill", forward("prefill")],
   ["decode", forward("decode")],
   ["queue", named("queue")],

@@ -31,6 +31,12 @@ export function grownShape(now: CacheShape, { rows, tokens }: CacheShape, limits
   return { rows: tightRows, tokens: Math.min(roomy.tokens, Math.floor(limits.cells / tightRows)) };
 }
 
+/** Between what is needed and what would be roomy, of which there is no memory. */
+export function halfway(needed: CacheShape, roomy: CacheShape): CacheShape {
+  const between = (low: number, high: number): number => Math.ceil((low + high) / 2);
+  return { rows: between(needed.rows, roomy.rows), tokens: between(needed.tokens, roomy.tokens) };
+}
+
 function doubled(from: number, needed: number): number {
   let size = from;
   while (size < needed) size *= 2;

@@ -1,7 +1,8 @@
-import type { RequestId } from "../../protocol.js";
+import type { Micros, RequestId } from "../../protocol.js";
 import type { ModelRunner } from "../runner.js";
-import { type CacheLimits, type CacheShape, cellsOf, grownShape } from "./cache-shape.js";
+import type { CacheLimits } from "./cache-shape.js";
 import type { CacheHolder, CacheSlot, Held, Kept } from "./cache-slot.js";
+import { MemoryPool } from "./memory-pool.js";
 import { bestMatch, type PrefixMatch } from "./prefix-match.js";
 
 /** The tensors behind the integers. */
@@ -9,14 +10,13 @@ export type KvMemory = Pick<ModelRunner, "rewinds" | "reserve" | "copy" | "relea
 
 export interface KvCacheOptions extends CacheLimits {
   readonly memory: KvMemory;
+  readonly clock: () => Micros;
 }
 
 export interface CacheAdmission {
   readonly slot: number;
   /** Tokens at the start that the slot has already. */
   readonly reused: number;
-  /** Kept tokens given up for it. */
-  readonly evicted: number;
 }
 
 /**
@@ -26,29 +26,32 @@ export interface CacheAdmission {
  * up first, and a request that begins alike starts with it.
  */
 export class KvCache {
+  readonly pool: MemoryPool;
   readonly #memory: KvMemory;
   readonly #limits: CacheLimits;
   readonly #slots: CacheSlot[];
   /** Slots that are neither held nor kept, the next to hand out last. */
   readonly #free: number[];
-  #shape: CacheShape = { rows: 0, tokens: 0 };
-  /** Most cells; less than the limit while memory has turned out to be short. */
-  #cells: number;
   #tokensReserved = 0;
   #tokensKept = 0;
+  #tokensEvicted = 0;
   #uses = 0;
 
-  constructor({ memory, ...limits }: KvCacheOptions) {
+  constructor({ memory, clock, ...limits }: KvCacheOptions) {
     this.#memory = memory;
     this.#limits = limits;
-    this.#cells = this.tokensTotal;
+    this.pool = new MemoryPool({ ...limits, reserve: (rows, tokens) => memory.reserve(rows, tokens), clock });
     this.#slots = new Array<CacheSlot>(limits.rows).fill(undefined);
     this.#free = Array.from({ length: limits.rows }, (_, index) => limits.rows - 1 - index);
   }
 
+  /** Sequences that it holds at most. */
+  get slots(): number {
+    return this.#slots.length;
+  }
+
   get tokensTotal(): number {
-    const { rows, tokens, cells } = this.#limits;
-    return Math.min(cells, rows * tokens);
+    return this.pool.limit;
   }
 
   /** Tokens that running sequences have room for. */
@@ -59,6 +62,11 @@ export class KvCache {
   /** Tokens of ended sequences, kept for reuse. */
   get tokensKept(): number {
     return this.#tokensKept;
+  }
+
+  /** Kept tokens given up since the start, for others to have their room. */
+  get tokensEvicted(): number {
+    return this.#tokensEvicted;
   }
 
   /** Reserved share of all tokens, 0 to 1. */
@@ -78,17 +86,13 @@ export class KvCache {
 
   /** A slot with room for `room` tokens, and what it has of the holder's already; undefined when there is none now. */
   admit(holder: CacheHolder, room: number): CacheAdmission | undefined {
-    // Whoever took the memory may have given it back.
-    if (this.#tokensReserved === 0) this.#cells = this.tokensTotal;
-    const keptBefore = this.#tokensKept;
+    if (this.#tokensReserved === 0) this.pool.forgetRefusals();
     const match = bestMatch(this.#slots, holder, this.#memory.rewinds);
     const slot = this.#slotFor(match, room);
     if (slot === undefined) return undefined;
-    if (match !== undefined && slot !== match.slot) this.#memory.copy(match.slot, slot, match.length);
-    const reused = match?.length ?? 0;
-    const taken = match !== undefined && slot === match.slot ? match.length : 0;
+    const reused = match === undefined || slot === match.slot ? match?.length : this.#copy(match, slot);
     this.#hold(slot, { kind: "held", holder, room });
-    return { slot, reused, evicted: keptBefore - this.#tokensKept - taken };
+    return { slot, reused: reused ?? 0 };
   }
 
   /** True when the slot's holder may grow to `room` tokens; otherwise nothing has changed but what was kept. */
@@ -144,9 +148,9 @@ export class KvCache {
     if (kept.reduce((sum, { tokens }) => sum + tokens.length, 0) !== this.#tokensKept) {
       problems.push("kept tokens do not add up");
     }
-    if (this.#live > this.#shape.rows || longest > this.#shape.tokens) problems.push("memory is too small");
+    if (!this.pool.holds(this.#live, longest)) problems.push("memory is too small");
     if (held.some(({ holder, room }) => holder.cached > room)) problems.push("a sequence outgrew its room");
-    if (cellsOf(this.#shape) > this.#limits.cells) problems.push("memory is over the limit");
+    if (this.pool.cells > this.#limits.cells) problems.push("memory is over the limit");
     if (problems.length > 0) throw new Error(`KvCache: ${problems.join("; ")}`);
   }
 
@@ -177,7 +181,19 @@ export class KvCache {
     }
     if (match === undefined || kept === undefined || !this.#fit(this.#live, room, match.slot)) return undefined;
     this.#tokensKept -= kept.tokens.length;
+    this.#tokensEvicted += kept.tokens.length - match.length;
     return match.slot;
+  }
+
+  /** Tokens of the match that the slot has now: none where there is no memory for the copying. */
+  #copy({ slot: from, length }: PrefixMatch, to: number): number {
+    try {
+      this.#memory.copy(from, to, length);
+      return length;
+    } catch {
+      this.#memory.release(to);
+      return 0;
+    }
   }
 
   #newSlot(room: number, spared: number | undefined): number | undefined {
@@ -187,27 +203,13 @@ export class KvCache {
 
   /** Makes room for so many slots in use, one of them with `room` tokens; what is kept makes way, but for `spared`. */
   #fit(rows: number, room: number, spared?: number): boolean {
-    if (rows <= this.#shape.rows && room <= this.#shape.tokens) return true;
+    if (this.pool.holds(rows, room)) return true;
     for (let needed = rows; ; needed--) {
       const tokens = Math.max(room, this.#longest());
-      if (needed <= this.#shape.rows && tokens <= this.#shape.tokens) return true;
-      if (this.#grow({ rows: needed, tokens })) return true;
+      if (this.pool.holds(needed, tokens)) return true;
+      if (this.pool.grow({ rows: needed, tokens })) return true;
       if (!this.#evict(spared)) return false;
     }
-  }
-
-  #grow(needed: CacheShape): boolean {
-    const shape = grownShape(this.#shape, needed, { ...this.#limits, cells: this.#cells });
-    if (shape === undefined) return false;
-    try {
-      this.#memory.reserve(shape.rows, shape.tokens);
-    } catch {
-      // There is less memory than the limit says: what we have is what there is.
-      this.#cells = Math.max(cellsOf(this.#shape), 1);
-      return false;
-    }
-    this.#shape = shape;
-    return true;
   }
 
   #longest(): number {
@@ -228,7 +230,9 @@ export class KvCache {
       since = slot.since;
     }
     if (oldest === undefined) return false;
-    this.#tokensKept -= (this.#slots[oldest] as Kept).tokens.length;
+    const { length } = (this.#slots[oldest] as Kept).tokens;
+    this.#tokensKept -= length;
+    this.#tokensEvicted += length;
     this.#forget(oldest);
     return true;
   }

@@ -1,4 +1,4 @@
-import type { RunnerRow } from "../runner.js";
+import { MOST_SCORED, type RunnerRow } from "../runner.js";
 import type { Sequence } from "./sequence.js";
 import type { StepCosts, StepWork } from "./step-costs.js";
 
@@ -22,9 +22,6 @@ export function makePlan(
   const expectedMs = costs.predict(work);
   return { phase, sequences, rows, work, ...(expectedMs === undefined ? {} : { expectedMs }) };
 }
-
-/** Most prompt tokens in one step whose every position's logits are wanted: those of 64 take 40 MB. */
-const MOST_SCORED = 64;
 
 /** The sequence's next `most` tokens at most; logits after the last one known, or after each that is to be scored. */
 export function prefillRow(sequence: Sequence, most: number): RunnerRow {

@@ -3,6 +3,7 @@ import type { CancelCause, EngineRequest, Micros, Outcome, PositionLogprobs, Req
 import { commonPrefix } from "../cache/prefix.js";
 import type { RunnerRow } from "../runner.js";
 import type { CompiledConstraint } from "../sampling/constraint.js";
+import { endFailedStep } from "./failed-step.js";
 import type { StepTiming } from "./forward-timings.js";
 import { decodeRow, makePlan, type Plan, prefillRow } from "./plan.js";
 import type { Sequence } from "./sequence.js";
@@ -124,19 +125,14 @@ export class Scheduler {
     }
   }
 
-  /**
-   * Closes a step whose run failed. Prompts that shared it are tried again, each alone, so that one that is too large
-   * for the device fails by itself; all others in the step fail, and what they reserved is free again.
-   */
+  /** Closes a step whose run failed. What becomes of its requests, `endFailedStep` says. */
   fail(plan: Plan, step: StepTiming, error: WireError): void {
     this.#close(plan);
     const at = this.#options.clock();
-    const shared = plan.phase === "prefill" && plan.sequences.length > 1;
     for (const [index, sequence] of plan.sequences.entries()) {
       sequence.recordStep(step, (plan.rows[index] as RunnerRow).tokens.length);
-      if (shared) sequence.alone = true;
-      else this.#pool.end(sequence, { kind: "failed", error }, at);
     }
+    endFailedStep(plan, this.#pool, error, at);
   }
 
   /** Throws unless queue, running set and cache agree. For tests, between steps or while one runs. */
@@ -179,19 +175,19 @@ export class Scheduler {
   }
 
   #guess({ tokens, mostTokens }: Sequence): Int32Array {
-    // The step itself gives one token more than what it guesses.
-    return this.#speculation?.propose(tokens.view(), mostTokens - tokens.length - 1) ?? NO_GUESSES;
+    // The step itself gives one token more than what it guesses. Nothing grows, and nobody makes way, for guesses.
+    const most = Math.min(mostTokens - 1, this.#options.cache.pool.tokens) - tokens.length;
+    return most < 1 ? NO_GUESSES : (this.#speculation?.propose(tokens.view(), most) ?? NO_GUESSES);
   }
 
   /** Room for what the sequence is fed next; without any it waits again, or fails when it is the only one. */
   #makeRoom(sequence: Sequence): void {
     const { running } = this.#pool;
-    const slot = sequence.slot as number;
-    while (!this.#options.cache.extend(slot, sequence.tokens.length + sequence.draft.length)) {
-      sequence.draft = NO_GUESSES;
+    const room = sequence.tokens.length + sequence.draft.length;
+    while (!this.#pool.extend(sequence, room, running.size > 1 ? "preemption" : "failure")) {
       const victim = running.size > 1 ? running.youngest() : undefined;
       if (victim === undefined) this.#pool.failForMemory(sequence);
-      else this.#pool.preempt(victim);
+      else this.#pool.preempt(victim, "cache");
       if (sequence.state !== "decode") return;
     }
   }
@@ -201,7 +197,9 @@ export class Scheduler {
     const { waiting, running } = this.#pool;
     for (;;) {
       const sequence = waiting.first;
-      if (sequence === undefined || !this.#mayAdmit(sequence)) return undefined;
+      if (sequence === undefined) return undefined;
+      if (this.#pool.short) this.#pool.lacksMemory(sequence);
+      if (!this.#mayAdmit(sequence)) return undefined;
       if (this.#pool.admit(sequence)) return sequence;
       if (running.size > 0) return undefined;
       this.#pool.failForMemory(sequence);

@@ -1,7 +1,18 @@
 import { VitrineError } from "../../errors.js";
-import type { EngineRequest, Micros, Outcome, PositionLogprobs, RequestEvent, RequestId } from "../../protocol.js";
-import type { KvCache } from "../cache/kv-cache.js";
+import type {
+  AllocationStats,
+  EngineRequest,
+  GrowthFallback,
+  Micros,
+  Outcome,
+  PositionLogprobs,
+  RequestEvent,
+  RequestId,
+} from "../../protocol.js";
+import type { CacheAdmission, KvCache } from "../cache/kv-cache.js";
 import type { CompiledConstraint } from "../sampling/constraint.js";
+import { GrowthReport } from "./growth-report.js";
+import { noMemory, taken, whyNever } from "./refusals.js";
 import { RequestQueue } from "./request-queue.js";
 import { RunningSet } from "./running-set.js";
 import { Sequence } from "./sequence.js";
@@ -25,13 +36,18 @@ export class SequencePool {
   readonly waiting = new RequestQueue<Sequence>();
   readonly running = new RunningSet();
   readonly #options: SequencePoolOptions;
+  readonly #growth: GrowthReport;
   readonly #live = new Map<RequestId, Sequence>();
   #arrivals = 0;
   #preemptions = 0;
-  #short = false;
+  /** Most that may run until one of them ends: a sequence gave up its cache. */
+  #most = Number.POSITIVE_INFINITY;
+  /** Most that one run seems to have memory for. */
+  #mostAtOnce = Number.POSITIVE_INFINITY;
 
   constructor(options: SequencePoolOptions) {
     this.#options = options;
+    this.#growth = new GrowthReport(options.cache.pool, options.kvBytesPerToken, options.emit);
   }
 
   get size(): number {
@@ -47,9 +63,9 @@ export class SequencePool {
     return this.#preemptions;
   }
 
-  /** A sequence gave up its cache, and none that runs has ended since. */
+  /** There is no memory for one more. */
   get short(): boolean {
-    return this.#short && this.running.size > 0;
+    return this.running.size >= Math.min(this.#most, this.#mostAtOnce);
   }
 
   find(id: RequestId): Sequence | undefined {
@@ -58,59 +74,104 @@ export class SequencePool {
 
   /** A request joins the queue, or fails at once. */
   arrive(request: EngineRequest, compiled?: CompiledConstraint): void {
-    const refusal = this.#refusal(request);
+    const { cache, clock, emit } = this.#options;
+    const refusal = this.#live.has(request.id) ? taken() : whyNever(request, cache.mostTokens);
     if (refusal === undefined) {
       const sequence = new Sequence(request, this.#arrivals++, this.waiting.size, compiled);
       this.#live.set(request.id, sequence);
       this.waiting.push(sequence);
     } else {
       const outcome = { kind: "failed", error: refusal.toWire() } as const;
-      this.#options.emit({ type: "ended", id: request.id, outcome, at: this.#options.clock() });
+      emit({ type: "ended", id: request.id, outcome, at: clock() });
     }
   }
 
   /** Gives a waiting sequence a slot; false when there is no cache for what it has. */
   admit(sequence: Sequence): boolean {
-    const { cache, clock, kvBytesPerToken } = this.#options;
+    const { cache, clock } = this.#options;
     const start = clock();
     const tokens = Math.min(sequence.tokens.length + 1, sequence.mostTokens);
+    const evictedBefore = cache.tokensEvicted;
     const admission = cache.admit(sequence, tokens);
-    if (admission === undefined) return false;
-    const { slot, reused: reusedTokens, evicted: evictedTokens } = admission;
-    const end = clock();
-    const { request, waitingSince, depth, id } = sequence;
+    const evicted = cache.tokensEvicted - evictedBefore;
+    sequence.evicted += evicted;
+    if (admission === undefined) {
+      this.lacksMemory(sequence, start);
+      this.#growth.tell(sequence, this.running.size > 0 ? "wait" : "failure");
+      return false;
+    }
+    const growth = this.#growth.take(evicted > 0 ? "eviction" : "less");
+    this.#admitted(sequence, admission, { start, end: clock(), tokens, ...(growth === undefined ? {} : { growth }) });
+    return true;
+  }
+
+  #admitted(
+    sequence: Sequence,
+    { slot, reused: reusedTokens }: CacheAdmission,
+    made: Pick<AllocationStats, "start" | "end" | "tokens" | "growth">,
+  ): void {
+    const { cache, emit, kvBytesPerToken } = this.#options;
+    const { request, waitingSince, depth, id, evicted: evictedTokens } = sequence;
+    const { start, end, tokens } = made;
+    const waitMs = lackedMs(sequence, start);
     const compiled = sequence.takeCompiled();
     this.waiting.delete(sequence);
     this.running.add(sequence);
     sequence.admit(slot, reusedTokens, end);
-    const bytes = tokens * kvBytesPerToken;
-    this.#options.emit({
+    sequence.growthBefore = cache.pool.growing;
+    const [bytes, poolBytes] = [tokens * kvBytesPerToken, cache.pool.cells * kvBytesPerToken];
+    const counts = { bytes, reusedTokens, evictedTokens, waitMs, poolBytes, poolUtilization: cache.utilization };
+    emit({
       type: "admitted",
       id,
       ...(compiled === undefined ? {} : { grammar: { start: request.submittedAt, end: compiled.at } }),
       queue: { start: waitingSince, end: start, depth },
-      allocation: { start, end, tokens, bytes, reusedTokens, evictedTokens, poolUtilization: cache.utilization },
+      allocation: { ...made, ...counts },
     });
-    return true;
   }
 
-  /** A running sequence gives up its slot and is the next of its priority to be admitted. */
-  preempt(sequence: Sequence): void {
-    const at = this.#options.clock();
-    const forward = sequence.forwardStats(at);
+  /** It is the sequence's turn, and there is no memory for it. Where all slots are taken, that is why it waits. */
+  lacksMemory(sequence: Sequence, at?: Micros): void {
+    if (this.running.size < this.#options.cache.slots) sequence.lackingSince ??= at ?? this.#options.clock();
+  }
+
+  /** Room for so many tokens of a running sequence; false when there is none now, and what will be done `otherwise`. */
+  extend(sequence: Sequence, room: number, otherwise: GrowthFallback): boolean {
+    const { cache } = this.#options;
+    const evictedBefore = cache.tokensEvicted;
+    const extended = cache.extend(sequence.slot as number, room);
+    this.#growth.tell(sequence, !extended ? otherwise : cache.tokensEvicted > evictedBefore ? "eviction" : "less");
+    return extended;
+  }
+
+  /**
+   * A running sequence gives up its slot, for want of cache or of what a run takes, and is the next of its priority to be
+   * admitted.
+   */
+  preempt(sequence: Sequence, lacking: "cache" | "run"): void {
+    const { cache, clock, emit } = this.#options;
+    const at = clock();
+    const forward = this.#growth.within(sequence, sequence.forwardStats(at));
     this.running.delete(sequence);
-    this.#options.cache.release(sequence.slot as number, true);
+    // What a failed run wrote is unknown.
+    cache.release(sequence.slot as number, lacking === "cache");
     sequence.preempt(at, this.waiting.size);
     this.waiting.putBack(sequence);
-    this.#short = true;
+    if (lacking === "cache") this.#most = Math.max(1, this.running.size);
     this.#preemptions++;
-    this.#options.emit({ type: "preempted", id: sequence.id, at, ...(forward === undefined ? {} : { forward }) });
+    emit({ type: "preempted", id: sequence.id, at, ...(forward === undefined ? {} : { forward }) });
+  }
+
+  /** A run had no memory for more; whenever one of them ends, one more is tried. */
+  admitAtMost(sequences: number): void {
+    this.#mostAtOnce = Math.max(1, sequences);
   }
 
   /** Its prompt is cached: from here on it decodes. */
   prefilled(sequence: Sequence, at: Micros): void {
     this.running.promote(sequence);
-    const forward = sequence.beginDecode(at);
+    const forward = this.#growth.within(sequence, sequence.beginDecode(at));
+    sequence.growthBefore = this.#options.cache.pool.growing;
     if (forward !== undefined) this.#options.emit({ type: "prefilled", id: sequence.id, forward });
   }
 
@@ -143,26 +204,27 @@ export class SequencePool {
 
   end(sequence: Sequence, outcome: Outcome, at: Micros = this.#options.clock()): void {
     this.#live.delete(sequence.id);
-    const forward = sequence.forwardStats(at);
+    const forward = this.#growth.within(sequence, sequence.forwardStats(at));
+    const waitMs = sequence.slot === undefined ? lackedMs(sequence, at) : 0;
     if (sequence.slot === undefined) this.waiting.delete(sequence);
     else {
       this.running.delete(sequence);
       // What a failed run wrote is unknown.
       this.#options.cache.release(sequence.slot, outcome.kind !== "failed");
-      this.#short = false;
+      this.#most = Number.POSITIVE_INFINITY;
+      this.#mostAtOnce++;
     }
     sequence.slot = undefined;
     sequence.state = "ended";
-    this.#options.emit({ type: "ended", id: sequence.id, outcome, at, ...(forward === undefined ? {} : { forward }) });
+    const told = { ...(forward === undefined ? {} : { forward }), ...(waitMs === 0 ? {} : { waitMs }) };
+    this.#options.emit({ type: "ended", id: sequence.id, outcome, at, ...told });
   }
 
   /** There is no memory for it even alone. */
   failForMemory(sequence: Sequence): void {
-    const error = new VitrineError(
-      "inference_failed",
-      `There is no memory for the KV cache of ${sequence.tokens.length} tokens: send a shorter request, or start the ` +
-        "server with less --kv-memory than the machine has free.",
-    );
+    const { cache, kvBytesPerToken } = this.#options;
+    const needed = sequence.tokens.length * kvBytesPerToken;
+    const error = noMemory(sequence.tokens.length, needed, cache.pool.cells * kvBytesPerToken);
     this.end(sequence, { kind: "failed", error: error.toWire() });
   }
 
@@ -187,22 +249,7 @@ export class SequencePool {
     if (this.#live.size !== waiting.length + running.length) problems.push("live is not waiting + running");
     if (problems.length > 0) throw new Error(`SequencePool: ${problems.join("; ")}`);
   }
-
-  /** Guards the invariants; the HTTP edge has checked the same with a message for the caller. */
-  #refusal({ id, prompt, maxTokens }: EngineRequest): VitrineError | undefined {
-    if (this.#live.has(id)) {
-      return new VitrineError("internal", "A request with the same id is still running; ids must be unique.");
-    }
-    if (prompt.length < 1 || maxTokens < 1) {
-      const message = "A request needs at least one prompt token and max_tokens of at least 1.";
-      return new VitrineError("invalid_request", message);
-    }
-    const most = this.#options.cache.mostTokens;
-    if (prompt.length + maxTokens <= most) return undefined;
-    return new VitrineError(
-      "context_length_exceeded",
-      `The prompt has ${prompt.length} tokens and max_tokens is ${maxTokens}, together more than the ${most} that the ` +
-        "model's context and the KV cache's memory hold; shorten the prompt or lower max_tokens.",
-    );
-  }
 }
+
+const lackedMs = ({ lackingSince }: Sequence, at: Micros): number =>
+  lackingSince === undefined ? 0 : (at - lackingSince) / 1e3;

@@ -25,6 +25,12 @@ export class Sequence implements SamplingState, CacheHolder {
   waitingSince: Micros;
   /** Guesses at the next tokens, fed along in this step to be verified. */
   draft: Int32Array = NO_TOKENS;
+  /** Since when there has been no memory for it, though it was its turn; undefined while nothing says so. */
+  lackingSince: Micros | undefined;
+  /** Kept tokens that others gave up for it since it began to wait. */
+  evicted = 0;
+  /** What the cache's growth had taken when its phase began. */
+  growthBefore: Micros = 0;
   /** A step that it shared has failed: its prompt shares none any more, lest it was the cause. */
   alone = false;
   readonly tokens: TokenList;
@@ -106,12 +112,19 @@ export class Sequence implements SamplingState, CacheHolder {
     this.#begin("prefill", at);
   }
 
+  /** What its slot holds is unknown: its prefill begins again. */
+  restart(): void {
+    this.cached = 0;
+  }
+
   /** It gave its slot up, and waits again. */
   preempt(at: Micros, depth: number): void {
     this.slot = undefined;
     this.cached = 0;
     this.state = "waiting";
     this.waitingSince = at;
+    this.lackingSince = undefined;
+    this.evicted = 0;
     this.depth = depth;
     this.#begin("prefill", at);
   }

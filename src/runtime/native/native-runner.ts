@@ -9,6 +9,7 @@ import { type GraphSignature, readGraphSignature } from "../graph-signature.js";
 import type { RunnerOptions } from "../node/node-runner.js";
 import { withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
+import { runFailure } from "../run-failure.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { createCapturingSession, whyNoReplay } from "./capturing-session.js";
 import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
@@ -108,7 +109,8 @@ class NativeRunner implements RehearsingRunner {
   }
 
   get device(): DeviceChoice {
-    const { device, noReplay } = this.#options;
+    const { noReplay } = this.#options;
+    const device = { ...this.#options.device, kvCache: this.#parts.cache.memory.device };
     if (this.#parts.inputs === undefined) return device;
     return { ...device, replay: this.replay?.choice ?? { on: false, reason: noReplay ?? "" } };
   }
@@ -125,7 +127,7 @@ class NativeRunner implements RehearsingRunner {
     try {
       return await running;
     } catch (cause) {
-      throw VitrineError.from(cause, "inference_failed");
+      throw runFailure(cause);
     } finally {
       this.#running = undefined;
       for (const slot of this.#released.splice(0)) this.#cache.release(slot);
@@ -137,7 +139,7 @@ class NativeRunner implements RehearsingRunner {
     try {
       this.#resize(rows, tokens);
     } catch (cause) {
-      throw VitrineError.from(cause, "inference_failed");
+      throw runFailure(cause);
     }
   }
 

@@ -54,6 +54,8 @@ export class RowWindow {
     const { signature, step } = this.#parts;
     step.keepLogits(kept);
     if (fed === this.#fed && kept === this.#kept) return;
+    // There may be no memory for some of it: then nothing is bound.
+    this.#fed = 0;
     this.#feed(signature.inputIds.name, step.ids, 0, [this.#count, fed]);
     if (signature.positionIds && step.positions) {
       this.#feed(signature.positionIds.name, step.positions, 0, [this.#count, fed]);

@@ -122,6 +122,7 @@ export class StepTensors {
     const size = positions * this.#vocabSize;
     if (this.#promptLogits === undefined || this.#promptLogits.size < size) {
       this.#promptLogits?.dispose();
+      this.#promptLogits = undefined;
       this.#promptLogits = OrtTensor.allocate(this.#memory.logits, this.logits.type, [size]);
     }
     return this.#promptLogits.view(0, [1, positions, this.#vocabSize]);

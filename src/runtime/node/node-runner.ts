@@ -12,6 +12,7 @@ import { type GraphSignature, type IdType, readGraphSignature } from "../graph-s
 import { unsupportedGraph } from "../graph-value.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
+import { runFailure } from "../run-failure.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
@@ -75,7 +76,8 @@ class NodeRunner implements ModelRunner {
     readonly model: ModelDescription,
     private readonly Tensor: TensorConstructor,
   ) {
-    this.device = options.device;
+    // onnxruntime-node returns what a run gives in this process's memory, from whatever device.
+    this.device = { ...options.device, kvCache: "cpu" };
     this.ropeSwitch = options.ropeSwitch;
     this.slots = new Array<Slot | undefined>(options.maxSequences).fill(undefined);
     this.fetches = [signature.logits.name, ...signature.cache.map((entry) => entry.present)];
@@ -153,7 +155,7 @@ class NodeRunner implements ModelRunner {
     try {
       return await this.session.run(this.feeds(row, past), this.fetches);
     } catch (cause) {
-      throw new VitrineError("inference_failed", `ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause });
+      throw runFailure(new Error(`ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause }));
     }
   }
 

@@ -1,4 +1,5 @@
 import type { InferenceSession } from "onnxruntime-node";
+import { isOutOfMemory } from "../../../native/native-error.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice } from "../../protocol.js";
 import type { GraphFile } from "../files/graph-file.js";
@@ -53,6 +54,16 @@ export function describeValues(metadata: readonly InferenceSession.ValueMetadata
 
 export function explainSessionFailure(cause: unknown, graph: GraphFile, device: DeviceChoice): VitrineError {
   const reason = reasonOf(cause);
+  if (isOutOfMemory(reason)) {
+    const place =
+      device.provider === "cuda" ? `on CUDA device ${device.deviceId ?? 0}` : "in this machine or its container";
+    return new VitrineError(
+      "device_unavailable",
+      `${graph.path} does not fit: its weights take ${Math.round(graph.weightBytes / 2 ** 20)} MiB, for which there is no memory ` +
+        `${place}. Use a smaller dtype (--dtype q4) or model, or end what else uses it. ONNX Runtime: ${reason}`,
+      { param: "dtype", cause },
+    );
+  }
   if (device.provider === "cuda" && /cuda|cudnn|cublas|gpu|execution provider/i.test(reason)) {
     return new VitrineError(
       "device_unavailable",

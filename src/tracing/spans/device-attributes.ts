@@ -6,6 +6,11 @@ export function deviceName(device: DeviceChoice | undefined): string | undefined
   return device?.provider === "cuda" ? `cuda:${device.deviceId ?? 0}` : device?.provider;
 }
 
+/** Where its KV cache lies, in the same words. */
+export function cacheDeviceName(device: DeviceChoice | undefined): string | undefined {
+  return device?.kvCache === "cuda" ? deviceName(device) : device?.kvCache;
+}
+
 /** Where it ran, and why there. */
 export function deviceAttributes(device: DeviceChoice | undefined): SpanAttributes {
   return {

@@ -1,5 +1,6 @@
 import type { WireError } from "../../errors.js";
 import type {
+  CacheGrowth,
   DeviceChoice,
   EngineRun,
   ForwardStats,
@@ -8,7 +9,8 @@ import type {
   RequestEvent,
   StepNumbers,
 } from "../../protocol.js";
-import { deviceAttributes, deviceName } from "./device-attributes.js";
+import { allocationAttributes, growthAttributes } from "./cache-attributes.js";
+import { cacheDeviceName, deviceAttributes, deviceName } from "./device-attributes.js";
 import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
 import { stepTraceId } from "./trace-ids.js";
 
@@ -58,6 +60,7 @@ export class EnginePhases implements EngineSpans {
   #tokens = 0;
   firstTokenAt: Micros | undefined;
   #lastTokenAt: Micros = 0;
+  #waitMs: number | undefined;
   #run: EngineRun | undefined;
   outcome: Outcome | undefined;
 
@@ -75,11 +78,13 @@ export class EnginePhases implements EngineSpans {
     if (event.type === "admitted") this.#admitted(event);
     else if (event.type === "prefilled") this.#prefilled(event.forward);
     else if (event.type === "token") this.#token(event.at);
+    else if (event.type === "cache_growth") this.#cacheGrowth(event.growth);
     else if (event.type === "preempted") this.#preempted(event.at, event.forward);
     else if (event.type === "ended") {
       this.outcome = event.outcome;
       const failure = failureOf(event.outcome);
       if (event.forward !== undefined) this.#leave(event.forward, failure);
+      this.#waitMs = event.waitMs;
       this.close(event.at, failure);
     }
   }
@@ -94,13 +99,8 @@ export class EnginePhases implements EngineSpans {
     this.#queuedMicros = (this.#queuedMicros ?? 0) + queue.end - queue.start;
     if (grammar !== undefined) this.#child("grammar.compile", grammar.start, grammar.end, {});
     this.#child("queue", queue.start, queue.end, { "ai.queue.depth": queue.depth });
-    this.#child("kv_cache.allocate", allocation.start, allocation.end, {
-      "ai.kv.tokens": allocation.tokens,
-      "ai.kv.bytes": allocation.bytes,
-      "ai.kv.reused_tokens": allocation.reusedTokens,
-      "ai.kv.evicted": allocation.evictedTokens,
-      "ai.kv.pool_utilization": rounded(allocation.poolUtilization, 4),
-    });
+    const cache = allocationAttributes(allocation, run?.device);
+    this.#child("kv_cache.allocate", allocation.start, allocation.end, cache);
     this.#enter("prefill", Math.max(queue.end, allocation.end));
   }
 
@@ -115,6 +115,13 @@ export class EnginePhases implements EngineSpans {
     if (this.firstTokenAt !== undefined) return;
     this.firstTokenAt = at;
     this.maker.annotate(this.parent, "first_token", at);
+  }
+
+  /** Beside the phase it is in, so that nobody takes its time for the model's. */
+  #cacheGrowth(growth: CacheGrowth): void {
+    const device = cacheDeviceName(this.#device);
+    const pool = { "ai.kv.pool_bytes": growth.toBytes, "ai.kv.device": device };
+    this.#child("kv_cache.grow", growth.start, growth.end, { ...pool, ...growthAttributes(growth) });
   }
 
   /** It waits again: what follows is a second queue, allocation and prefill. */
@@ -145,6 +152,7 @@ export class EnginePhases implements EngineSpans {
       ...(phase === "prefill" ? { "ai.batch.size": batchSize } : { "ai.batch.mean_size": batchSize }),
       "ai.step_ms.max": rounded(forward.maxStepMs, 3),
       "ai.step_ms.expected": forward.expectedStepMs === undefined ? undefined : rounded(forward.expectedStepMs, 3),
+      "ai.kv.growth_ms": forward.cacheGrowthMs === undefined ? undefined : rounded(forward.cacheGrowthMs, 3),
       "ai.cost.device_seconds": rounded(forward.deviceSeconds, 9),
       "ai.device": deviceName(this.#device),
       ...(stepNumbers === undefined || this.#run === undefined ? {} : stepTags(this.#run, stepNumbers)),
@@ -161,7 +169,8 @@ export class EnginePhases implements EngineSpans {
     const start = this.#phaseStart;
     if (this.#phase === "queue") {
       this.#queuedMicros = (this.#queuedMicros ?? 0) + at - start;
-      this.#child("queue", start, at, {}, error);
+      const waited = this.#waitMs === undefined ? undefined : rounded(this.#waitMs, 3);
+      this.#child("queue", start, at, { "ai.kv.wait_ms": waited }, error);
     }
     if (this.#phase === "prefill") {
       this.#child(

@@ -151,12 +151,14 @@ export class RecordedRequest implements RequestTrace {
   }
 }
 
+/** Of the request itself, where others were refused before it began. */
+const FAILURES: ReadonlySet<string> = new Set(["engine_lost", "inference_failed", "out_of_memory", "internal"]);
+
 function endingOf(error: WireError, served: boolean): Ending {
   if (error.code === "client_closed") return { outcome: "cancelled", cause: "client_gone" };
   const cause = CANCELLING[error.code];
   if (cause === "timeout" || (cause === "drain" && served)) return { outcome: "cancelled", cause, error };
-  const failed =
-    served || error.code === "engine_lost" || error.code === "inference_failed" || error.code === "internal";
+  const failed = served || FAILURES.has(error.code);
   return { outcome: failed ? "failed" : "refused", error };
 }
 

@@ -48,9 +48,15 @@ export async function measureDecoding(
   }
 }
 
-function cacheRows(name: string, { allocation: { tokens, bytes, start, end } }: StreamsMeasure): CheckRow[] {
+function cacheRows(name: string, { allocation, growths }: StreamsMeasure): CheckRow[] {
+  const { tokens, bytes, start, end } = allocation;
+  const grew = growths.reduce((sum, growth) => sum + growth.end - growth.start, 0) / 1000;
+  const most = Math.max(allocation.poolBytes, ...growths.map(({ toBytes }) => toBytes));
+  const refused = growths.filter((growth) => growth.refused !== undefined).length;
   return [
     { name: `${name}: KV cache of one stream`, value: bytes, unit: `bytes for ${tokens} tokens` },
     { name: `${name}: time to reserve it`, value: (end - start) / 1000, unit: "ms" },
+    { name: `${name}: KV cache of all`, value: most, unit: "bytes allocated" },
+    { name: `${name}: time to grow it`, value: grew, unit: `ms, ${growths.length} times, ${refused} refused` },
   ];
 }

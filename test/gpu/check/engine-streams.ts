@@ -2,12 +2,13 @@ import { Engine } from "../../../src/engine/engine.js";
 import type { ModelRunner } from "../../../src/engine/runner.js";
 import {
   type AllocationStats,
+  type CacheGrowth,
   type EngineEvent,
   type ModelDescription,
   monotonicMicros,
   type RequestEvent,
 } from "../../../src/protocol.js";
-import { engineRequest, GREEDY } from "../../support/engine-requests.js";
+import { engineRequest, GREEDY, growthsOf } from "../../support/engine-requests.js";
 
 /** Prompts go at once: steps of the streams between their pieces would take minutes where a step copies every cache. */
 const WHOLE_PROMPT = 4096;
@@ -22,6 +23,8 @@ export interface StreamsMeasure {
   readonly engineShare: number;
   /** What the first of them was given of the KV cache. */
   readonly allocation: AllocationStats;
+  /** Each time that the cache's memory grew, or should have. */
+  readonly growths: readonly CacheGrowth[];
 }
 
 interface Spent {
@@ -61,11 +64,13 @@ export class EngineStreams {
     const started = new Set<string>();
     const wanted = streams * steps;
     let allocation: AllocationStats | undefined;
+    const growths: CacheGrowth[] = [];
     let before = this.#spent();
     let tokens = 0;
     const spent = await new Promise<Spent>((resolve, reject) => {
       const hear = (event: RequestEvent): void => {
         if (event.type === "admitted") allocation ??= event.allocation;
+        growths.push(...growthsOf([event]));
         if (event.type === "ended" && event.outcome.kind === "failed") reject(new Error(event.outcome.error.message));
         if (event.type !== "token" || tokens >= wanted) return;
         if (started.size < streams) {
@@ -84,6 +89,7 @@ export class EngineStreams {
       stepMs: ms / (spent.runs - before.runs),
       engineShare: 1 - (spent.ranMs - before.ranMs) / ms,
       allocation: allocation as AllocationStats,
+      growths,
     };
   }
 

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { commonPrefix } from "../../../src/engine/cache/prefix.js";
 import type { EngineRequest, EngineStats, RequestEvent } from "../../../src/protocol.js";
-import { engineRequest, story, tokensOf } from "../../support/engine-requests.js";
+import { engineRequest, growthsOf, story, tokensOf } from "../../support/engine-requests.js";
 import {
   eventsById,
   type Logits,
@@ -116,6 +116,18 @@ const stormy = fc.record({
   logits: settings.logits.chain((logits) => fc.constantFrom(logits, broken(logits))),
 });
 
+/** Memory is short, but for one request at a time there is enough. */
+const short = fc.record({
+  ...settings,
+  memory: fc.constant(undefined),
+  failEvery: fc.constant(0),
+  rowsInMemory: fc.integer({ min: 1, max: 4 }),
+  copyFails: fc.boolean(),
+});
+
+/** Of the fake runner's model. */
+const KV_BYTES_PER_TOKEN = 128;
+
 function holds(scenarios: fc.Arbitrary<Scenario>, check: (scenario: Scenario, played: Played) => void): Promise<void> {
   const property = fc.asyncProperty(scenarios, async (scenario) => check(scenario, await play(scenario)));
   return fc.assert(property, { numRuns: RUNS, ...(SEED === undefined ? {} : { seed: Number(SEED) }) });
@@ -141,6 +153,30 @@ describe("Engine on random traffic", function () {
         assert.deepEqual(tokens, alone.tokens.slice(0, tokens.length), `${request.id} has another text than alone`);
         if (words.at(-1) === "finished length") assert.deepEqual(tokens, alone.tokens);
       }
+    }));
+
+  it("fails nobody for want of a run's or a copy's memory that one request alone has", () =>
+    holds(short, (scenario, { events }) => {
+      const own = eventsById(events);
+      for (const { request, ends } of scenario.requests)
+        checkStory(scenario, request, own.get(request.id) ?? [], ends?.by);
+    }));
+
+  it("tells of all the growth of the cache's memory, of each once", () =>
+    holds(stormy, ({ memory }, { events }) => {
+      const growths = growthsOf(events);
+      const last = events.flatMap((event) => (event.type === "stats" ? [event.stats] : [])).at(-1) as EngineStats;
+      let bytes = 0;
+      for (const { fromBytes, toBytes, refused } of growths) {
+        assert.equal(fromBytes, bytes);
+        bytes = toBytes;
+        if (refused !== undefined) assert.ok(memory !== undefined && refused.bytes > memory * KV_BYTES_PER_TOKEN);
+      }
+      assert.equal(bytes, last.kvBytesAllocated);
+      assert.equal(
+        growths.some(({ refused }) => refused !== undefined),
+        last.kvRefusals > 0,
+      );
     }));
 
   it("lets go of a request within one step of being told, and of everything in the end", () =>

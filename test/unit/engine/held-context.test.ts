@@ -11,6 +11,7 @@ const model: ModelDescription = {
   kvHeads: 1,
   headDim: 1,
   kvBytesPerToken: 4608,
+  kvTensorBytesPerToken: 1,
   weightBytes: 1,
 };
 
@@ -25,7 +26,7 @@ describe("heldContext", () => {
     assert.equal(held.contextLength, 227);
     assert.deepEqual(held.warnings, [
       "Another.",
-      "The model's context is 2048 tokens, of which --kv-memory holds 227: longer requests are refused. The whole context takes 9M.",
+      "The model's context is 2048 tokens, of which the KV cache's memory holds 227: longer requests are refused. The whole context takes 9M (--kv-memory).",
     ]);
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { ANONYMOUS, callerOf, createIdentityHasher } from "../../../src/server/caller.js";
-import { FewLabels } from "../../../src/server/few-labels.js";
+import { FewLabels } from "../../../src/server/metrics/few-labels.js";
 import { apiKeyOf } from "../../../src/tracing/context/api-key.js";
 
 const hmac = (key: string, text: string) => createHmac("sha256", key).update(text).digest("hex").slice(0, 16);

@@ -37,7 +37,8 @@ describe("error responses", () => {
 
   it("say when to try again where that helps", () => {
     const waits = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => retryAfter(new VitrineError(code, "m")));
-    assert.deepEqual(waits.sort(), ["draining", "engine_lost", "engine_not_ready", "key_limit_reached", "queue_full"]);
+    const want = ["draining", "engine_lost", "engine_not_ready", "key_limit_reached", "out_of_memory", "queue_full"];
+    assert.deepEqual(waits.sort(), want);
     assert.equal(retryAfter(new VitrineError("queue_full", "m", { retryAfterSeconds: 7 })), 7);
   });
 

@@ -31,6 +31,8 @@ export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
     bytes: 28_672,
     reusedTokens: 4,
     evictedTokens: 2,
+    waitMs: 1.2345,
+    poolBytes: 262_144,
     poolUtilization: 0.123456,
   },
   run: RUN,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { RequestEvent } from "../../../src/protocol.js";
 import { stepTraceId } from "../../../src/tracing/spans/trace-ids.js";
 import { EPOCH, GENERATE, Harness, INCOMING } from "./harness.js";
 import {
@@ -8,7 +9,9 @@ import {
   complete,
   DECODE,
   ended,
+  FINISHED,
   GENERATED,
+  id,
   prefilled,
   RUN,
   token,
@@ -133,7 +136,11 @@ describe("request trace", () => {
       "ai.kv.tokens": "28",
       "ai.kv.bytes": "28672",
       "ai.kv.reused_tokens": "4",
+      "ai.kv.reused_bytes": "4096",
       "ai.kv.evicted": "2",
+      "ai.kv.evicted_bytes": "2048",
+      "ai.kv.wait_ms": "1.235",
+      "ai.kv.pool_bytes": "262144",
       "ai.kv.pool_utilization": "0.1235",
     });
     assert.deepEqual(harness.span("inference.forward", "prefill").tags, {
@@ -147,6 +154,48 @@ describe("request trace", () => {
     });
     assert.equal(harness.span("inference.forward", "decode").tags?.["ai.batch.mean_size"], "3.5");
     assert.deepEqual(harness.span("stream").tags, { "ai.chunks": "4" });
+  });
+
+  it("shows the growth of the KV cache: with the admission, beside a phase, and in what it held up", () => {
+    const harness = new Harness();
+    const trace = begin(harness);
+    const device = { ...RUN.device, kvCache: "cuda" } as const;
+    const growth = { start: 5_010, end: 5_090, fromBytes: 1_000, toBytes: 3_000 };
+    const allocation = {
+      ...ADMITTED.allocation,
+      growth: { ...growth, refused: { bytes: 9_000, fallback: "less" } as const },
+    };
+    trace.observe({ ...ADMITTED, allocation, run: { ...RUN, device } });
+    trace.observe(prefilled);
+    trace.observe(token(15_000));
+    const grown = { start: 16_000, end: 56_000, fromBytes: 3_000, toBytes: 6_000 };
+    trace.observe({ type: "cache_growth", id, growth: grown });
+    trace.observe(ended(FINISHED, 96_000, { ...DECODE, end: 96_000, cacheGrowthMs: 40 }));
+    trace.finish({ status: 200, at: 97_000 });
+    const { tags = {} } = harness.span("kv_cache.allocate");
+    assert.deepEqual(
+      ["growth_bytes", "growth_ms", "refused_bytes", "fallback", "device"].map((name) => tags[`ai.kv.${name}`]),
+      ["2000", "0.08", "9000", "less", "cuda:1"],
+    );
+    const span = harness.span("kv_cache.grow");
+    assert.deepEqual([span.timestamp, span.duration], [EPOCH + 16_000, 40_000]);
+    assert.equal(span.parentId, harness.span("model.generate").id);
+    assert.deepEqual(span.tags, {
+      "ai.kv.pool_bytes": "6000",
+      "ai.kv.device": "cuda:1",
+      "ai.kv.growth_bytes": "3000",
+      "ai.kv.growth_ms": "40",
+    });
+    assert.equal(harness.span("inference.forward", "decode").tags?.["ai.kv.growth_ms"], "40");
+    assert.equal(harness.span("inference.forward", "prefill").tags?.["ai.kv.growth_ms"], undefined);
+  });
+
+  it("says of a request that ends in the queue how long there was no memory for it", () => {
+    const harness = new Harness();
+    const trace = begin(harness);
+    trace.observe({ ...ended({ kind: "cancelled", cause: "timeout" }, 9_000), waitMs: 6.5 } as RequestEvent);
+    trace.finish({ status: 504, at: 9_100 });
+    assert.equal(harness.span("queue").tags?.["ai.kv.wait_ms"], "6.5");
   });
 
   it("names the first, last and slowest step of each phase by their traces", () => {

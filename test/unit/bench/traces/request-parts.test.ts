@@ -36,6 +36,12 @@ describe("the parts of a request", () => {
     });
   });
 
+  it("have the cache's growth apart from the phase it held up", () => {
+    const trace = [...streamedTrace(), recordedSpan("kv_cache.grow", 3_600_050, 3_600_057, { parentId: "generate" })];
+    const parts = partsOf(streamedRecord(), new RecordedRequest(trace))?.e2e;
+    assert.deepEqual([parts?.kv_allocate, parts?.decode], [8, 53]);
+  });
+
   it("end where the client had everything, although the server's span goes on", () => {
     const parts = partsOf(streamedRecord({ end: 1_097 }), new RecordedRequest(streamedTrace()));
     assert.equal(parts?.e2e.network, 0);

@@ -7,7 +7,7 @@ import { TokenList } from "../../../../src/engine/scheduling/token-list.js";
 function open(
   rows: number,
   tokens: number,
-  options: { cells?: number; rewinds?: boolean; memory?: { cells: number } } = {},
+  options: { cells?: number; rewinds?: boolean; memory?: { cells: number }; copyFails?: boolean } = {},
 ) {
   const { cells = rows * tokens, rewinds = true, memory = { cells } } = options;
   const told: string[] = [];
@@ -17,10 +17,13 @@ function open(
       if (shape[0] * shape[1] > memory.cells) throw new Error("out of memory");
       told.push(`reserve ${shape.join("x")}`);
     },
-    copy: (from, to, length) => void told.push(`copy ${from} to ${to}: ${length}`),
+    copy: (from, to, length) => {
+      if (options.copyFails) throw new Error("out of memory");
+      told.push(`copy ${from} to ${to}: ${length}`);
+    },
     release: (slot) => void told.push(`release ${slot}`),
   };
-  const cache = new KvCache({ rows, tokens, cells, memory: kvMemory });
+  const cache = new KvCache({ rows, tokens, cells, memory: kvMemory, clock: () => 0 });
   const take = () => told.splice(0);
   return { cache, take };
 }
@@ -105,7 +108,7 @@ describe("KvCache", () => {
       take();
       const admitted = cache.admit(holder("a", upTo(400, 5000)), 400);
       assert.deepEqual(take(), [`release ${old}`]);
-      assert.equal(admitted?.evicted, 300);
+      assert.equal(cache.tokensEvicted, 300);
       assert.equal(cache.tokensKept, 300);
       assert.ok(cache.extend(admitted?.slot as number, 1024));
       assert.deepEqual(take(), [`release ${recent}`, "reserve 1x1024"]);
@@ -142,7 +145,7 @@ describe("KvCache", () => {
       const { cache, take } = open(4, 1024);
       const slot = keep(cache, "first turn", upTo(20));
       take();
-      assert.deepEqual(cache.admit(holder("second", [...upTo(20), 7, 8]), 23), { slot, reused: 20, evicted: 0 });
+      assert.deepEqual(cache.admit(holder("second", [...upTo(20), 7, 8]), 23), { slot, reused: 20 });
       assert.deepEqual(take(), []);
       assert.equal(cache.tokensKept, 0);
       cache.checkInvariants();
@@ -173,10 +176,21 @@ describe("KvCache", () => {
       cache.checkInvariants();
     });
 
+    it("starts afresh where there is no memory for the copying", () => {
+      const { cache, take } = open(4, 1024, { copyFails: true });
+      const kept = keep(cache, "long", upTo(100));
+      take();
+      const admitted = cache.admit(holder("short", [...upTo(10), 500]), 12);
+      assert.deepEqual([admitted?.reused, admitted?.slot === kept], [0, false]);
+      assert.deepEqual(take(), ["reserve 2x256", `release ${admitted?.slot}`]);
+      cache.checkInvariants();
+    });
+
     it("takes a slot over when there is no other left", () => {
       const { cache } = open(1, 1024);
       const slot = keep(cache, "long", upTo(100));
-      assert.deepEqual(cache.admit(holder("short", [...upTo(10), 500]), 12), { slot, reused: 10, evicted: 90 });
+      assert.deepEqual(cache.admit(holder("short", [...upTo(10), 500]), 12), { slot, reused: 10 });
+      assert.equal(cache.tokensEvicted, 90);
     });
 
     it("shares nothing between different salts", () => {

@@ -91,6 +91,12 @@ describe("EngineClient", () => {
       kvTokensReserved: 1,
       kvTokensTotal: 2,
       kvTokensKept: 0,
+      kvTokensEvicted: 0,
+      kvBytesAllocated: 1,
+      kvBytesTotal: 2,
+      kvGrowths: 1,
+      kvRefusals: 0,
+      kvGrowthSeconds: 0,
       preemptions: 0,
       expectedStepMs: 0,
       busySeconds: 3,
@@ -148,7 +154,16 @@ describe("EngineClient", () => {
     ready();
     const events = submit(client, "a");
     const queue = { start: 1, end: 2, depth: 0 };
-    const allocation = { start: 2, end: 3, tokens: 4, bytes: 5, reusedTokens: 0, evictedTokens: 0, poolUtilization: 1 };
+    const amounts = {
+      tokens: 4,
+      bytes: 5,
+      reusedTokens: 0,
+      evictedTokens: 0,
+      waitMs: 0,
+      poolBytes: 6,
+      poolUtilization: 1,
+    };
+    const allocation = { start: 2, end: 3, ...amounts };
     processes.latest.events({ type: "admitted", id: "a", queue, allocation });
     assert.ok(client.state.kind === "ready" && events[0]?.type === "admitted");
     const { run } = events[0];
@@ -389,17 +404,34 @@ describe("EngineClient", () => {
       assert.equal(loads[0]?.result.kind, "ready");
     });
 
+    it("has a third one load on the CPU where the device was its choice, and no fourth", () => {
+      for (const [runtime, crashes] of [
+        ["auto", 2],
+        ["native", 1],
+        ["node", 1],
+      ] as const) {
+        const load: LoadOptions = { ...AUTO, runtime };
+        const { client, processes } = makeClient(load);
+        for (let time = 0; time < crashes; time++) processes.latest.exit(CRASHED);
+        const options = { ...load, cudaFailure: "loading a model there ended in SIGSEGV." };
+        assert.deepEqual(processes.latest.commands, [{ type: "load", options }]);
+        processes.latest.exit(CRASHED);
+        assert.equal(client.state.kind, "failed");
+        assert.equal(processes.started.length, crashes + 1);
+      }
+    });
+
     it("does so once, and not where native was asked for, on the CPU, or at other deaths", () => {
-      const twice = makeClient(AUTO);
+      const twice = makeClient({ ...AUTO, device: "cuda" });
       for (let time = 0; time < 2; time++) twice.processes.latest.exit(CRASHED);
       assert.equal(twice.client.state.kind, "failed");
       assert.match(
         twice.loads[0]?.result.kind === "failed" ? twice.loads[0].result.error.message : "",
-        /SIGSEGV while/,
+        /SIGSEGV while .*vitrine doctor --device cuda.* --device cpu/,
       );
       for (const [load, exit] of [
-        [{ ...AUTO, runtime: "native" }, CRASHED],
-        [{ ...AUTO, runtime: "node" }, CRASHED],
+        [{ ...AUTO, device: "cuda", runtime: "native" }, CRASHED],
+        [{ ...AUTO, device: "cuda", runtime: "node" }, CRASHED],
         [LOAD, CRASHED],
         [AUTO, KILLED],
         [AUTO, { code: 1, signal: null }],

@@ -31,7 +31,7 @@ function makeScheduler({ slots, tokensPerSlot = 64, prefillChunk = 256, rewinds 
   const clock = (): number => now++;
   const memory = { rewinds, reserve: () => {}, copy: () => {}, release: (slot: number) => void released.push(slot) };
   const cells = more.cells ?? slots * tokensPerSlot;
-  const cache = new KvCache({ rows: slots, tokens: tokensPerSlot, cells, memory });
+  const cache = new KvCache({ rows: slots, tokens: tokensPerSlot, cells, memory, clock });
   const scheduler = new Scheduler({
     cache,
     kvBytesPerToken: 10,
@@ -324,7 +324,10 @@ describe("Scheduler", () => {
       bytes: 40,
       reusedTokens: 0,
       evictedTokens: 0,
+      waitMs: 0,
+      poolBytes: 200,
       poolUtilization: 8 / 20,
+      growth: { start: start + 1, end: start + 2, fromBytes: 100, toBytes: 200 },
     });
     const prefilled = a?.[1];
     assert.ok(prefilled?.type === "prefilled");
