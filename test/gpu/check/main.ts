@@ -18,7 +18,7 @@ import { ratioRows } from "./ratios.js";
 import { CheckReport, type ReportHead } from "./report.js";
 import type { Section } from "./section.js";
 import { runSection, type SectionOrder } from "./section-process.js";
-import { SECTIONS } from "./sections.js";
+import { CALL_S, SECTIONS } from "./sections.js";
 import { settingsFor } from "./settings.js";
 
 const { values: flags } = parseArgs({
@@ -27,8 +27,8 @@ const { values: flags } = parseArgs({
     json: { type: "string" },
     only: { type: "string" },
     resume: { type: "boolean", default: false },
-    /** Seconds: with what follows the last section, less than a call of ten minutes. */
-    within: { type: "string", default: "560" },
+    /** Seconds. */
+    within: { type: "string", default: String(CALL_S) },
   },
 });
 /** Under this name are the rows that follow of others'. */

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { failure, skipped } from "../../gpu/check/check-row.js";
 import { CheckReport, type ReportFile, type ReportHead } from "../../gpu/check/report.js";
+import { CALL_S, SECTIONS } from "../../gpu/check/sections.js";
 import { temporaryFolders } from "../../support/model-fixture.js";
 
 const folder = temporaryFolders();
@@ -20,6 +21,14 @@ function stopped(head: ReportHead = HEAD): string {
   report.add("b", { name: "half", value: 2 });
   return file;
 }
+
+describe("the sections of a check", () => {
+  it("come to their ends in two calls, the writing of the models included", () => {
+    const writing = 30;
+    const sum = SECTIONS.reduce((seconds, { limitS }) => seconds + limitS, writing);
+    assert.ok(sum <= 2 * CALL_S, `${sum}`);
+  });
+});
 
 describe("the report of a check", () => {
   it("is in its file row by row", () => {
