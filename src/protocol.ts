@@ -142,6 +142,8 @@ export interface LoadOptions {
   readonly runtime?: RuntimeRequest;
   /** One sentence: why `auto` is not to take the native runtime, as a process before found out. */
   readonly nativeFailure?: string;
+  /** Continues "CUDA did not start: ": why `auto` is not to take CUDA, as a process before found out. */
+  readonly cudaFailure?: string;
   /** 4-bit models faster than their file says: int8 activations where it leaves them open, an 8-bit head; true when absent. */
   readonly fastInt4?: boolean;
   /** Decode steps as CUDA graphs where they can be; true when absent. */

@@ -43,8 +43,8 @@ export function chooseDevice(requested: DeviceRequest, probe: CudaProbe = probeC
 }
 
 /** The CPU, after `auto` had chosen CUDA and CUDA did not start. */
-export function fallBackToCpu(choice: DeviceChoice, failure: unknown): DeviceChoice {
-  return { requested: choice.requested, provider: "cpu", reason: `CUDA did not start: ${reasonOf(failure)}` };
+export function fallBackToCpu({ requested }: Pick<DeviceChoice, "requested">, failure: unknown): DeviceChoice {
+  return { requested, provider: "cpu", reason: `CUDA did not start: ${reasonOf(failure)}` };
 }
 
 /** Looks for files only: cheap, and nothing native is loaded. */

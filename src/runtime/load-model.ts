@@ -47,7 +47,11 @@ export async function loadModel(
       phases.push({ name, start, end: clock(), ...more });
     }
   };
-  const requested = chooseDevice(options.device);
+  const { cudaFailure } = options;
+  const requested =
+    cudaFailure === undefined
+      ? chooseDevice(options.device)
+      : fallBackToCpu({ requested: options.device }, cudaFailure);
   const create = (unproved = options.nativeFailure) => createRunner(options, requested, unproved);
   const { runner, device } = await provedRunner({ options, timed, create, warmUp, isOnTrial });
   const budget = await cacheBudget(runner, options).catch(async (error: unknown) => {

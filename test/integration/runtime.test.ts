@@ -356,6 +356,12 @@ describe("loadModel", () => {
     assert.match(runner.device.reason, /^CUDA did not start: .*Failed to load shared library/);
   });
 
+  it("takes the CPU for auto where a process before found CUDA to fail, whatever is here", async () => {
+    const runner = await load(modelFolder(), { device: "auto", cudaFailure: "it crashed." });
+    const { requested, provider, reason } = runner.device;
+    assert.deepEqual([requested, provider, reason], ["auto", "cpu", "CUDA did not start: it crashed."]);
+  });
+
   it("gives a model that is damaged its own error, not CUDA's", async () => {
     const modelDir = writeFiles(folder(), { "config.json": DECODER_CONFIG, "onnx/model.onnx": "x".repeat(500) });
     const device = { requested: "auto", provider: "cuda", deviceId: 0, reason: "It looked well." } as const;

@@ -25,7 +25,7 @@ import { EngineStart } from "./engine-start.js";
 import { type EngineDeath, engineLost } from "./exit-reason.js";
 import { Expectation } from "./expectation.js";
 import { InFlight } from "./in-flight.js";
-import { withoutNative } from "./native-failure.js";
+import { isCrash, withoutCuda, withoutNative } from "./native-failure.js";
 import { notReady } from "./not-ready.js";
 import { systemOomKills } from "./oom-kills.js";
 
@@ -213,7 +213,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#child = undefined;
     this.#stats = undefined;
     this.#run = undefined;
-    if (!this.#start.finished && this.#loadsWithoutNative(exit)) return;
+    if (!this.#start.finished && this.#loadsWithLess(exit)) return;
     if (!this.#start.finished) this.#failLoad(this.#nativeFailure ?? this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
       const error = this.#start.error ?? this.#lost ?? engineLost(death, "");
@@ -226,8 +226,10 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#expected.check();
   }
 
-  #loadsWithoutNative(exit: ChildExit): boolean {
-    const other = this.#shutdown === undefined ? withoutNative(this.#load, exit, this.#nativeFailure) : undefined;
+  /** Whether another process has begun to load, without what took this one with it. */
+  #loadsWithLess(exit: ChildExit): boolean {
+    if (this.#shutdown !== undefined) return false;
+    const other = withoutNative(this.#load, exit, this.#nativeFailure) ?? withoutCuda(this.#load, exit);
     if (other === undefined) return false;
     this.#load = other;
     this.#launch(this.#start.forkedAt);
@@ -235,8 +237,14 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   #deathWhileLoading(death: EngineDeath): WireError {
-    if (this.#shutdown === undefined) return engineLost(death, " while it loaded the model");
-    return { code: "draining", message: "The engine was shut down while it loaded the model." };
+    if (this.#shutdown !== undefined)
+      return { code: "draining", message: "The engine was shut down while it loaded the model." };
+    const { code, message } = engineLost(death, " while it loaded the model");
+    if (!isCrash(death.signal) || !this.#load.device.startsWith("cuda")) return { code, message };
+    return {
+      code,
+      message: `${message} "vitrine doctor --device cuda" says whether CUDA works; or ask for --device cpu.`,
+    };
   }
 
   #restartAfter(delayMs: number, error: WireError): void {

@@ -441,17 +441,34 @@ describe("EngineClient", () => {
       assert.equal(loads[0]?.result.kind, "ready");
     });
 
+    it("has a third one load on the CPU where the device was its choice, and no fourth", () => {
+      for (const [runtime, crashes] of [
+        ["auto", 2],
+        ["native", 1],
+        ["node", 1],
+      ] as const) {
+        const load: LoadOptions = { ...AUTO, runtime };
+        const { client, processes } = makeClient(load);
+        for (let time = 0; time < crashes; time++) processes.latest.exit(CRASHED);
+        const options = { ...load, cudaFailure: "loading a model there ended in SIGSEGV." };
+        assert.deepEqual(processes.latest.commands, [{ type: "load", options }]);
+        processes.latest.exit(CRASHED);
+        assert.equal(client.state.kind, "failed");
+        assert.equal(processes.started.length, crashes + 1);
+      }
+    });
+
     it("does so once, and not where native was asked for, on the CPU, or at other deaths", () => {
-      const twice = makeClient(AUTO);
+      const twice = makeClient({ ...AUTO, device: "cuda" });
       for (let time = 0; time < 2; time++) twice.processes.latest.exit(CRASHED);
       assert.equal(twice.client.state.kind, "failed");
       assert.match(
         twice.loads[0]?.result.kind === "failed" ? twice.loads[0].result.error.message : "",
-        /SIGSEGV while/,
+        /SIGSEGV while .*vitrine doctor --device cuda.* --device cpu/,
       );
       for (const [load, exit] of [
-        [{ ...AUTO, runtime: "native" }, CRASHED],
-        [{ ...AUTO, runtime: "node" }, CRASHED],
+        [{ ...AUTO, device: "cuda", runtime: "native" }, CRASHED],
+        [{ ...AUTO, device: "cuda", runtime: "node" }, CRASHED],
         [LOAD, CRASHED],
         [AUTO, KILLED],
         [AUTO, { code: 1, signal: null }],
