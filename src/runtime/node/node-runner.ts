@@ -6,13 +6,13 @@ import { describeModel } from "../describe-model.js";
 import { reasonOf } from "../files/json-file.js";
 import type { ModelConfig } from "../files/model-config.js";
 import type { ModelDirectory } from "../files/model-directory.js";
-import { float16ToFloat32 } from "../float16.js";
+import { float16ToFloat32 } from "../floats/float16.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
-import { type GraphSignature, type IdType, readGraphSignature } from "../graph-signature.js";
-import { unsupportedGraph } from "../graph-value.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
 import { runFailure } from "../run-failure.js";
+import { type GraphSignature, type IdType, readGraphSignature } from "../signature/graph-signature.js";
+import { unsupportedGraph } from "../signature/graph-value.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 

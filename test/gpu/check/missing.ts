@@ -4,7 +4,7 @@ import { findOrtLibrary } from "../../../native/ort.js";
 import { readDynamicSection } from "../../../src/doctor/elf.js";
 import { closureOf } from "../../../src/doctor/library-search.js";
 import { readLoaderCache } from "../../../src/doctor/loader-cache.js";
-import { probeCuda } from "../../../src/runtime/device.js";
+import { probeCuda } from "../../../src/runtime/load/device.js";
 
 const LOADER_CACHE = "/etc/ld.so.cache";
 

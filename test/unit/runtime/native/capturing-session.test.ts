@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { GraphSignature } from "../../../../src/runtime/graph-signature.js";
 import { whyNoReplay, whyNotCaptured } from "../../../../src/runtime/native/capturing-session.js";
+import type { GraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
 
 describe("capturing session", () => {
   it("knows ONNX Runtime's refusals, and lets other failures pass", () => {

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import type { Dtype } from "../../../src/protocol.js";
-import { refuseBfloat16 } from "../../../src/runtime/bfloat16-support.js";
-import { describeModel } from "../../../src/runtime/describe-model.js";
-import { findGraphFile } from "../../../src/runtime/files/graph-file.js";
-import { openModelDirectory } from "../../../src/runtime/files/model-directory.js";
-import { prepareGraph, readGraph } from "../../../src/runtime/graph/prepare-graph.js";
-import { readGraphSignature } from "../../../src/runtime/graph-signature.js";
-import { createRunner } from "../../../src/runtime/load-model.js";
-import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../../support/model-fixture.js";
-import { buildDecoder } from "../../support/onnx-builder.js";
+import type { Dtype } from "../../../../src/protocol.js";
+import { describeModel } from "../../../../src/runtime/describe-model.js";
+import { findGraphFile } from "../../../../src/runtime/files/graph-file.js";
+import { openModelDirectory } from "../../../../src/runtime/files/model-directory.js";
+import { prepareGraph, readGraph } from "../../../../src/runtime/graph/prepare-graph.js";
+import { refuseBfloat16 } from "../../../../src/runtime/load/bfloat16-support.js";
+import { createRunner } from "../../../../src/runtime/load/load-model.js";
+import { readGraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
+import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../../../support/model-fixture.js";
+import { buildDecoder } from "../../../support/onnx-builder.js";
 
 const CPU = { requested: "cpu", provider: "cpu", reason: "The CPU was asked for." } as const;
 const CUDA = { requested: "cuda", provider: "cuda", reason: "CUDA device 0 was asked for." } as const;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type GraphValue, readGraphSignature } from "../../../src/runtime/graph-signature.js";
+import { type GraphValue, readGraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
 
 const ids = (name: string, type = "int64"): GraphValue => ({ name, type, shape: ["batch", "sequence"] });
 const kv = (name: string, shape: GraphValue["shape"] = ["batch", 2, "past", 64], type = "float32"): GraphValue => ({

@@ -1,15 +1,15 @@
-import type { ModelRunner } from "../engine/runner.js";
-import { VitrineError } from "../errors.js";
-import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName } from "../protocol.js";
-import { reasonOf } from "./files/json-file.js";
-import { type RehearsingRunner, rehearse } from "./native/rehearsal.js";
+import type { ModelRunner } from "../../engine/runner.js";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName } from "../../protocol.js";
+import { reasonOf } from "../files/json-file.js";
+import { type RehearsingRunner, rehearse } from "../native/rehearsal.js";
 import {
   explainError,
   explainRehearsal,
   hasPassed,
   largestError,
   type RehearsalCheck,
-} from "./native/rehearsal-check.js";
+} from "../native/rehearsal-check.js";
 
 /** Does the work as a phase of the load, and keeps what `details` makes of its result. */
 export type TimedPhase = <Result>(

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { RowLogits, RunnerRow } from "../../../src/engine/runner.js";
-import type { DeviceChoice, LoadOptions, LoadPhase, RuntimeChoice } from "../../../src/protocol.js";
-import type { OtherWay } from "../../../src/runtime/native/rehearsal.js";
-import { provedRunner, type TimedPhase } from "../../../src/runtime/proved-runner.js";
-import { FakeRunner, type FakeRunnerOptions, hashedLogits } from "../../support/fake-runner.js";
+import type { RowLogits, RunnerRow } from "../../../../src/engine/runner.js";
+import type { DeviceChoice, LoadOptions, LoadPhase, RuntimeChoice } from "../../../../src/protocol.js";
+import { provedRunner, type TimedPhase } from "../../../../src/runtime/load/proved-runner.js";
+import type { OtherWay } from "../../../../src/runtime/native/rehearsal.js";
+import { FakeRunner, type FakeRunnerOptions, hashedLogits } from "../../../support/fake-runner.js";
 
 const OPTIONS: LoadOptions = { modelDir: "x", dtype: "auto", device: "auto", threads: 0, maxSequences: 4 };
 const CUDA: DeviceChoice = { requested: "auto", provider: "cuda", deviceId: 1, reason: "It is here." };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { VitrineError } from "../../../src/errors.js";
-import { warmUp } from "../../../src/runtime/warm-up.js";
-import { FakeRunner, type FakeRunnerOptions } from "../../support/fake-runner.js";
+import { VitrineError } from "../../../../src/errors.js";
+import { warmUp } from "../../../../src/runtime/load/warm-up.js";
+import { FakeRunner, type FakeRunnerOptions } from "../../../support/fake-runner.js";
 
 /** Without an engine nobody makes room. */
 function open(options: FakeRunnerOptions = {}): FakeRunner {

@@ -1,6 +1,6 @@
-import type { ModelRunner } from "../engine/runner.js";
-import type { DeviceChoice, LoadOptions } from "../protocol.js";
-import type { GraphFile } from "./files/graph-file.js";
+import type { ModelRunner } from "../../engine/runner.js";
+import type { DeviceChoice, LoadOptions } from "../../protocol.js";
+import type { GraphFile } from "../files/graph-file.js";
 import { hostMemory } from "./host-memory.js";
 import { gpuBudget, hostBudget, type MemoryState, refuseWeights } from "./memory-budget.js";
 
@@ -52,7 +52,7 @@ export async function checkWeights(
 }
 
 async function gpuMemory(deviceId: number | undefined): Promise<MemoryState | undefined> {
-  const { openGpuSampler } = await import("../gpu/sampler.js");
+  const { openGpuSampler } = await import("../../gpu/sampler.js");
   const sampler = await openGpuSampler(deviceId);
   try {
     const { memoryUsedBytes: used, memoryTotalBytes: total } = (await sampler?.read()) ?? {};

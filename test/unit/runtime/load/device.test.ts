@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chooseDevice, fallBackToCpu } from "../../../src/runtime/device.js";
+import { chooseDevice, fallBackToCpu } from "../../../../src/runtime/load/device.js";
 
 const here = { library: undefined, device: undefined };
 const noLibrary = { library: "libonnxruntime_providers_cuda.so is not in /x", device: undefined };

@@ -1,6 +1,6 @@
+import type { FloatType } from "../signature/graph-value.js";
 import { bfloat16ToFloat32 } from "./bfloat16.js";
 import { float16ToFloat32 } from "./float16.js";
-import type { FloatType } from "./graph-value.js";
 
 /** Bytes of one value. */
 export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2, bfloat16: 2 };

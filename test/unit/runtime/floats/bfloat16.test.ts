@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { bfloat16ToFloat32 } from "../../../src/runtime/bfloat16.js";
-import { FLOAT_BYTES, toFloat32 } from "../../../src/runtime/floats.js";
+import { bfloat16ToFloat32 } from "../../../../src/runtime/floats/bfloat16.js";
+import { FLOAT_BYTES, toFloat32 } from "../../../../src/runtime/floats/floats.js";
 
 const ALL = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits);
 

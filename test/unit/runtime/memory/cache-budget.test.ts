@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { DeviceChoice, LoadOptions } from "../../../src/protocol.js";
-import { cacheBudget, checkWeights } from "../../../src/runtime/cache-budget.js";
-import { FakeRunner } from "../../support/fake-runner.js";
+import type { DeviceChoice, LoadOptions } from "../../../../src/protocol.js";
+import { cacheBudget, checkWeights } from "../../../../src/runtime/memory/cache-budget.js";
+import { FakeRunner } from "../../../support/fake-runner.js";
 
 const GIB = 2 ** 30;
 /** A GiB a sequence. */

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { VitrineError } from "../errors.js";
-import type { DeviceChoice, DeviceRequest } from "../protocol.js";
-import { reasonOf } from "./files/json-file.js";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice, DeviceRequest } from "../../protocol.js";
+import { reasonOf } from "../files/json-file.js";
 
 /** What of CUDA is missing, in words that fit "CUDA is not available: …"; undefined where it may work. */
 export interface CudaProbe {

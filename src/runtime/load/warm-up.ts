@@ -1,6 +1,6 @@
-import type { ModelRunner } from "../engine/runner.js";
-import { VitrineError } from "../errors.js";
-import { reasonOf } from "./files/json-file.js";
+import type { ModelRunner } from "../../engine/runner.js";
+import { VitrineError } from "../../errors.js";
+import { reasonOf } from "../files/json-file.js";
 
 /** What the longest run of a prompt feeds, so that a device's memory has what that takes when it is measured. */
 const LONGEST_PROMPT = 256;

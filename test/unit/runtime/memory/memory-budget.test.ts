@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { DeviceChoice } from "../../../src/protocol.js";
-import { gpuBudget, hostBudget, type Load, refuseWeights } from "../../../src/runtime/memory-budget.js";
+import type { DeviceChoice } from "../../../../src/protocol.js";
+import { gpuBudget, hostBudget, type Load, refuseWeights } from "../../../../src/runtime/memory/memory-budget.js";
 
 const [MIB, GIB] = [2 ** 20, 2 ** 30];
 

@@ -1,6 +1,6 @@
-import { MOST_SCORED, TOP_LOGITS } from "../engine/runner.js";
-import { VitrineError } from "../errors.js";
-import type { DeviceChoice, ModelDescription } from "../protocol.js";
+import { MOST_SCORED, TOP_LOGITS } from "../../engine/runner.js";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 
 /** A device's memory, or this machine's, in bytes. */
 export interface MemoryState {

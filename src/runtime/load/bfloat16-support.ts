@@ -1,7 +1,7 @@
-import { VitrineError } from "../errors.js";
-import type { DeviceChoice, Dtype } from "../protocol.js";
-import { dtypesIn, findGraphFile, type GraphFile } from "./files/graph-file.js";
-import { readGraph } from "./graph/prepare-graph.js";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice, Dtype } from "../../protocol.js";
+import { dtypesIn, findGraphFile, type GraphFile } from "../files/graph-file.js";
+import { readGraph } from "../graph/prepare-graph.js";
 
 /**
  * Throws `model_unsupported` for a graph in bfloat16 where it cannot run, naming what else the directory has. ONNX Runtime

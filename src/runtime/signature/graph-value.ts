@@ -1,4 +1,4 @@
-import { VitrineError } from "../errors.js";
+import { VitrineError } from "../../errors.js";
 
 /** One input or output of a graph. A dimension is a number, or the name of a symbolic one. */
 export interface GraphValue {

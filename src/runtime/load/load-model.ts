@@ -1,18 +1,18 @@
 import { resolve } from "node:path";
-import type { ModelRunner } from "../engine/runner.js";
-import { VitrineError } from "../errors.js";
-import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../protocol.js";
+import type { ModelRunner } from "../../engine/runner.js";
+import { VitrineError } from "../../errors.js";
+import type { DeviceChoice, LoadOptions, LoadPhase, LoadPhaseName, Micros, RuntimeChoice } from "../../protocol.js";
+import { findGraphFile } from "../files/graph-file.js";
+import type { ModelDirectory } from "../files/model-directory.js";
+import { type PreparedGraph, readGraph, rewriteGraph } from "../graph/prepare-graph.js";
+import { type CacheBudget, cacheBudget, checkWeights } from "../memory/cache-budget.js";
+import { createNativeRunner } from "../native/native-runner.js";
+import { startOrt } from "../native/native-session.js";
+import type { RehearsingRunner } from "../native/rehearsal.js";
+import { createNodeRunner, type RunnerOptions } from "../node/node-runner.js";
+import { keepSinglePrecision } from "../node/onnxruntime.js";
 import { refuseBfloat16 } from "./bfloat16-support.js";
-import { type CacheBudget, cacheBudget, checkWeights } from "./cache-budget.js";
 import { chooseDevice, fallBackToCpu } from "./device.js";
-import { findGraphFile } from "./files/graph-file.js";
-import type { ModelDirectory } from "./files/model-directory.js";
-import { type PreparedGraph, readGraph, rewriteGraph } from "./graph/prepare-graph.js";
-import { createNativeRunner } from "./native/native-runner.js";
-import { startOrt } from "./native/native-session.js";
-import type { RehearsingRunner } from "./native/rehearsal.js";
-import { createNodeRunner, type RunnerOptions } from "./node/node-runner.js";
-import { keepSinglePrecision } from "./node/onnxruntime.js";
 import { type OnTrial, provedRunner, type TimedPhase } from "./proved-runner.js";
 import { warmUp } from "./warm-up.js";
 
@@ -122,7 +122,7 @@ async function createRunnerOn(
 
 /** With the library that checks the files, which takes as long to load as the graph to read. */
 function openDirectory(path: string): Promise<ModelDirectory> {
-  const directory = import("./files/model-directory.js").then(({ openModelDirectory }) => openModelDirectory(path));
+  const directory = import("../files/model-directory.js").then(({ openModelDirectory }) => openModelDirectory(path));
   // Whoever awaits it hears of a failure.
   directory.catch(() => {});
   return directory;

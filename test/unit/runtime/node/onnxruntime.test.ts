@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { keepSinglePrecision } from "../../../src/runtime/node/onnxruntime.js";
+import { keepSinglePrecision } from "../../../../src/runtime/node/onnxruntime.js";
 
 describe("single precision", () => {
   const setting = (provider: "cpu" | "cuda", environment: NodeJS.ProcessEnv = {}): string | undefined => {

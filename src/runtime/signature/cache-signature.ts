@@ -1,4 +1,4 @@
-import type { ModelConfig } from "./files/model-config.js";
+import type { ModelConfig } from "../files/model-config.js";
 import { type FloatType, floatType, type GraphValue, sizeOf, unsupportedGraph } from "./graph-value.js";
 
 /** One layer's keys or values: `[batch, heads, positions, headDim]` in all but old graphs. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { NativeError } from "../../../native/ort.js";
-import { VitrineError } from "../../../src/errors.js";
-import { explainSessionFailure } from "../../../src/runtime/node/node-session.js";
-import { runFailure } from "../../../src/runtime/run-failure.js";
+import { NativeError } from "../../../../native/ort.js";
+import { VitrineError } from "../../../../src/errors.js";
+import { explainSessionFailure } from "../../../../src/runtime/node/node-session.js";
+import { runFailure } from "../../../../src/runtime/run-failure.js";
 
 const graph = { path: "m/model.onnx", dtype: "fp16", weightBytes: 3 * 2 ** 30, notes: [], nodes: [] } as never;
 const GPU = { requested: "cuda", provider: "cuda", deviceId: 2, reason: "" } as const;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { float16ToFloat32 } from "../../../src/runtime/float16.js";
+import { float16ToFloat32 } from "../../../../src/runtime/floats/float16.js";
 
 describe("float16ToFloat32", () => {
   const cases: [string, number, number][] = [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hostMemory } from "../../../src/runtime/host-memory.js";
+import { hostMemory } from "../../../../src/runtime/memory/host-memory.js";
 
 const MIB = 2 ** 20;
 const meminfo = `MemTotal:       ${16 * 1024 * 1024} kB\nMemFree:  1000 kB\nMemAvailable:   ${10 * 1024 * 1024} kB\n`;

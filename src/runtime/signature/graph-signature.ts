@@ -1,6 +1,6 @@
+import type { ModelConfig } from "../files/model-config.js";
+import { LENGTHS, TOTAL_LENGTH } from "../graph/attention-lengths.js";
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
-import type { ModelConfig } from "./files/model-config.js";
-import { LENGTHS, TOTAL_LENGTH } from "./graph/attention-lengths.js";
 import {
   type FloatType,
   floatType,
