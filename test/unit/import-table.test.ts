@@ -15,6 +15,8 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
     may: [
       "src/engine/client/client.ts",
       "src/runtime/text/tokenizer.ts",
+      "src/runtime/text/stream-decoder.ts",
+      "src/runtime/text/chat-message.ts",
       "src/runtime/text/chat-template.ts",
       "src/runtime/grammar/check-grammar.ts",
       "src/tracing",

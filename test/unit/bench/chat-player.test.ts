@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { AnswerReader } from "../../../src/bench/client/answer-reader.js";
-import type { HttpClient, Sending } from "../../../src/bench/client/http-client.js";
+import type { Sending } from "../../../src/bench/client/exchange.js";
+import type { HttpClient } from "../../../src/bench/client/http-client.js";
 import { createBenchTracing } from "../../../src/bench/client/tracing.js";
 import { Budget } from "../../../src/bench/load/budget.js";
 import { ChatPlayer, type PlayOptions } from "../../../src/bench/load/chat-player.js";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { defaultTextMapGetter, defaultTextMapSetter, propagation, ROOT_CONTEXT } from "@opentelemetry/api";
 import fc from "fast-check";
+import type { PropagationFormat } from "../../../src/tracing/context/propagation.js";
 import { readHeaders, writeHeaders } from "../../../src/tracing/context/propagation.js";
 import { contextFrom, headersOf, ZipkinPropagator } from "../../../src/tracing/context/propagator.js";
 import type { SamplingState } from "../../../src/tracing/context/trace-context.js";
-import type { PropagationFormat } from "../../../src/tracing/contract.js";
 
 const IDS = { traceId: "463ac35c9f6413ad48485a3953bb6124", spanId: "a2fb4a1d1a96d312" };
 const STATES: readonly SamplingState[] = ["defer", "deny", "accept", "debug"];

@@ -7,10 +7,10 @@ import {
   TraceFlags,
   trace,
 } from "@opentelemetry/api";
+import type { PropagationFormat } from "../../../src/tracing/context/propagation.js";
 import { readHeaders, writeHeaders } from "../../../src/tracing/context/propagation.js";
 import { contextFrom, headersOf, headerText, ZipkinPropagator } from "../../../src/tracing/context/propagator.js";
 import { type SamplingState, samplingState } from "../../../src/tracing/context/trace-context.js";
-import type { PropagationFormat } from "../../../src/tracing/contract.js";
 
 const TRACE = "463ac35c9f6413ad48485a3953bb6124";
 const SHORT = "48485a3953bb6124";

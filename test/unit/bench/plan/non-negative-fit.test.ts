@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { fitNonNegative, type Observation, predict } from "../../../../src/bench/plan/least-squares.js";
+import { fitNonNegative, type Observation, predict } from "../../../../src/bench/plan/non-negative-fit.js";
 
 const coefficient = fc.double({ min: 0.01, max: 10, noNaN: true });
 

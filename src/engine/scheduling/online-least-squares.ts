@@ -9,7 +9,7 @@ const ROUNDS = 8;
  * algorithm for the non-negative least squares problem", 2005). What recent observations do not tell stays as it was:
  * a plain recursive least squares makes noise of it. Features are at least 0, values finite.
  */
-export class LeastSquares {
+export class OnlineLeastSquares {
   readonly #size: number;
   readonly #weights: Float64Array;
   /** Sums of feature times feature, row by row, and of feature times value; both fade. */
