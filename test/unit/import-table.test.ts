@@ -10,7 +10,8 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   "src/destinations.ts": { may: ["src/config.ts", "src/tracing", "src/errors.ts"], packages: false },
   "src/options.ts": { may: [], packages: true },
   "src/errors.ts": { may: [], packages: false },
-  "src/protocol.ts": { may: ["src/errors.ts"], packages: false },
+  "src/protocol.ts": { may: ["src/protocol", "src/errors.ts"], packages: false },
+  "src/protocol": { may: ["src/errors.ts"], packages: false },
   "src/server": {
     may: [
       "src/engine/client/client.ts",
