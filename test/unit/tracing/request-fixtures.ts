@@ -38,7 +38,7 @@ export const ADMITTED: Extract<RequestEvent, { type: "admitted" }> = {
   run: RUN,
 };
 
-export const PREFILL: ForwardStats = {
+const PREFILL: ForwardStats = {
   phase: "prefill",
   start: 5_100,
   end: 15_000,
