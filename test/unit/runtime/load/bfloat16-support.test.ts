@@ -66,7 +66,7 @@ describe("bfloat16 models", () => {
   it("are let through on CUDA to the native runtime", () => {
     const directory = withFiles({ "model_bf16.onnx": bfloat16 });
     const file = findGraphFile(directory, "bf16", "cuda");
-    refuseBfloat16(file, directory, CUDA, undefined);
+    assert.doesNotThrow(() => refuseBfloat16(file, directory, CUDA, undefined));
   });
 
   it("give way to any other file of a directory on the CPU", async () => {
