@@ -37,6 +37,8 @@ export type EngineEvent =
       readonly load: LoadTimeline;
     }
   | { readonly type: "load_failed"; readonly error: WireError; readonly load: LoadTimeline }
+  /** What was done there since `ready` is done no longer. */
+  | { readonly type: "device"; readonly device: DeviceChoice }
   | { readonly type: "stats"; readonly stats: EngineStats }
   /** A step is over in which there were requests that asked to have it recorded; comes before what it brought them. */
   | { readonly type: "step"; readonly step: StepStats }

@@ -9,6 +9,7 @@ import {
   type Micros,
   monotonicMicros,
 } from "../protocol.js";
+import { DeviceWatch } from "./device-watch.js";
 import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
 import { heldContext } from "./held-context.js";
 import { PhaseRecorder } from "./phase-recorder.js";
@@ -50,13 +51,19 @@ export function serveEngine(loadModel: LoadModel): void {
   let engine: Engine | undefined;
   const start = async (options: LoadOptions): Promise<void> => {
     const loaded = await load(loadModel, options);
-    const { runner, constraints } = loaded;
+    const { runner, device, constraints } = loaded;
+    const watch = new DeviceWatch(runner, device);
     engine = new Engine({
       runner,
       ...(constraints === undefined ? {} : { constraints }),
       ...limitsOf(loaded, options),
       clock: monotonicMicros,
-      emit: (events) => void send(events),
+      emit: (events) => {
+        const changed = watch.change();
+        if (changed !== undefined)
+          process.stderr.write(`Steps are not replayed any more. ${changed.device.replay?.reason}\n`);
+        void send(changed === undefined ? events : [...events, changed]);
+      },
     });
     await engine.run();
     await runner.dispose();

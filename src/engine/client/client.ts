@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { VitrineError, type WireError } from "../../errors.js";
 import {
   type CancelCause,
+  type DeviceChoice,
   type DeviceRequest,
   type EngineEvent,
   type EngineRequest,
@@ -174,6 +175,9 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         if (event.error.code === "native_failed") this.#nativeFailure = event.error;
         else this.#failLoad(event.error, event.load);
         break;
+      case "device":
+        this.#changeDevice(event.device);
+        break;
       case "stats":
         this.#stats = event.stats;
         break;
@@ -237,6 +241,13 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
 
   #report(load: LoadTimeline, result: EngineLoad["result"]): void {
     this.#listeners.tellLoad({ device: this.device, load, restarts: this.#restarts, result });
+  }
+
+  /** Whoever asks from now on, and requests that are admitted, have the new one. */
+  #changeDevice(device: DeviceChoice): void {
+    if (this.#state.kind !== "ready" || this.#run === undefined) return;
+    this.#run = { ...this.#run, device };
+    this.#state = { ...this.#state, device };
   }
 
   #setState(state: EngineState): void {

@@ -26,11 +26,16 @@ const SPARE_TOKENS = 256;
 
 /** What a runner has of its device; tests stand in for one. */
 export interface DeviceParts {
+  readonly openCache: typeof openCacheMemory;
   readonly openLogits: typeof openLogitsMemory;
   readonly openInputs: typeof openInputDevice;
 }
 
-const OF_SESSION: DeviceParts = { openLogits: openLogitsMemory, openInputs: openInputDevice };
+const OF_SESSION: DeviceParts = {
+  openCache: openCacheMemory,
+  openLogits: openLogitsMemory,
+  openInputs: openInputDevice,
+};
 
 /**
  * The default runner: ONNX Runtime's C API, tensors bound once, KV cache updated in place, all decoding sequences in
@@ -42,7 +47,7 @@ export async function createNativeRunner(
   parts: Partial<DeviceParts> = {},
 ): Promise<RehearsingRunner> {
   const { graph, device } = options;
-  const { openLogits, openInputs } = { ...OF_SESSION, ...parts };
+  const { openCache, openLogits, openInputs } = { ...OF_SESSION, ...parts };
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(graph, device), graph);
   const { session, obstacle } = await createCapturingSession(options);
@@ -51,7 +56,7 @@ export async function createNativeRunner(
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, graph.nodes), graph);
     const model = describeModel(directory, graph, signature);
-    const cache = openCacheMemory(session, signature.cacheType);
+    const cache = openCache(session, signature.cacheType);
     const logits = await openLogits(session, signature).catch((error: unknown) => {
       cache.dispose();
       throw error;
@@ -98,13 +103,13 @@ class NativeRunner implements RehearsingRunner {
   #released: number[] = [];
 
   constructor(parts: RunnerParts, options: NativeOptions) {
-    const { signature, model, cache } = parts;
-    const { device, ropeSwitch, noReplay } = options;
+    const { signature, model, cache, inputs } = parts;
+    const { ropeSwitch, noReplay } = options;
     this.model = model;
     this.#parts = parts;
     this.#options = options;
     this.#cache = new SlotCache({ ...cache, type: signature.cacheType, entries: signature.cache });
-    const onOneThread = device.provider === "cuda";
+    const onOneThread = inputs !== undefined;
     this.#runs = new StepRuns({ ...parts, cache: this.#cache, ropeSwitch, onOneThread, noReplay });
   }
 

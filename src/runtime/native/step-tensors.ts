@@ -37,7 +37,7 @@ export class StepTensors {
   /** `[rows]`: the same less one, where the graph takes it, and `[1]` the tokens that a row has room for. */
   readonly lengths: StepInput<"int32"> | undefined;
   readonly totalLength: StepInput<"int32"> | undefined;
-  /** The graph's `num_logits_to_keep`, of one element. */
+  /** What tells the graph how many last logits are wanted, of one element. */
   readonly logitsToKeep: StepInput<IdType> | undefined;
   /** `[rows, vocabSize]`: after each row's last token. */
   readonly logits: OrtTensor<FloatType>;
@@ -46,6 +46,7 @@ export class StepTensors {
   readonly #promptTokens: number;
   readonly #memory: StepMemory;
   readonly #inputs: StepInput[] = [];
+  readonly #keptSign: number;
   readonly #vocabSize: number;
   readonly #tokens: number;
   readonly #maskSums: Int32Array;
@@ -59,6 +60,7 @@ export class StepTensors {
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
     this.#promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
     this.#memory = memory;
+    this.#keptSign = logitsToKeep?.sign ?? 1;
     this.#vocabSize = vocabSize;
     this.#tokens = tokens;
     this.#maskSums = new Int32Array(rows);
@@ -100,7 +102,7 @@ export class StepTensors {
 
   /** The graph is to give logits after this many last positions, where it can be told. */
   keepLogits(count: number): void {
-    if (this.logitsToKeep) fill(this.logitsToKeep, count, 0, 1);
+    if (this.logitsToKeep) fill(this.logitsToKeep, count * this.#keptSign, 0, 1);
   }
 
   /** Tells the graph how many tokens a row holds and is fed. */

@@ -173,7 +173,11 @@ class NodeRunner implements ModelRunner {
     }
     if (logitsToKeep) {
       const shape = new Array<number>(logitsToKeep.rank).fill(1);
-      feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, shape, () => Math.max(1, row.logits ?? 1));
+      feeds[logitsToKeep.name] = this.ids(
+        logitsToKeep.type,
+        shape,
+        () => logitsToKeep.sign * Math.max(1, row.logits ?? 1),
+      );
     }
     if (useCacheBranch) feeds[useCacheBranch.name] = new this.Tensor("bool", [row.past > 0], [1]);
     for (const [index, entry] of cache.entries()) feeds[entry.past] = past[index] as Tensor;

@@ -1,5 +1,6 @@
 import type { ModelConfig } from "../files/model-config.js";
 import { LENGTHS, TOTAL_LENGTH } from "../graph/attention-lengths.js";
+import { FIRST_LOGITS } from "../graph/first-logits.js";
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
 import {
   type FloatType,
@@ -14,6 +15,14 @@ import {
 export type { CacheTensor } from "./cache-signature.js";
 export type { FloatType, GraphValue, IdType } from "./graph-value.js";
 
+export interface LogitsToKeep {
+  readonly name: string;
+  readonly type: IdType;
+  readonly rank: number;
+  /** -1 where the graph takes the first of them, counted from the end (`keepLastLogits`, `beginLogits`). */
+  readonly sign: 1 | -1;
+}
+
 /** What a decoder graph takes and gives, read from the graph itself. */
 export interface GraphSignature {
   readonly inputIds: { readonly name: string; readonly type: IdType };
@@ -26,7 +35,7 @@ export interface GraphSignature {
   /** `[batch, new]`: rows of joined rotary tables, where the model has one for longer sequences (`joinRopeTables`). */
   readonly rotaryPositions: { readonly name: string; readonly type: IdType } | undefined;
   /** How many last positions the graph computes logits for; a scalar or `[1]`, by `rank`. */
-  readonly logitsToKeep: { readonly name: string; readonly type: IdType; readonly rank: number } | undefined;
+  readonly logitsToKeep: LogitsToKeep | undefined;
   /** Of a merged decoder, `[1]`: false where there is no past, which it then does not read. */
   readonly useCacheBranch: { readonly name: string } | undefined;
   /** `[batch, positions, vocabSize]`. */
@@ -127,8 +136,9 @@ class SignatureReader {
   }
 
   private takeLogitsToKeep(): GraphSignature["logitsToKeep"] {
-    const value = this.take("num_logits_to_keep") ?? this.take("logits_to_keep");
-    return value && { name: value.name, type: idType(value), rank: value.shape.length };
+    const first = this.take(FIRST_LOGITS);
+    const value = first ?? this.take("num_logits_to_keep") ?? this.take("logits_to_keep");
+    return value && { name: value.name, type: idType(value), rank: value.shape.length, sign: first ? -1 : 1 };
   }
 
   private takeCacheBranch(): GraphSignature["useCacheBranch"] {

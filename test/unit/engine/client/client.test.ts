@@ -46,6 +46,20 @@ function submit(client: EngineClient, id: string): RequestEvent[] {
   return events;
 }
 
+function admitted(id: string): RequestEvent {
+  const queue = { start: 1, end: 2, depth: 0 };
+  const amounts = {
+    tokens: 4,
+    bytes: 5,
+    reusedTokens: 0,
+    evictedTokens: 0,
+    waitMs: 0,
+    poolBytes: 6,
+    poolUtilization: 1,
+  };
+  return { type: "admitted", id, queue, allocation: { start: 2, end: 3, ...amounts } };
+}
+
 function errorOf(events: readonly RequestEvent[]): { code: string; message: string } {
   const last = events.at(-1);
   assert.ok(last?.type === "ended" && last.outcome.kind === "failed", "not failed");
@@ -116,6 +130,23 @@ describe("EngineClient", () => {
     assert.deepEqual(client.engines[0]?.stats, stats);
   });
 
+  it("has the device as it was told last, for whoever asks and for requests that are admitted then", () => {
+    const { client, processes, ready, states } = makeClient();
+    const replay = { on: false, reason: "A replayed step failed." };
+    const changed = { requested: "cuda", provider: "cuda", deviceId: 0, reason: "asked for", replay } as const;
+    processes.latest.events({ type: "device", device: changed });
+    ready();
+    processes.latest.events({ type: "device", device: changed });
+    const { state } = client;
+    assert.deepEqual(state.kind === "ready" && state.device, changed);
+    assert.equal(states.filter((kind) => kind === "ready").length, 1, "it has not started again");
+    const events = submit(client, "a");
+    processes.latest.events(admitted("a"));
+    const [first] = events;
+    assert.ok(first?.type === "admitted");
+    assert.deepEqual(first.run?.device, changed);
+  });
+
   it("sends stop and cancel for requests that run, and ignores others", () => {
     const { client, processes, ready } = makeClient();
     ready();
@@ -153,18 +184,7 @@ describe("EngineClient", () => {
     const { client, processes, ready } = makeClient();
     ready();
     const events = submit(client, "a");
-    const queue = { start: 1, end: 2, depth: 0 };
-    const amounts = {
-      tokens: 4,
-      bytes: 5,
-      reusedTokens: 0,
-      evictedTokens: 0,
-      waitMs: 0,
-      poolBytes: 6,
-      poolUtilization: 1,
-    };
-    const allocation = { start: 2, end: 3, ...amounts };
-    processes.latest.events({ type: "admitted", id: "a", queue, allocation });
+    processes.latest.events(admitted("a"));
     assert.ok(client.state.kind === "ready" && events[0]?.type === "admitted");
     const { run } = events[0];
     assert.equal(run?.device, client.state.device);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { FIRST_LOGITS } from "../../../../src/runtime/graph/first-logits.js";
 import { type GraphValue, readGraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
 
 const ids = (name: string, type = "int64"): GraphValue => ({ name, type, shape: ["batch", "sequence"] });
@@ -99,9 +100,15 @@ describe("readGraphSignature", () => {
   for (const name of ["num_logits_to_keep", "logits_to_keep"]) {
     it(`knows ${name}`, () => {
       const signature = readGraphSignature([...base.inputs, { name, type: "int64", shape: [] }], base.outputs, config);
-      assert.deepEqual(signature.logitsToKeep, { name, type: "int64", rank: 0 });
+      assert.deepEqual(signature.logitsToKeep, { name, type: "int64", rank: 0, sign: 1 });
     });
   }
+
+  it("knows the input that the rewritten head begins at", () => {
+    const first: GraphValue = { name: FIRST_LOGITS, type: "int64", shape: [1] };
+    const signature = readGraphSignature([...base.inputs, first], base.outputs, config);
+    assert.deepEqual(signature.logitsToKeep, { name: FIRST_LOGITS, type: "int64", rank: 1, sign: -1 });
+  });
 
   it("knows the branch of merged decoders", () => {
     const branch: GraphValue = { name: "use_cache_branch", type: "bool", shape: [1] };
