@@ -39,6 +39,8 @@ export type EngineEvent =
   | { readonly type: "load_failed"; readonly error: WireError; readonly load: LoadTimeline }
   /** What was done there since `ready` is done no longer. */
   | { readonly type: "device"; readonly device: DeviceChoice }
+  /** The process ends next, since its device is lost to it. */
+  | { readonly type: "lost"; readonly error: WireError }
   | { readonly type: "stats"; readonly stats: EngineStats }
   /** A step is over in which there were requests that asked to have it recorded; comes before what it brought them. */
   | { readonly type: "step"; readonly step: StepStats }

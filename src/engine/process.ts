@@ -65,7 +65,7 @@ export function serveEngine(loadModel: LoadModel): void {
         void send(changed === undefined ? events : [...events, changed]);
       },
     });
-    await engine.run();
+    await engine.run().catch(endLost);
     await runner.dispose();
     await exit(0);
   };
@@ -97,6 +97,14 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
     void send([{ type: "load_failed", error, load: { start, end, phases: recorder.end(end) } }]);
     return exit(1);
   }
+}
+
+/** Where the device is lost, nothing can be freed either: another process gets it whole when this one is gone. */
+async function endLost(thrown: unknown): Promise<never> {
+  if (!(thrown instanceof VitrineError && thrown.code === "engine_lost")) throw thrown;
+  process.stderr.write(`${thrown.message}\n`);
+  void send([{ type: "lost", error: thrown.toWire() }]);
+  return exit(1);
 }
 
 function limitsOf({ runner, kvMemory: ofMemory }: LoadedEngine, options: LoadOptions): EngineLimits {

@@ -58,6 +58,8 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #load: LoadOptions;
   /** How this process's load failed, where another one may do better. */
   #nativeFailure: WireError | undefined;
+  /** Why this process ends, where it has said so. */
+  #lost: WireError | undefined;
   #restarts = 0;
   #cancelRestart: (() => void) | undefined;
   #shutdown: Promise<void> | undefined;
@@ -146,6 +148,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #launch(since: Micros = this.#clock()): EngineStart {
     this.#start = new EngineStart(since);
     this.#nativeFailure = undefined;
+    this.#lost = undefined;
     this.#child = this.#spawn({
       onEvents: (events) => {
         for (const event of events) this.#receive(event);
@@ -178,6 +181,11 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
       case "device":
         this.#changeDevice(event.device);
         break;
+      case "lost":
+        this.#lost = event.error;
+        // Without a device it may hang in its own end.
+        this.#child?.kill();
+        break;
       case "stats":
         this.#stats = event.stats;
         break;
@@ -203,12 +211,12 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     if (!this.#start.finished && this.#loadsWithoutNative(exit)) return;
     if (!this.#start.finished) this.#failLoad(this.#nativeFailure ?? this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
-      const error = this.#start.error ?? engineLost(death, "");
+      const error = this.#start.error ?? this.#lost ?? engineLost(death, "");
       this.#restartAfter(this.#backoff.delayAfter(this.#start.readyMs(now)), error);
     }
     const outcome: Outcome = this.#drained
       ? { kind: "cancelled", cause: "drain" }
-      : { kind: "failed", error: engineLost(death, " while this request was running; send it again") };
+      : { kind: "failed", error: this.#lost ?? engineLost(death, " while this request was running; send it again") };
     this.#requests.endAll(outcome, now);
     this.#expected.check();
   }

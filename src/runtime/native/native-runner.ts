@@ -6,10 +6,10 @@ import { describeModel } from "../describe-model.js";
 import type { GraphFile } from "../files/graph-file.js";
 import type { ModelConfig } from "../files/model-config.js";
 import type { RunnerOptions } from "../node/node-runner.js";
-import { withRopeSwitch } from "../rope-switch.js";
+import { heedRotaryPositions, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
-import { runFailure } from "../run-failure.js";
 import { type GraphSignature, readGraphSignature } from "../signature/graph-signature.js";
+import { stepFailure } from "../step-failure.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { createCapturingSession, whyNoReplay } from "./capturing-session.js";
 import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
@@ -50,6 +50,7 @@ export async function createNativeRunner(
   const { openCache, openLogits, openInputs } = { ...OF_SESSION, ...parts };
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(graph, device), graph);
+  heedRotaryPositions(graph, device);
   const { session, obstacle } = await createCapturingSession(options);
   try {
     const directory = await options.directory;
@@ -132,7 +133,7 @@ class NativeRunner implements RehearsingRunner {
     try {
       return await running;
     } catch (cause) {
-      throw runFailure(cause);
+      throw stepFailure(cause, this.#parts.session.stream);
     } finally {
       this.#running = undefined;
       for (const slot of this.#released.splice(0)) this.#cache.release(slot);
@@ -144,12 +145,16 @@ class NativeRunner implements RehearsingRunner {
     try {
       this.#resize(rows, tokens);
     } catch (cause) {
-      throw runFailure(cause);
+      throw stepFailure(cause, this.#parts.session.stream);
     }
   }
 
   copy(from: number, to: number, tokens: number): void {
-    this.#cache.copy(from, to, tokens);
+    try {
+      this.#cache.copy(from, to, tokens);
+    } catch (cause) {
+      throw stepFailure(cause, this.#parts.session.stream);
+    }
   }
 
   /** During a step it takes effect after it. */

@@ -1,4 +1,5 @@
 import type { InferenceSession, OnnxValue, Tensor, TensorConstructor } from "onnxruntime-node";
+import { withoutHostname } from "../../../native/native-error.js";
 import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
@@ -10,9 +11,9 @@ import { float16ToFloat32 } from "../floats/float16.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
-import { runFailure } from "../run-failure.js";
 import { type GraphSignature, type IdType, readGraphSignature } from "../signature/graph-signature.js";
 import { unsupportedGraph } from "../signature/graph-value.js";
+import { stepFailure, workOn } from "../step-failure.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
@@ -155,7 +156,9 @@ class NodeRunner implements ModelRunner {
     try {
       return await this.session.run(this.feeds(row, past), this.fetches);
     } catch (cause) {
-      throw runFailure(new Error(`ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause }));
+      const reason = withoutHostname(reasonOf(cause));
+      const error = new Error(`ONNX Runtime could not run the model: ${reason}`, { cause });
+      throw stepFailure(error, workOn(this.device));
     }
   }
 

@@ -1,6 +1,7 @@
 import type { ModelConfig } from "../files/model-config.js";
 import { LENGTHS, TOTAL_LENGTH } from "../graph/attention-lengths.js";
-import { FIRST_LOGITS } from "../graph/first-logits.js";
+import { FIRST_LOGITS, FIRST_LOGITS } from "../graph/first-logits.js";
+import { ROTARY_POSITIONS } from "../graph/rope-tables.js";
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
 import {
   type FloatType,
@@ -28,7 +29,7 @@ export interface GraphSignature {
   readonly inputIds: { readonly name: string; readonly type: IdType };
   /** Ones over past and new tokens, `[batch, past + new]`. */
   readonly attentionMask: { readonly name: string; readonly type: IdType } | undefined;
-  /** In place of a mask (`feedLengths`): each row's length less one, `[batch]`, and the most a row has room for, `[1]`. */
+  /** In place of a mask (`feedLengths`): each row's length less one, `[batch]`, and at least the longest, `[1]`. */
   readonly lengths: { readonly rows: string; readonly total: string } | undefined;
   /** `[batch, new]`. */
   readonly positionIds: { readonly name: string; readonly type: IdType } | undefined;
@@ -96,7 +97,7 @@ class SignatureReader {
     const attentionMask = this.takeIds("attention_mask");
     const lengths = this.takeLengths();
     const positionIds = this.takeIds("position_ids");
-    const rotaryPositions = this.takeIds("rotary_position_ids");
+    const rotaryPositions = this.takeIds(ROTARY_POSITIONS);
     const logitsToKeep = this.takeLogitsToKeep();
     const useCacheBranch = this.takeCacheBranch();
     const past = [...this.unread.values()].filter(isCacheInput);

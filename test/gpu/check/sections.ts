@@ -3,6 +3,7 @@ import { measureCacheMoves } from "./cache-moves.js";
 import { measureDecoding } from "./decoding.js";
 import { compareExported } from "./exported.js";
 import { compareWithCpu } from "./parity.js";
+import { measurePromptLengths } from "./prompt-lengths.js";
 import { rehearseModels } from "./rehearsal.js";
 import { measureReplay } from "./replay.js";
 import type { Section } from "./section.js";
@@ -17,6 +18,7 @@ export const SECTIONS: readonly Section[] = [
   { name: "the CPU's answers", limitS: 100, run: compareWithCpu },
   { name: "exported graphs", limitS: 40, run: compareExported },
   { name: "fp16 native", limitS: 70, run: (context) => measureDecoding(context, "fp16", "native") },
+  { name: "prompt lengths", limitS: 30, run: measurePromptLengths },
   { name: "replay", limitS: 90, run: measureReplay },
   { name: "fp16 node", limitS: 90, run: (context) => measureDecoding(context, "fp16", "node") },
   { name: "q4f16 native", limitS: 70, run: (context) => measureDecoding(context, "q4f16", "native") },

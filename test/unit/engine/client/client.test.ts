@@ -310,6 +310,23 @@ describe("EngineClient", () => {
       }
     });
 
+    it("says why a process ends, where it has said so", () => {
+      const { client, processes, timers, ready } = makeClient();
+      ready();
+      const events = submit(client, "a");
+      const error = { code: "engine_lost", message: "The GPU is lost." } as const;
+      processes.latest.events({ type: "lost", error });
+      assert.ok(processes.latest.killed, "it may hang");
+      assert.deepEqual(errorOf(events), error);
+      assert.ok(client.state.kind === "restarting");
+      assert.deepEqual(client.state.error, error);
+      timers.runNext();
+      ready();
+      const later = submit(client, "b");
+      processes.latest.exit({ code: 1, signal: null });
+      assert.match(errorOf(later).message, /exited with code 1/);
+    });
+
     it("waits longer each time, up to half a minute, and starts over after a healthy one", () => {
       const { processes, timers, pass, ready } = makeClient();
       ready();
