@@ -1,6 +1,6 @@
 import type { ModelConfig } from "../files/model-config.js";
 import { LENGTHS, TOTAL_LENGTH } from "../graph/attention-lengths.js";
-import { FIRST_LOGITS, FIRST_LOGITS } from "../graph/first-logits.js";
+import { FIRST_LOGITS } from "../graph/first-logits.js";
 import { ROTARY_POSITIONS } from "../graph/rope-tables.js";
 import { type CacheTensor, isCacheInput, readCache } from "./cache-signature.js";
 import {
