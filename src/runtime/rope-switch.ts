@@ -2,8 +2,8 @@ import type { RowLogits, RunnerRow } from "../engine/runner.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
 import { ROTARY_POSITIONS } from "./graph/rope-tables.js";
-import type { GraphSignature } from "./graph-signature.js";
 import type { OtherWay, RehearsingRunner } from "./native/rehearsal.js";
+import type { GraphSignature } from "./signature/graph-signature.js";
 
 /** What is added to positions for the rotary tables, of a sequence of `length` tokens: the long table is below the short. */
 export function rotaryShift(ropeSwitch: number | undefined, length: number): number {

@@ -21,6 +21,7 @@ import { systemTimers, type Timers } from "../timers.js";
 import { Backoff } from "./backoff.js";
 import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from "./child.js";
 import type { EngineClient, EngineClientOptions, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
+import { EngineListeners } from "./engine-listeners.js";
 import { EngineStart } from "./engine-start.js";
 import { type EngineDeath, engineLost } from "./exit-reason.js";
 import { Expectation } from "./expectation.js";
@@ -48,9 +49,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   readonly #spawn: SpawnEngine;
   readonly #backoff = new Backoff();
   readonly #requests = new InFlight(() => this.#expected.check());
-  readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
-  readonly #stateListeners: ((state: EngineState) => void)[] = [];
-  readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
+  readonly #listeners = new EngineListeners();
   #state: EngineState = { kind: "starting" };
   #stats: EngineStats | undefined;
   #run: EngineRun | undefined;
@@ -62,7 +61,6 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   /** Why this process ends, where it has said so. */
   #lost: WireError | undefined;
   #restarts = 0;
-  #lastLoad: EngineLoad | undefined;
   #cancelRestart: (() => void) | undefined;
   #shutdown: Promise<void> | undefined;
   /** The time to drain is up: whatever still runs ends as cancelled. */
@@ -99,17 +97,15 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   onLoad(listener: (load: EngineLoad) => void): void {
-    this.#loadListeners.push(listener);
-    const last = this.#lastLoad;
-    if (last !== undefined) queueMicrotask(() => listener(last));
+    this.#listeners.onLoad(listener);
   }
 
   onState(listener: (state: EngineState) => void): void {
-    this.#stateListeners.push(listener);
+    this.#listeners.onState(listener);
   }
 
   onStep(listener: (step: StepStats, run: EngineRun) => void): void {
-    this.#stepListeners.push(listener);
+    this.#listeners.onStep(listener);
   }
 
   submit(request: EngineRequest, onEvent: (event: RequestEvent) => void): void {
@@ -197,8 +193,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         this.#requests.deliver(this.#run === undefined ? event : { ...event, run: this.#run });
         break;
       case "step":
-        if (this.#run === undefined) break;
-        for (const listener of this.#stepListeners) listener(event.step, this.#run);
+        if (this.#run !== undefined) this.#listeners.tellStep(event.step, this.#run);
         break;
       default:
         this.#requests.deliver(event);
@@ -261,9 +256,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   #report(load: LoadTimeline, result: EngineLoad["result"]): void {
-    const report = { device: this.device, load, restarts: this.#restarts, result };
-    this.#lastLoad = report;
-    for (const listener of this.#loadListeners) listener(report);
+    this.#listeners.tellLoad({ device: this.device, load, restarts: this.#restarts, result });
   }
 
   /** Whoever asks from now on, and requests that are admitted, have the new one. */
@@ -275,7 +268,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
 
   #setState(state: EngineState): void {
     this.#state = state;
-    for (const listener of this.#stateListeners) listener(state);
+    this.#listeners.tellState(state);
   }
 
   #refusal(id: RequestId): VitrineError | undefined {

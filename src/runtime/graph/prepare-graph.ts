@@ -1,6 +1,6 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { isCacheInput } from "../cache-signature.js";
 import type { GraphFile } from "../files/graph-file.js";
+import { isCacheInput } from "../signature/cache-signature.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { feedLengths } from "./attention-lengths.js";

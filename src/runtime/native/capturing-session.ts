@@ -2,7 +2,7 @@ import type { OrtSession } from "../../../native/ort.js";
 import type { DeviceChoice } from "../../protocol.js";
 import { reasonOf } from "../files/json-file.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
-import type { GraphSignature } from "../graph-signature.js";
+import type { GraphSignature } from "../signature/graph-signature.js";
 import { createNativeSession } from "./native-session.js";
 import type { InputDevice } from "./step-input.js";
 

@@ -1,6 +1,6 @@
 import { OrtBinding, type OrtRunOptions, type OrtSession, type OrtTensor } from "../../../native/ort.js";
 import type { TopLogits } from "../../engine/runner.js";
-import type { FloatType, GraphSignature } from "../graph-signature.js";
+import type { FloatType, GraphSignature } from "../signature/graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { SlotCache } from "./slot-cache.js";
 import type { InputCopy, InputDevice, StepInput } from "./step-input.js";

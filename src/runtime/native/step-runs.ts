@@ -1,7 +1,7 @@
 import { OrtMemory, type OrtRunOptions, type OrtSession } from "../../../native/ort.js";
 import type { RowLogits, RunnerRow } from "../../engine/runner.js";
-import type { GraphSignature } from "../graph-signature.js";
 import { rotaryShift } from "../rope-switch.js";
+import type { GraphSignature } from "../signature/graph-signature.js";
 import { stepFailure } from "../step-failure.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { RowWindow } from "./row-window.js";

@@ -1,6 +1,6 @@
 import { type OrtMemory, OrtTensor } from "../../../native/ort.js";
-import { FLOAT_BYTES } from "../floats.js";
-import type { FloatType, GraphSignature, IdType } from "../graph-signature.js";
+import { FLOAT_BYTES } from "../floats/floats.js";
+import type { FloatType, GraphSignature, IdType } from "../signature/graph-signature.js";
 import { type InputMemory, StepInput } from "./step-input.js";
 
 /** Most tokens of a prompt in one run: more is no faster per token, and the memory of logits and attention grows with it. */

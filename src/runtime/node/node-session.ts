@@ -5,7 +5,7 @@ import type { DeviceChoice } from "../../protocol.js";
 import type { GraphFile } from "../files/graph-file.js";
 import { reasonOf } from "../files/json-file.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
-import type { GraphValue } from "../graph-signature.js";
+import type { GraphValue } from "../signature/graph-signature.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 import { ortReason } from "./ort-reason.js";
 

@@ -6,7 +6,7 @@ import { readDynamicSection } from "../../../src/doctor/elf.js";
 import type { Finding } from "../../../src/doctor/finding.js";
 import { probeGpus } from "../../../src/doctor/gpu-probe.js";
 import { readLoaderCache } from "../../../src/doctor/loader-cache.js";
-import { probeCuda } from "../../../src/runtime/device.js";
+import { probeCuda } from "../../../src/runtime/load/device.js";
 
 const LOADER_CACHE = "/etc/ld.so.cache";
 const PROBE_MS = 15_000;

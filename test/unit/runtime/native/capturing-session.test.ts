@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import type { OrtSession } from "../../../../native/ort.js";
 import { VitrineError } from "../../../../src/errors.js";
 import type { PreparedGraph } from "../../../../src/runtime/graph/prepare-graph.js";
-import type { GraphSignature } from "../../../../src/runtime/graph-signature.js";
 import {
   createCapturingSession,
   whyNoReplay,
   whyNotCaptured,
 } from "../../../../src/runtime/native/capturing-session.js";
+import type { GraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
 
 /** As inference_session.cc words it. */
 const REFUSAL = "This session cannot use the graph capture feature as requested by the user ";

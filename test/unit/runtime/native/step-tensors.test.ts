@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { REGION } from "../../../../native/cuda-stream.js";
 import { CudaStream, OrtEnvironment, OrtMemory } from "../../../../native/ort.js";
-import type { FloatType, GraphSignature } from "../../../../src/runtime/graph-signature.js";
 import { StepTensors } from "../../../../src/runtime/native/step-tensors.js";
+import type { FloatType, GraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
 import { compiler } from "../../../support/compile-library.js";
 import { type CudaStub, openCudaStub } from "../../../support/cuda-stub.js";
 import { requirePart } from "../../../support/requirements.js";
