@@ -106,7 +106,8 @@ const bytes = (what: string) =>
     .regex(/^\d+(\.\d+)?[kmgt]?(i?b)?$/i, `expected ${what}`)
     .transform((value) => Math.floor(Number.parseFloat(value) * 1024 ** " kmgt".indexOf(unitOf(value))))
     .refine((count) => count >= 1024 ** 2, "expected at least 1M");
-const size = z.union([z.literal("auto"), bytes("auto, or a size such as 512M or 8G")]);
+const SIZE_OR_AUTO = "auto, or a size such as 512M or 8G";
+const size = z.union([z.literal("auto"), bytes(SIZE_OR_AUTO)], { error: `expected ${SIZE_OR_AUTO}` });
 
 function unitOf(value: string): string {
   return /[kmgt]/i.exec(value)?.[0].toLowerCase() ?? " ";

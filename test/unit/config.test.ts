@@ -91,7 +91,9 @@ describe("loadConfig", () => {
     assert.equal(size("512M"), 2 ** 29);
     assert.equal(size("1.5GiB"), 1.5 * 2 ** 30);
     assert.equal(size("8gb"), 2 ** 33);
-    for (const text of ["", "8 apples", "-1G", "1k", "G"]) fails(() => size(text), /--kv-memory/);
+    for (const text of ["", "8 apples", "-1G", "G"])
+      fails(() => size(text), /--kv-memory: expected auto, or a size such as 512M/);
+    fails(() => size("1k"), /--kv-memory: expected at least 1M/);
   });
 
   it("reads a list of devices, which one device on the command line takes the place of", () => {

@@ -25,6 +25,13 @@ export function openModelDirectory(path: string): ModelDirectory {
       { param: "model" },
     );
   }
+  if (!existsSync(join(absolute, "config.json"))) {
+    throw new VitrineError(
+      "model_missing",
+      `${absolute} has no config.json: give the directory that holds the model's, or download the model again.`,
+      { param: "model" },
+    );
+  }
   return { path: absolute, name: basename(absolute), config: readModelConfig(absolute) };
 }
 

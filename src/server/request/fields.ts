@@ -23,7 +23,7 @@ const intFrom = (low: number, more = "") => {
 };
 
 const boolean = () => z.boolean({ error: "must be true or false" });
-const text = () => z.string({ error: "must be a string" });
+const text = (error = "must be a string") => z.string({ error });
 
 /** OpenAI's limit. */
 const MAX_STOPS = 4;
@@ -69,7 +69,7 @@ const MOST_LOGPROBS = 20;
 
 /** Fields that both routes share. */
 export const SHARED_FIELDS = {
-  model: text(),
+  model: text("must be a string, the id that `GET /v1/models` names"),
   max_tokens: intFrom(1).optional(),
   n: intIn(1, MOST_CHOICES).default(1),
   temperature: numberIn(0, 2).default(1),

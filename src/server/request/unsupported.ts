@@ -14,10 +14,17 @@ const is =
 const empty = (value: unknown): boolean =>
   typeof value === "object" && value !== null && Object.keys(value).length === 0;
 const textOnly = (value: unknown): boolean => Array.isArray(value) && value.every((item) => item === "text");
+const isText = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "type" in value && value.type === "text";
+const forChat = "is for `/v1/chat/completions`: send it there, or leave it out";
 const leaveOut = "is not supported yet: leave it out";
 
 export const UNSUPPORTED_COMPLETION: readonly UnsupportedField[] = [
   { field: "suffix", harmless: is(""), message: leaveOut },
+  // Ignored, they would give plain text to somebody who reckons with JSON or a call.
+  { field: "response_format", harmless: isText, message: forChat },
+  { field: "tools", harmless: empty, message: forChat },
+  { field: "tool_choice", harmless: is("none", "auto"), message: forChat },
 ];
 
 export const UNSUPPORTED_CHAT: readonly UnsupportedField[] = [

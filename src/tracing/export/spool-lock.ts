@@ -1,8 +1,8 @@
-import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileProblem, VitrineError } from "../../errors.js";
-import { SPOOL_MODE } from "./spool.js";
+import { makeSpoolDirectory, SPOOL_MODE } from "./spool.js";
 
 const LOCK = "lock";
 const HOLDER = /^(\d+) (\S*) (\S*)\n$/;
@@ -10,7 +10,7 @@ const HOLDER = /^(\d+) (\S*) (\S*)\n$/;
 /** Makes `directory` where it is not there. Throws VitrineError `config_invalid` where spans cannot be kept in it. */
 export function checkSpool(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: SPOOL_MODE.directory });
+    makeSpoolDirectory(directory);
     accessSync(directory, constants.R_OK | constants.W_OK);
   } catch (error) {
     throw unwritable(directory, error);

@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { open, readFile, rename, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 
 /** `SEQUENCE-SPANS.spans`: the oldest sorts first, and what is lost with a damaged file can be counted. */
@@ -9,6 +9,21 @@ const PARTIAL = ".partial";
 /** Only this user reads it. Spans hold no content, but names of callers' services and models. */
 export const SPOOL_MODE = { file: 0o600, directory: 0o700 } as const;
 const CHECKSUM_BYTES = 4;
+
+/**
+ * Makes `directory` and what is missing above it. Throws where that cannot be done, which Node's own `recursive` does not where
+ * the file system says ENOENT of a folder it does not take, as /proc does: that tries for ever.
+ */
+export function makeSpoolDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  makeSpoolDirectory(dirname(directory));
+  try {
+    mkdirSync(directory, SPOOL_MODE.directory);
+  } catch (error) {
+    // Another process may have been quicker.
+    if (!existsSync(directory)) throw error;
+  }
+}
 
 export interface SpooledBatch {
   readonly name: string;
@@ -32,7 +47,7 @@ export class Spool {
     private readonly directory: string,
     private readonly limitBytes: number,
   ) {
-    mkdirSync(directory, { recursive: true, mode: SPOOL_MODE.directory });
+    makeSpoolDirectory(directory);
     for (const name of readdirSync(directory).sort()) {
       // Half a batch, of a process that died: it had not been counted as kept.
       if (name.endsWith(PARTIAL)) rmSync(join(directory, name), { force: true });

@@ -20,6 +20,10 @@ describe("model directory", () => {
       code: "model_missing",
       message: /does not exist/,
     });
+    assert.throws(() => openModelDirectory(root), {
+      code: "model_missing",
+      message: /has no config\.json: give the directory/,
+    });
     assert.throws(() => openModelDirectory(join(root, "model.onnx")), { code: "model_invalid", message: /is a file/ });
   });
 

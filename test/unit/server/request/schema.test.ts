@@ -74,6 +74,9 @@ const BAD_COMPLETIONS: readonly (readonly [string, string])[] = [
   [completion({ n: 2, best_of: 1 }), "best_of"],
   [completion({ echo: 1 }), "echo"],
   [completion({ suffix: SECRET }), "suffix"],
+  [completion({ response_format: { type: "json_object" } }), "response_format"],
+  [completion({ tools: [{}] }), "tools"],
+  [completion({ tool_choice: "required" }), "tool_choice"],
   [completion({ logprobs: -1 }), "logprobs"],
   [completion({ logprobs: 21 }), "logprobs"],
   [completion({ logprobs: true }), "logprobs"],
@@ -236,7 +239,17 @@ describe("request schema", () => {
       audio: null,
     };
     assert.deepEqual(parseRequest("chat", chat(noop)), parseRequest("chat", chat()));
-    const completionNoop = { n: 1, best_of: 1, echo: false, suffix: "", logit_bias: {}, logprobs: false };
+    const completionNoop = {
+      n: 1,
+      best_of: 1,
+      echo: false,
+      suffix: "",
+      logit_bias: {},
+      logprobs: false,
+      response_format: { type: "text" },
+      tools: [],
+      tool_choice: "none",
+    };
     assert.deepEqual(
       parseRequest("text_completion", completion(completionNoop)),
       parseRequest("text_completion", completion()),

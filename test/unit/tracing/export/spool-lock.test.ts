@@ -82,4 +82,19 @@ describe("the spool's lock", () => {
       message: /^--trace-spool: .*file\/below cannot be written to, a part of its path is no folder\.$/,
     });
   });
+
+  it("makes what is missing above it", () => {
+    claimSpool(join(root, "a", "b"))();
+    assert.equal(statSync(join(root, "a", "b")).mode & 0o777, 0o700);
+  });
+
+  it("says so, too, where the file system takes no folders at all", function () {
+    if (!existsSync("/proc/self/stat")) return this.skip();
+    const file = new URL("../../../src/tracing/export/spool-lock.js", import.meta.url).href;
+    const script = `import(${JSON.stringify(file)}).then(({ claimSpool }) => claimSpool("/proc/spans/zipkin"))`;
+    // In a process of its own: where it fails, it does by never coming back.
+    const { signal, stderr } = spawnSync(process.execPath, ["-e", script], { timeout: 20_000, encoding: "utf8" });
+    assert.equal(signal, null, "it came back");
+    assert.match(stderr, /--trace-spool: \/proc\/spans\/zipkin cannot be written to/);
+  });
 });
