@@ -23,10 +23,10 @@ import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from
 import type { EngineClient, EngineClientOptions, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
 import { EngineListeners } from "./engine-listeners.js";
 import { EngineStart } from "./engine-start.js";
-import { type EngineDeath, engineLost } from "./exit-reason.js";
+import { type EngineDeath, engineLost, lostWhileLoading } from "./exit-reason.js";
 import { Expectation } from "./expectation.js";
 import { InFlight } from "./in-flight.js";
-import { isCrash, withoutCuda, withoutNative } from "./native-failure.js";
+import { withoutCuda, withoutNative } from "./native-failure.js";
 import { notReady } from "./not-ready.js";
 import { systemOomKills } from "./oom-kills.js";
 
@@ -56,10 +56,6 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #child: EngineChild | undefined;
   #start: EngineStart;
   #load: LoadOptions;
-  /** How this process's load failed, where another one may do better. */
-  #nativeFailure: WireError | undefined;
-  /** Why this process ends, where it has said so. */
-  #lost: WireError | undefined;
   #restarts = 0;
   #cancelRestart: (() => void) | undefined;
   #shutdown: Promise<void> | undefined;
@@ -147,8 +143,6 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   /** @param since when the first of several processes was forked for this start */
   #launch(since: Micros = this.#clock()): EngineStart {
     this.#start = new EngineStart(since);
-    this.#nativeFailure = undefined;
-    this.#lost = undefined;
     this.#child = this.#spawn({
       onEvents: (events) => {
         for (const event of events) this.#receive(event);
@@ -175,14 +169,14 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         break;
       }
       case "load_failed":
-        if (event.error.code === "native_failed") this.#nativeFailure = event.error;
+        if (event.error.code === "native_failed") this.#start.nativeFailure = event.error;
         else this.#failLoad(event.error, event.load);
         break;
       case "device":
         this.#changeDevice(event.device);
         break;
       case "lost":
-        this.#lost = event.error;
+        this.#start.lost = event.error;
         // Without a device it may hang in its own end.
         this.#child?.kill();
         break;
@@ -209,14 +203,17 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#stats = undefined;
     this.#run = undefined;
     if (!this.#start.finished && this.#loadsWithLess(exit)) return;
-    if (!this.#start.finished) this.#failLoad(this.#nativeFailure ?? this.#deathWhileLoading(death));
+    if (!this.#start.finished) this.#failLoad(this.#start.nativeFailure ?? this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
-      const error = this.#start.error ?? this.#lost ?? engineLost(death, "");
+      const error = this.#start.error ?? this.#start.lost ?? engineLost(death, "");
       this.#restartAfter(this.#backoff.delayAfter(this.#start.readyMs(now)), error);
     }
     const outcome: Outcome = this.#drained
       ? { kind: "cancelled", cause: "drain" }
-      : { kind: "failed", error: this.#lost ?? engineLost(death, " while this request was running; send it again") };
+      : {
+          kind: "failed",
+          error: this.#start.lost ?? engineLost(death, " while this request was running; send it again"),
+        };
     this.#requests.endAll(outcome, now);
     this.#expected.check();
   }
@@ -224,7 +221,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   /** Whether another process has begun to load, without what took this one with it. */
   #loadsWithLess(exit: ChildExit): boolean {
     if (this.#shutdown !== undefined) return false;
-    const other = withoutNative(this.#load, exit, this.#nativeFailure) ?? withoutCuda(this.#load, exit);
+    const other = withoutNative(this.#load, exit, this.#start.nativeFailure) ?? withoutCuda(this.#load, exit);
     if (other === undefined) return false;
     this.#load = other;
     this.#launch(this.#start.forkedAt);
@@ -232,14 +229,8 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   #deathWhileLoading(death: EngineDeath): WireError {
-    if (this.#shutdown !== undefined)
-      return { code: "draining", message: "The engine was shut down while it loaded the model." };
-    const { code, message } = engineLost(death, " while it loaded the model");
-    if (!isCrash(death.signal) || !this.#load.device.startsWith("cuda")) return { code, message };
-    return {
-      code,
-      message: `${message} "vitrine doctor --device cuda" says whether CUDA works; or ask for --device cpu.`,
-    };
+    if (this.#shutdown === undefined) return lostWhileLoading(death, this.#load.device);
+    return { code: "draining", message: "The engine was shut down while it loaded the model." };
   }
 
   #restartAfter(delayMs: number, error: WireError): void {

@@ -4,6 +4,10 @@ import { PhaseRecorder } from "../phase-recorder.js";
 
 /** One start of the engine process as the client sees it: it counts from the fork. */
 export class EngineStart {
+  /** How its load failed, where another process may do better. */
+  nativeFailure: WireError | undefined;
+  /** Why it ends, where it has said so. */
+  lost: WireError | undefined;
   readonly #phases = new PhaseRecorder();
   #result:
     | { readonly kind: "ready"; readonly at: Micros }

@@ -1,5 +1,7 @@
 import type { WireError } from "../../errors.js";
+import type { DeviceRequest } from "../../protocol.js";
 import type { ChildExit } from "./child.js";
+import { isCrash } from "./native-failure.js";
 
 /** How an engine process ended, and whether the kernel counted an out-of-memory kill then. */
 export interface EngineDeath extends ChildExit {
@@ -18,6 +20,16 @@ export function engineLost(death: EngineDeath, activity: string): WireError {
   }
   const [how, hint] = reasonOf(death);
   return { code: "engine_lost", message: `The engine process ${how}${activity}.${hint}` };
+}
+
+/** The same of one that had not loaded yet. A crash on CUDA is a reason to look at that. */
+export function lostWhileLoading(death: EngineDeath, device: DeviceRequest): WireError {
+  const { code, message } = engineLost(death, " while it loaded the model");
+  if (!isCrash(death.signal) || !device.startsWith("cuda")) return { code, message };
+  return {
+    code,
+    message: `${message} "vitrine doctor --device cuda" says whether CUDA works; or ask for --device cpu.`,
+  };
 }
 
 function reasonOf({ code, signal, outOfMemory }: EngineDeath): readonly [how: string, hint: string] {
