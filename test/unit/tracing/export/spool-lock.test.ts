@@ -90,7 +90,7 @@ describe("the spool's lock", () => {
 
   it("says so, too, where the file system takes no folders at all", function () {
     if (!existsSync("/proc/self/stat")) return this.skip();
-    const file = new URL("../../../src/tracing/export/spool-lock.js", import.meta.url).href;
+    const file = new URL("../../../../src/tracing/export/spool-lock.js", import.meta.url).href;
     const script = `import(${JSON.stringify(file)}).then(({ claimSpool }) => claimSpool("/proc/spans/zipkin"))`;
     // In a process of its own: where it fails, it does by never coming back.
     const { signal, stderr } = spawnSync(process.execPath, ["-e", script], { timeout: 20_000, encoding: "utf8" });
