@@ -29,7 +29,7 @@ describe("doctor: model", () => {
       assert.match(lines(await checkModel({ ...TINY, model: "nowhere" }))[0] ?? "", /^problem There is no directory/);
       assert.match(
         lines(await checkModel({ ...TINY, model: folder }))[0] ?? "",
-        /^problem .*config\.json does not exist/,
+        /^problem .*has no config\.json/,
       );
       cpSync("models/tiny/config.json", join(folder, "config.json"));
       assert.match(lines(await checkModel({ ...TINY, model: folder }))[0] ?? "", /^problem .*has no model_q4\.onnx/);
