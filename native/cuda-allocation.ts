@@ -28,8 +28,9 @@ export class CudaAllocation extends NativeObject<"DeviceMemory"> implements Devi
   }
 
   /**
-   * At least one byte, aligned for any element type, holding whatever was there; all that uses it is queued in `stream`.
-   * Throws NativeError `out_of_memory` with the bytes asked for and free, or `failed`.
+   * At least one byte, aligned for any element type, all zero; all that uses it is queued in `stream`. Zero, since attention
+   * multiplies what it masks: what was in the memory before may be NaN, and 0 times that is NaN. Throws NativeError
+   * `out_of_memory` with the bytes asked for and free, or `failed`.
    */
   static create(stream: CudaStream, bytes: number): CudaAllocation {
     stream[POINTER]();
@@ -40,7 +41,14 @@ export class CudaAllocation extends NativeObject<"DeviceMemory"> implements Devi
     const result = api.cuMemAlloc_v2(address, size);
     const room = result === OUT_OF_MEMORY ? freeBytes(stream) : "";
     checkCuda(api, result, `allocate ${size} bytes on device ${stream.device}`, room);
-    return new CudaAllocation(stream, BigInt(stored(address)) as Pointer<"DeviceMemory">, size);
+    const allocation = new CudaAllocation(stream, BigInt(stored(address)) as Pointer<"DeviceMemory">, size);
+    try {
+      stream.clear(allocation);
+      return allocation;
+    } catch (error) {
+      allocation.dispose();
+      throw error;
+    }
   }
 
   [REGION](): { readonly address: bigint; readonly bytes: number } {

@@ -22,6 +22,8 @@ export const CUDA_API = {
   cuMemGetInfo_v2: ["out size", "out size"],
   cuMemAlloc_v2: ["out address", "size"],
   cuMemFree_v2: ["address"],
+  /** Where, the value of each byte, how many, stream. */
+  cuMemsetD8Async: ["address", "uchar", "size", "*Stream"],
   cuStreamCreate: ["out *Stream", "uint"],
   cuStreamSynchronize: ["*Stream"],
   cuStreamDestroy_v2: ["*Stream"],
@@ -53,6 +55,7 @@ export const COPY_2D = {
 interface CudaTypes {
   readonly int: number;
   readonly uint: number;
+  readonly uchar: number;
   readonly size: number;
   readonly address: bigint;
   readonly host: ArrayBufferView;
@@ -86,6 +89,7 @@ export type CudaApi = {
 const KOFFI: Readonly<Record<keyof CudaTypes, string>> = {
   int: "int",
   uint: "unsigned int",
+  uchar: "unsigned char",
   size: "size_t",
   address: "uint64_t",
   host: "void *",

@@ -37,12 +37,24 @@ const CODES: Readonly<Record<number, NativeErrorCode>> = {
 
 /** Throws what a result tells. `doing` begins the message: "copy memory"; `more` ends it. */
 export function checkCuda(api: CudaApi, result: number, doing: string, more = ""): void {
-  if (result === SUCCESS) return;
+  if (result !== SUCCESS) throw cudaError(api, result, CODES[result] ?? "failed", doing, more);
+}
+
+/**
+ * Throws what a result of queueing or of waiting tells: `out_of_memory`, or `device_lost`. The driver reports there what
+ * failed on the device meanwhile, and from then on reports it for every call of the process.
+ */
+export function checkQueued(api: CudaApi, result: number, doing: string): void {
+  const code = result === OUT_OF_MEMORY ? "out_of_memory" : "device_lost";
+  if (result !== SUCCESS) throw cudaError(api, result, code, doing);
+}
+
+function cudaError(api: CudaApi, result: number, code: NativeErrorCode, doing: string, more = ""): NativeError {
   const [name, description]: [Out<string>, Out<string>] = [[null], [null]];
   api.cuGetErrorName(result, name);
   api.cuGetErrorString(result, description);
   const what = `${name[0] ?? `error ${result}`} (${description[0] ?? "unknown"})`;
-  throw new NativeError(CODES[result] ?? "failed", `CUDA could not ${doing}: ${what}${more}.`);
+  return new NativeError(code, `CUDA could not ${doing}: ${what}${more}.`);
 }
 
 /**

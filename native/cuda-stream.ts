@@ -1,6 +1,6 @@
 import { COPY_2D, type CudaApi, DEVICE_MEMORY, INVALID_VALUE, NON_BLOCKING } from "./cuda-api.js";
 import { CudaContext, type DeviceRoom, ENTER } from "./cuda-context.js";
-import { checkCuda } from "./cuda-driver.js";
+import { checkCuda, checkQueued } from "./cuda-driver.js";
 import { NativeError } from "./native-error.js";
 import { NativeObject, POINTER } from "./native-object.js";
 import type { Out, Pointer } from "./ort-api.js";
@@ -27,8 +27,8 @@ export interface DeviceBlocks {
 /**
  * An order of things that a device does: copies, and the runs of sessions that were created with it. Each begins when
  * those queued before it have ended; this process waits for nothing but `synchronize`. Offsets and sizes are bytes.
- * Methods that queue throw NativeError `misuse` for what is outside of the memory, and `failed`, also for what went wrong
- * in anything queued before.
+ * Methods that queue throw NativeError `misuse` for what is outside of the memory, and `device_lost`, also for what went
+ * wrong in anything queued before.
  */
 export class CudaStream extends NativeObject<"Stream"> {
   readonly [CONTEXT]: CudaContext;
@@ -80,13 +80,20 @@ export class CudaStream extends NativeObject<"Stream"> {
     return this[CONTEXT].memory;
   }
 
+  /** Makes all of it zero. */
+  clear(memory: DeviceMemory): void {
+    const api = this.#enter();
+    const { address, bytes } = memory[REGION]();
+    checkQueued(api, api.cuMemsetD8Async(address, 0, bytes, this.#pointer), "clear memory");
+  }
+
   /** To the device; `source` must not change before `synchronize`, and is kept until then. */
   copyFromHost(source: ArrayBufferView, target: DeviceMemory, offset: number): void {
     const api = this.#enter();
     const to = place(target, offset, source.byteLength);
     if (source.byteLength === 0) return;
     this.#inUse.add(source.buffer);
-    checkCuda(api, api.cuMemcpyHtoDAsync_v2(to, source, source.byteLength, this.#pointer), "copy to the device");
+    checkQueued(api, api.cuMemcpyHtoDAsync_v2(to, source, source.byteLength, this.#pointer), "copy to the device");
   }
 
   /** From the device; `target` has it after `synchronize`, and is kept until then. */
@@ -95,7 +102,7 @@ export class CudaStream extends NativeObject<"Stream"> {
     const from = place(source, offset, target.byteLength);
     if (target.byteLength === 0) return;
     this.#inUse.add(target.buffer);
-    checkCuda(api, api.cuMemcpyDtoHAsync_v2(target, from, target.byteLength, this.#pointer), "copy from the device");
+    checkQueued(api, api.cuMemcpyDtoHAsync_v2(target, from, target.byteLength, this.#pointer), "copy from the device");
   }
 
   /** `count` blocks of `bytes` each, within the device. None may overlap another or what it is copied to. */
@@ -114,23 +121,23 @@ export class CudaStream extends NativeObject<"Stream"> {
       const result = api.cuMemcpy2DAsync_v2(copy, this.#pointer);
       // Drivers may refuse pitches that they have not chosen themselves.
       if (result !== INVALID_VALUE) {
-        checkCuda(api, result, "copy blocks on the device");
+        checkQueued(api, result, "copy blocks on the device");
         return;
       }
     }
     for (let block = 0; block < count; block++) {
       const [start, end] = [from + BigInt(block * source.pitch), to + BigInt(block * target.pitch)];
-      checkCuda(api, api.cuMemcpyDtoDAsync_v2(end, start, bytes, this.#pointer), "copy on the device");
+      checkQueued(api, api.cuMemcpyDtoDAsync_v2(end, start, bytes, this.#pointer), "copy on the device");
     }
   }
 
-  /** Waits until all that was queued is done. */
+  /** Waits until all that was queued is done. Throws NativeError `device_lost`. */
   synchronize(): void {
     const api = this.#enter();
     const result = api.cuStreamSynchronize(this.#pointer);
     // Where it failed, the context is lost with all that was queued in it.
     this.#inUse.clear();
-    checkCuda(api, result, "finish what was queued");
+    checkQueued(api, result, "finish what was queued");
   }
 
   #enter(): CudaApi {

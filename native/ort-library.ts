@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { koffi, type LibraryHandle } from "./koffi.js";
-import { isOutOfMemory, NativeError } from "./native-error.js";
+import { isOutOfMemory, NativeError, withoutHostname } from "./native-error.js";
 import {
   ERROR_CODES,
   koffiType,
@@ -115,7 +115,7 @@ export function onAnotherThread<Args extends unknown[], Result>(
 export function check(api: OrtApi, status: Pointer<"Status"> | null, doing: string): void {
   if (status === null) return;
   const code = api.GetErrorCode(status);
-  const message = api.GetErrorMessage(status);
+  const message = withoutHostname(api.GetErrorMessage(status));
   api.ReleaseStatus(status);
   throw new NativeError(codeOf(code, message), `ONNX Runtime could not ${doing}: ${message}`);
 }

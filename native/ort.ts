@@ -1,7 +1,7 @@
 /** ONNX Runtime's C API in typed classes that cannot be misused into a crash: all that the rest of the program sees. */
 
 export { CudaAllocation, CudaStream } from "./cuda.js";
-export { isOutOfMemory, NativeError, type NativeErrorCode } from "./native-error.js";
+export { isOutOfMemory, NativeError, type NativeErrorCode, withoutHostname } from "./native-error.js";
 export type { ElementType } from "./ort-api.js";
 export { OrtBinding } from "./ort-binding.js";
 export { OrtEnvironment } from "./ort-environment.js";

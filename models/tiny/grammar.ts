@@ -96,7 +96,7 @@ function writeStory(random: () => number): Story {
   return { text: write({ kind: "rule", name: "story" }), bound };
 }
 
-export const countWords = (text: string): number => text.split(/\s+/).filter((word) => word !== "").length;
+const countWords = (text: string): number => text.split(/\s+/).filter((word) => word !== "").length;
 
 /** Writes one story of 60 to 150 words. The same random numbers give the same story. */
 export function generateStory(random: () => number): Story {

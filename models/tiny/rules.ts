@@ -31,33 +31,31 @@ const people = (girls: string, boys: string): readonly Forms[] => [
 ];
 
 /** No name is in both lists: that two people of one story differ is then not left to a small model's memory. */
-export const heroes = people("Mia Lily Anna Rosa Emma Nora", "Tom Ben Max Leo Sam Finn");
-export const friends = people("Ella Lucy Zoe Ida Maya Clara", "Hugo Noah Paul Jack Otto Ravi");
+const heroes = people("Mia Lily Anna Rosa Emma Nora", "Tom Ben Max Leo Sam Finn");
+const friends = people("Ella Lucy Zoe Ida Maya Clara", "Hugo Noah Paul Jack Otto Ravi");
 
-export const places: readonly Forms[] = [
+const places: readonly Forms[] = [
   ...list("park forest garden meadow valley barn").map((noun) => ({ name: `the ${noun}`, at: `in the ${noun}` })),
   ...list("river lake sea pond").map((noun) => ({ name: `the ${noun}`, at: `by the ${noun}` })),
   ...list("hill farm beach bridge").map((noun) => ({ name: `the ${noun}`, at: `on the ${noun}` })),
   ...list("market mill castle").map((noun) => ({ name: `the ${noun}`, at: `at the ${noun}` })),
 ];
 
-export const colors: readonly Forms[] = plain("red blue green yellow white black golden silver pink brown");
-export const things: readonly Forms[] = plain(
-  "kite ball boat drum hat book lamp bell key box cup scarf ring map coin doll",
-);
-export const animals: readonly Forms[] = plain("cat dog fox duck frog rabbit bird goat pony mouse hen squirrel");
+const colors: readonly Forms[] = plain("red blue green yellow white black golden silver pink brown");
+const things: readonly Forms[] = plain("kite ball boat drum hat book lamp bell key box cup scarf ring map coin doll");
+const animals: readonly Forms[] = plain("cat dog fox duck frog rabbit bird goat pony mouse hen squirrel");
 
-export const goods: readonly Forms[] = list(
-  "apple pear plum nut shell flower egg cookie stone button carrot candle",
-).map((one) => ({ name: `${one}s`, one }));
+const goods: readonly Forms[] = list("apple pear plum nut shell flower egg cookie stone button carrot candle").map(
+  (one) => ({ name: `${one}s`, one }),
+);
 
 const words =
   "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty";
 
 /** One to twenty: `name` is the word, `digits` the figure. */
-export const numbers: readonly Forms[] = list(words).map((name, index) => ({ name, digits: String(index + 1) }));
+const numbers: readonly Forms[] = list(words).map((name, index) => ({ name, digits: String(index + 1) }));
 
-export const amountOf = (number: Forms | undefined): number => Number(number?.digits);
+const amountOf = (number: Forms | undefined): number => Number(number?.digits);
 const between = (low: number, high: number): readonly Forms[] => numbers.slice(low - 1, high);
 
 export const slots: Readonly<Record<string, Slot>> = {

@@ -3,7 +3,7 @@
 import { serveEngine } from "../engine/process.js";
 import type { ConstraintCompiler } from "../engine/sampling/constraint.js";
 import type { LoadOptions } from "../protocol.js";
-import { loadModel } from "../runtime/load-model.js";
+import { loadModel } from "../runtime/load/load-model.js";
 
 /** The compiler is loaded with the first grammar: a start need not wait for it. */
 function constraintsFor({ modelDir }: LoadOptions, vocabSize: number): ConstraintCompiler {

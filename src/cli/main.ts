@@ -30,9 +30,23 @@ function program(): Command {
     // Options belong to the command they follow: `bench` and `bench plan` both have a --rate.
     .enablePositionalOptions()
     .exitOverride();
+  addServe(vitrine);
+  addGenerate(vitrine);
+  const bench = addBench(vitrine).enablePositionalOptions();
+  addCompare(bench);
+  addCapacity(bench);
+  addRun(vitrine);
+  addDoctor(vitrine);
+  return vitrine;
+}
+
+function addServe(vitrine: Command): void {
   addOptions(vitrine.command("serve").description("serve a model over the OpenAI API"))
     .addHelpText("after", "\nENABLE_ZIPKIN_TRACING=true alone sends traces to http://localhost:9411.")
     .action(async (flags: Record<string, unknown>) => serve(configOf(flags, process.env)));
+}
+
+function addGenerate(vitrine: Command): void {
   addOptions(
     vitrine
       .command("generate")
@@ -48,9 +62,9 @@ function program(): Command {
       await exitFlushed(await statusOf(generate(config, { prompt: prompt.join(" "), maxTokens, temperature })));
     },
   );
-  const bench = addBench(vitrine).enablePositionalOptions();
-  addCompare(bench);
-  addCapacity(bench);
+}
+
+function addRun(vitrine: Command): void {
   addOptions(
     vitrine
       .command("run")
@@ -61,6 +75,9 @@ function program(): Command {
   ).action(async (command: readonly string[], flags: Record<string, unknown>) =>
     run(command, programEnvironment(givenOptions(flags), process.env)),
   );
+}
+
+function addDoctor(vitrine: Command): void {
   addOptions(
     vitrine
       .command("doctor")
@@ -73,7 +90,6 @@ function program(): Command {
       const { doctor } = await import("./doctor.js");
       if (!(await doctor(configOf(flags, process.env), { json: flags.json === true }))) process.exitCode = 1;
     });
-  return vitrine;
 }
 
 /** Exit status: 0 done, 1 failed, 2 wrong use. Says why. */

@@ -13,6 +13,7 @@ import { loadTokenizer } from "../runtime/text/tokenizer.js";
 import { TokenizerThread } from "../runtime/text/tokenizer-thread.js";
 import { type Admin, createAdmin } from "../server/admin.js";
 import { createIdentityHasher } from "../server/caller.js";
+import type { ServerOptions } from "../server/options.js";
 import { createServer, type VitrineServer } from "../server/server.js";
 import { createTracing, type Tracing } from "../tracing/tracing.js";
 import { devicesOf } from "./engines.js";
@@ -101,6 +102,27 @@ export interface EngineParts {
   readonly engine: EngineClient;
 }
 
+type ServerParts = EngineParts &
+  Pick<ServerOptions, "tokenizer" | "chatTemplate" | "longInputs" | "tracing" | "logger">;
+
+function createServerFor(config: Config, { directory, engine, ...parts }: ServerParts): VitrineServer {
+  return createServer({
+    engine,
+    ...parts,
+    samplingDefaults: readSamplingDefaults(directory.path),
+    modelId: directory.name,
+    version: VERSION,
+    limits: {
+      maxInFlight: config.maxSequences * engine.engines.length + config.maxQueue,
+      maxPerKey: config.maxPerKey,
+      requestTimeoutMs: config.requestTimeout,
+    },
+    prefixSalt: config.prefixSalt,
+    recordSteps: config.traceDetail === "step",
+    hashIdentity: createIdentityHasher(config.userHashKey, config.userHashKeyPrevious),
+  });
+}
+
 /** Starts everything around the engine; the server listens before the model is loaded, so that probes get answers. */
 export async function startService(
   config: Config,
@@ -135,25 +157,7 @@ export async function startService(
     const ready = traceLoads(engine, tracing, modelId, { name: "tokenizer.load", start, end: monotonicMicros() });
     // Whoever awaits `ready` gets the rejection; until then it must not count as unhandled.
     ready.catch(() => undefined);
-    server = createServer({
-      engine,
-      tokenizer,
-      chatTemplate,
-      longInputs,
-      samplingDefaults: readSamplingDefaults(modelDir),
-      tracing,
-      logger,
-      modelId,
-      version: VERSION,
-      limits: {
-        maxInFlight: config.maxSequences * engine.engines.length + config.maxQueue,
-        maxPerKey: config.maxPerKey,
-        requestTimeoutMs: config.requestTimeout,
-      },
-      prefixSalt: config.prefixSalt,
-      recordSteps: config.traceDetail === "step",
-      hashIdentity: createIdentityHasher(config.userHashKey, config.userHashKeyPrevious),
-    });
+    server = createServerFor(config, { directory, engine, tokenizer, chatTemplate, longInputs, tracing, logger });
     if (config.traceDetail === "step") engine.onStep((step, run) => tracing.recordStep(step, run));
     const address = await server.listen(config.host, config.port);
     tracing.listening(Number(new URL(address).port || 80));

@@ -72,5 +72,9 @@ function cureFor(libraries: readonly string[], major: number): string {
 function driverFor(major: number, gpus: GpuProbe, amiss: typeof problem): Finding[] {
   if (gpus.kind !== "driver" || Number.parseInt(gpus.cudaVersion, 10) >= major) return [];
   const what = `driver ${gpus.driverVersion} runs CUDA ${gpus.cudaVersion} at most, and the provider needs CUDA ${major}`;
-  return [amiss(what, `Install a newer driver (${major === 13 ? "580" : "525"} or later), or ask for --device cpu.`)];
+  const compatible = `cuda-compat-${major}-0`;
+  const cure =
+    `Install a newer driver (${major === 13 ? "580" : "525"} or later), or on a data-centre GPU NVIDIA's package ${compatible} ` +
+    "with its folder first in LD_LIBRARY_PATH; or ask for --device cpu.";
+  return [amiss(what, cure)];
 }

@@ -11,6 +11,7 @@ import type { Destination } from "../tracing/export/destination.js";
 import { checkSpool } from "../tracing/export/spool-lock.js";
 import { type CollectorWorld, checkCollector } from "./collector.js";
 import { checkCudaLibraries } from "./cuda-libraries.js";
+import { checkCudaRun, runOnCuda } from "./cuda-run.js";
 import { readDynamicSection } from "./elf.js";
 import { type Finding, ok, problem } from "./finding.js";
 import { checkGpus, placeOf } from "./gpu.js";
@@ -41,6 +42,8 @@ export interface Patient {
 
 const CHECK_MS = 40_000;
 const GPU_PROBE_MS = 15_000;
+/** Loading CUDA's libraries for the first time takes seconds. */
+const CUDA_RUN_MS = 30_000;
 
 /** Looks at everything at once, and gives each subject its time at most. Never rejects. */
 export async function examine(patient: Patient): Promise<readonly Examination[]> {
@@ -105,16 +108,25 @@ async function checkCuda(gpus: GpuProbe, devices: readonly DeviceRequest[]): Pro
   const { findOrtLibrary } = await import("../../native/ort-library.js");
   const provider = join(dirname(findOrtLibrary()), "libonnxruntime_providers_cuda.so");
   const cache = "/etc/ld.so.cache";
-  return checkCudaLibraries({
+  const { deviceIds, auto } = wantedGpus(devices);
+  const required = deviceIds.length > 0;
+  const found = checkCudaLibraries({
     provider: existsSync(provider) ? provider : undefined,
     gpus,
-    required: wantedGpus(devices).deviceIds.length > 0,
+    required,
     libraryPath: process.env.LD_LIBRARY_PATH,
     cache: existsSync(cache) ? readLoaderCache(readFileSync(cache)) : new Map(),
     exists: existsSync,
     dynamicSection: readDynamicSection,
   });
+  // What is amiss already would only fail again here.
+  const usable = existsSync(provider) && found.every(({ status }) => status === "ok");
+  const tried = !usable ? [] : required ? deviceIds : auto && hasGpu(gpus) ? [0] : [];
+  const runs = tried.map(async (id) => checkCudaRun(id, await runOnCuda(id, CUDA_RUN_MS), required));
+  return [...found, ...(await Promise.all(runs))];
 }
+
+const hasGpu = (gpus: GpuProbe): boolean => gpus.kind === "driver" && gpus.gpus.length > 0;
 
 /** The kernel's own estimate; `freemem` leaves out what the page cache would give back. */
 function availableMemory(): number {
@@ -150,7 +162,7 @@ function checkModelOf({ config, devices, memoryLimit }: Patient, gpus: GpuProbe)
 
 function providerFor(devices: readonly DeviceRequest[], gpus: GpuProbe): DeviceChoice["provider"] {
   const { deviceIds, auto } = wantedGpus(devices);
-  return deviceIds.length > 0 || (auto && gpus.kind === "driver" && gpus.gpus.length > 0) ? "cuda" : "cpu";
+  return deviceIds.length > 0 || (auto && hasGpu(gpus)) ? "cuda" : "cpu";
 }
 
 function checkPorts({ host, port, adminPort }: Config): Promise<Finding[]> {

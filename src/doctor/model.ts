@@ -1,9 +1,9 @@
 import type { DeviceChoice, Dtype } from "../protocol.js";
-import { refuseBfloat16 } from "../runtime/bfloat16-support.js";
 import { findGraphFile, type GraphFile } from "../runtime/files/graph-file.js";
 import type { ModelConfig } from "../runtime/files/model-config.js";
 import { type ModelDirectory, openModelDirectory, resolveModelDirectory } from "../runtime/files/model-directory.js";
 import { readGraph } from "../runtime/graph/prepare-graph.js";
+import { refuseBfloat16 } from "../runtime/load/bfloat16-support.js";
 import { loadChatTemplate } from "../runtime/text/chat-template.js";
 import { loadTokenizer } from "../runtime/text/tokenizer.js";
 import { type Finding, ok, problem, size, warning } from "./finding.js";

@@ -91,7 +91,10 @@ export class Engine {
     }
   }
 
-  /** Runs until `shutdown` is dispatched; then cancels what is left (`drain`) and returns. The runner stays loaded. */
+  /**
+   * Runs until `shutdown` is dispatched; then cancels what is left (`drain`) and returns. The runner stays loaded. Throws
+   * `engine_lost` where the runner can do nothing any more in this process, once the step's requests have failed with it.
+   */
   async run(): Promise<void> {
     for (;;) {
       this.#applyCommands();
@@ -141,6 +144,7 @@ export class Engine {
     if (failure === undefined) this.#scheduler.commit(plan, step, this.#chooser.results(plan, logits));
     else this.#scheduler.fail(plan, step, failure.toWire());
     this.#flush();
+    if (failure?.code === "engine_lost") throw failure;
   }
 
   async #idle(): Promise<void> {

@@ -9,6 +9,7 @@ import {
   type Micros,
   monotonicMicros,
 } from "../protocol.js";
+import { DeviceWatch } from "./device-watch.js";
 import { Engine, type EngineLimits, type RunningCommand } from "./engine.js";
 import { heldContext } from "./held-context.js";
 import { PhaseRecorder } from "./phase-recorder.js";
@@ -50,15 +51,21 @@ export function serveEngine(loadModel: LoadModel): void {
   let engine: Engine | undefined;
   const start = async (options: LoadOptions): Promise<void> => {
     const loaded = await load(loadModel, options);
-    const { runner, constraints } = loaded;
+    const { runner, device, constraints } = loaded;
+    const watch = new DeviceWatch(runner, device);
     engine = new Engine({
       runner,
       ...(constraints === undefined ? {} : { constraints }),
       ...limitsOf(loaded, options),
       clock: monotonicMicros,
-      emit: (events) => void send(events),
+      emit: (events) => {
+        const changed = watch.change();
+        if (changed !== undefined)
+          process.stderr.write(`Steps are not replayed any more. ${changed.device.replay?.reason}\n`);
+        void send(changed === undefined ? events : [...events, changed]);
+      },
     });
-    await engine.run();
+    await engine.run().catch(endLost);
     await runner.dispose();
     await exit(0);
   };
@@ -90,6 +97,14 @@ async function load(loadModel: LoadModel, options: LoadOptions): Promise<LoadedE
     void send([{ type: "load_failed", error, load: { start, end, phases: recorder.end(end) } }]);
     return exit(1);
   }
+}
+
+/** Where the device is lost, nothing can be freed either: another process gets it whole when this one is gone. */
+async function endLost(thrown: unknown): Promise<never> {
+  if (!(thrown instanceof VitrineError && thrown.code === "engine_lost")) throw thrown;
+  process.stderr.write(`${thrown.message}\n`);
+  void send([{ type: "lost", error: thrown.toWire() }]);
+  return exit(1);
 }
 
 function limitsOf({ runner, kvMemory: ofMemory }: LoadedEngine, options: LoadOptions): EngineLimits {

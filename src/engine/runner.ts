@@ -50,7 +50,8 @@ export interface ModelRunner {
   readonly rewinds: boolean;
   /**
    * Feeds every row's tokens and returns what came of each, in row order.
-   * Throws VitrineError `inference_failed`, or `out_of_memory`; then what the rows' slots hold is unknown.
+   * Throws VitrineError `inference_failed`, or `out_of_memory`; then what the rows' slots hold is unknown. Here and below
+   * `engine_lost` says that nothing of the runner works any more in this process.
    */
   run(rows: readonly RunnerRow[]): Promise<readonly RowLogits[]>;
   /**

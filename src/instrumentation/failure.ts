@@ -1,5 +1,5 @@
 import { SpanStatusCode } from "@opentelemetry/api";
-import { type OpenSpan, setAttributes } from "../tracing/spans/span-maker.js";
+import { type OpenSpan, setAttributes } from "../tracing/spans/open-span.js";
 import type { Outcome } from "./settle.js";
 
 /** An error's class, which OpenTelemetry's `error.type` wants; what does not look like one may hold anything. */

@@ -1,6 +1,8 @@
 import type { Context } from "@opentelemetry/api";
-import type { SpanAttributes, SpanMaker } from "../tracing/spans/span-maker.js";
-import { type OpenSpan, rounded, setAttributes } from "../tracing/spans/span-maker.js";
+import type { SpanAttributes } from "../tracing/spans/open-span.js";
+import { type OpenSpan, setAttributes } from "../tracing/spans/open-span.js";
+import type { SpanMaker } from "../tracing/spans/span-maker.js";
+import { rounded } from "../tracing/spans/span-maker.js";
 import { markFailure } from "./failure.js";
 import type { ForwardPass, Phase } from "./forward-pass.js";
 import type { Outcome } from "./settle.js";

@@ -1,4 +1,4 @@
-import type { SpanAttributes } from "../tracing/spans/span-maker.js";
+import type { SpanAttributes } from "../tracing/spans/open-span.js";
 import { imageInput } from "./forward-pass.js";
 import { imageAttributes } from "./forward-span.js";
 import { dims, type Fields, fields, finite, type TokenShape, tokenCount, tokenShape } from "./shapes.js";

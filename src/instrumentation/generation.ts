@@ -1,4 +1,5 @@
-import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds } from "../tracing/spans/span-maker.js";
+import type { OpenSpan, SpanAttributes } from "../tracing/spans/open-span.js";
+import { rounded, type SpanMaker, seconds } from "../tracing/spans/span-maker.js";
 import type { ForwardPass, Phase } from "./forward-pass.js";
 import { ForwardSpan, type Timing, type TraceDetail } from "./forward-span.js";
 import type { Outcome } from "./settle.js";

@@ -1,5 +1,5 @@
-import type { SpanAttributes } from "../tracing/spans/span-maker.js";
-import { setAttributes } from "../tracing/spans/span-maker.js";
+import type { SpanAttributes } from "../tracing/spans/open-span.js";
+import { setAttributes } from "../tracing/spans/open-span.js";
 import { attempt } from "./attempt.js";
 import type { Call } from "./patch.js";
 import type { Recorder } from "./recorder.js";

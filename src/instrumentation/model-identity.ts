@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import type { SpanAttributes } from "../tracing/spans/span-maker.js";
+import type { SpanAttributes } from "../tracing/spans/open-span.js";
 import { attempt } from "./attempt.js";
 import { fields, finite, text } from "./shapes.js";
 

@@ -1,6 +1,7 @@
 import { type Context, context, type Tracer, trace } from "@opentelemetry/api";
 import { type Clock, WallAnchor } from "../tracing/clock.js";
-import { type OpenSpan, type SpanAttributes, SpanMaker, setAttributes } from "../tracing/spans/span-maker.js";
+import { type OpenSpan, type SpanAttributes, setAttributes } from "../tracing/spans/open-span.js";
+import { SpanMaker } from "../tracing/spans/span-maker.js";
 import { attempt } from "./attempt.js";
 import { DecodeRuns, type Quiet } from "./decode-runs.js";
 import { markFailure } from "./failure.js";

@@ -1,5 +1,6 @@
 import { type Context, context, createContextKey } from "@opentelemetry/api";
-import type { SpanAttributes, SpanMaker } from "../tracing/spans/span-maker.js";
+import type { SpanAttributes } from "../tracing/spans/open-span.js";
+import type { SpanMaker } from "../tracing/spans/span-maker.js";
 import type { Generation } from "./generation.js";
 
 /** The call of an instrumented library that the running code is part of: what its own calls in turn mean. */

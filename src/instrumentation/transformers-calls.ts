@@ -1,6 +1,6 @@
 import { context } from "@opentelemetry/api";
-import type { SpanAttributes } from "../tracing/spans/span-maker.js";
-import { setAttributes } from "../tracing/spans/span-maker.js";
+import type { SpanAttributes } from "../tracing/spans/open-span.js";
+import { setAttributes } from "../tracing/spans/open-span.js";
 import { attempt } from "./attempt.js";
 import { markFailure } from "./failure.js";
 import { type ForwardPass, modelPass, stepPass, UNKNOWN_PASS } from "./forward-pass.js";

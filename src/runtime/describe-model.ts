@@ -2,9 +2,9 @@ import type { ModelDescription } from "../protocol.js";
 import { contradictions } from "./files/contradictions.js";
 import type { ModelConfig } from "./files/model-config.js";
 import type { ModelDirectory } from "./files/model-directory.js";
-import { FLOAT_BYTES } from "./floats.js";
+import { FLOAT_BYTES } from "./floats/floats.js";
 import type { PreparedGraph } from "./graph/prepare-graph.js";
-import type { GraphSignature } from "./graph-signature.js";
+import type { GraphSignature } from "./signature/graph-signature.js";
 
 /** Where the graph has no rotary factors for longer sequences, those up to the switch are all it is right for. */
 function contextLength({ contextLength, ropeSwitch }: ModelConfig, { rotaryPositions }: GraphSignature): number {

@@ -1,11 +1,26 @@
 import type { RowLogits, RunnerRow } from "../engine/runner.js";
 import type { DeviceChoice, ModelDescription } from "../protocol.js";
-import type { GraphSignature } from "./graph-signature.js";
+import type { PreparedGraph } from "./graph/prepare-graph.js";
+import { ROTARY_POSITIONS } from "./graph/rope-tables.js";
 import type { OtherWay, RehearsingRunner } from "./native/rehearsal.js";
+import type { GraphSignature } from "./signature/graph-signature.js";
 
 /** What is added to positions for the rotary tables, of a sequence of `length` tokens: the long table is below the short. */
 export function rotaryShift(ropeSwitch: number | undefined, length: number): number {
   return ropeSwitch !== undefined && length > ropeSwitch ? ropeSwitch : 0;
+}
+
+/**
+ * Before a session on CUDA is created: of ONNX Runtime's ways to attend there, the one that appends to the cache by itself
+ * (`FlashDecoding`, group_query_attention_impl.cu) rotates by the length of the sequence, whatever positions it is given.
+ */
+export function heedRotaryPositions(
+  { nodes }: Pick<PreparedGraph, "nodes">,
+  { provider }: DeviceChoice,
+  environment: NodeJS.ProcessEnv = process.env,
+): void {
+  if (provider !== "cuda" || !nodes.some(({ inputs }) => inputs.includes(ROTARY_POSITIONS))) return;
+  environment.ORT_DISABLE_FLASH_DECODE = "1";
 }
 
 /** The runner itself, where one table of rotary factors is for all lengths. */

@@ -12,6 +12,7 @@ import type {
   SamplingParams,
   StepStats,
 } from "../protocol.js";
+import type { PropagationFormat } from "./context/propagation.js";
 import type { RefusalCount } from "./context/refused-headers.js";
 import type { SamplingPolicy, SamplingRule } from "./context/sampling-policy.js";
 import type { TailPolicy } from "./context/tail-policy.js";
@@ -19,9 +20,6 @@ import type { Destination } from "./export/destination.js";
 import type { DeviceReading } from "./export/gpu-watch.js";
 
 export type { DeviceReading } from "./export/gpu-watch.js";
-
-/** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
-export type PropagationFormat = "b3multi" | "b3" | "w3c";
 
 export interface TracingOptions {
   readonly serviceName: string;

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createTracing, type Tracing } from "../../src/tracing/tracing.js";
-import { complete } from "../unit/tracing/request-fixtures.js";
+import { complete } from "../unit/tracing/spans/request-fixtures.js";
 
 const ROUNDS = 240;
 const WARM_UP = 40;

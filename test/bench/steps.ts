@@ -12,7 +12,7 @@ import { createTracing, type Tracing } from "../../src/tracing/tracing.js";
 import { engineRequest } from "../support/engine-requests.js";
 import { VitrineProcess } from "../support/vitrine-process.js";
 import { GENERATE, INCOMING } from "../unit/tracing/harness.js";
-import { ADMITTED, RUN } from "../unit/tracing/request-fixtures.js";
+import { ADMITTED, RUN } from "../unit/tracing/spans/request-fixtures.js";
 import { type BenchValue, compare, interleave, median, report } from "./report.js";
 
 const ROUNDS = 24;

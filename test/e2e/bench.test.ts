@@ -175,6 +175,8 @@ describe("vitrine bench", function () {
       "999",
       "--prompts",
       "grammar",
+      "--max-tokens",
+      "8",
       "--json",
       json,
     ];

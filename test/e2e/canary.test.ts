@@ -141,8 +141,8 @@ describe("a canary in everything a client sends", function () {
     assert.deepEqual(canary.leaksIn("nothing of the kind"), []);
   });
 
-  // Each level logs what the ones before it do and more; `silent` is what the other outputs say by themselves.
-  for (const level of ["silent", "info", "debug", "trace"]) {
+  // `trace` logs what every level does; `silent` is what the other outputs say by themselves.
+  for (const level of ["silent", "trace"]) {
     it(`leaves the process in nobody else's bytes, logging at ${level}`, async () => {
       const collector = await KeepingCollector.start();
       const spool = mkdtempSync(join(tmpdir(), "vitrine-canary-"));

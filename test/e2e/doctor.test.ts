@@ -46,7 +46,7 @@ describe("vitrine doctor", function () {
       const [found, ...others] = await problemsWith(["--model", folder]);
       assert.deepEqual(others, []);
       assert.equal(found?.subject, "Model");
-      assert.match(found.what, /config\.json does not exist/);
+      assert.match(found.what, /has no config\.json/);
       assert.ok(found.cure);
     } finally {
       await rm(folder, { recursive: true });

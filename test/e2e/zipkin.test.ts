@@ -8,9 +8,19 @@ import { Caller } from "../support/zipkin-client.js";
 describe("a request's trace in a real Zipkin", function () {
   this.timeout(120_000);
   let service: TracedService;
+  let long: readonly string[];
+  const [single, w3c, short] = [new Caller(), new Caller(), new Caller(64)];
+  let joined: readonly string[];
+  let own: string;
 
+  /** What several tests ask is asked first: spans wait for their batch together. */
   before(async function () {
     service = await TracedService.start(this);
+    const traceIds: string[] = [];
+    for (let i = 0; i < 3; i++) traceIds.push((await service.stream(300)).traceId);
+    long = traceIds;
+    joined = await Promise.all([single.b3Single, w3c.w3c, short.b3Multi].map((headers) => service.ask(headers)));
+    own = await service.ask({});
   });
 
   after(async () => {
@@ -116,9 +126,7 @@ describe("a request's trace in a real Zipkin", function () {
   });
 
   it("has durations that add up, in requests of 300 tokens", async () => {
-    const traceIds: string[] = [];
-    for (let i = 0; i < 3; i++) traceIds.push((await service.stream(300)).traceId);
-    for (const traceId of traceIds) {
+    for (const traceId of long) {
       const trace = await service.zipkin.awaitTrace(traceId);
       const { server } = trace;
       const generate = trace.named("model.generate");
@@ -134,9 +142,7 @@ describe("a request's trace in a real Zipkin", function () {
 
   describe("trace context", () => {
     it("joins the caller's trace from B3 in one header, from W3C, and with 64-bit ids", async () => {
-      const [single, w3c, short] = [new Caller(), new Caller(), new Caller(64)];
-      const asked = [service.ask(single.b3Single), service.ask(w3c.w3c), service.ask(short.b3Multi)];
-      assert.deepEqual(await Promise.all(asked), [single.traceId, w3c.traceId, short.traceId]);
+      assert.deepEqual(joined, [single.traceId, w3c.traceId, short.traceId]);
       for (const caller of [single, w3c]) {
         const { server } = await service.zipkin.awaitTrace(caller.traceId);
         assert.equal(server.parentId, caller.spanId);
@@ -144,21 +150,22 @@ describe("a request's trace in a real Zipkin", function () {
       const found = await service.zipkin.awaitTrace(short.traceId);
       assert.equal(found.server.parentId, short.spanId);
       await service.zipkin.report([short.span()]);
-      const joined = await service.zipkin.awaitTrace(short.traceId, ({ spans }) =>
+      const both = await service.zipkin.awaitTrace(short.traceId, ({ spans }) =>
         spans.some(({ kind }) => kind === "CLIENT"),
       );
-      assert.equal(joined.server.parentId, short.spanId);
+      assert.equal(both.server.parentId, short.spanId);
     });
 
     it("starts a trace of its own without a caller, and names it", async () => {
-      const traceId = await service.ask({});
-      assert.match(traceId, /^[0-9a-f]{32}$/);
-      const { server } = await service.zipkin.awaitTrace(traceId);
+      assert.match(own, /^[0-9a-f]{32}$/);
+      const { server } = await service.zipkin.awaitTrace(own);
       assert.equal(server.parentId, undefined);
     });
 
     it("records nothing the caller decided against", async () => {
       const unsampled = new Caller();
+      // All that was asked before has come.
+      await service.zipkin.awaitTrace(own);
       await service.ask({ b3: "0" });
       await service.ask({ ...unsampled.b3Multi, "X-B3-Sampled": "0" });
       // Spans leave in order: what comes after is there, so what came before would be.

@@ -33,8 +33,10 @@ function build(stage: Stage, overlay: Overlay, built: Built): Place {
     if (step.kind === "workdir") {
       place = { ...place, workdir: step.path };
       mkdirSync(join(overlay.files, step.path), { recursive: true });
-    } else if (step.kind === "user") place = { ...place, user: step.user, env: environment(stage, false) };
-    else if (step.kind === "copy") copy(step, overlay, place.workdir, built);
+    } else if (step.kind === "user") {
+      // Nothing is fetched from here on.
+      place = { ...place, user: step.user, env: environment(stage, false), alone: true };
+    } else if (step.kind === "copy") copy(step, overlay, place.workdir, built);
     else runStep(step, overlay, place);
   }
   return { ...place, env: environment(stage, false) };
@@ -84,7 +86,7 @@ async function freePort(): Promise<number> {
 async function serve(stage: Stage, overlay: Overlay, place: Place): Promise<void> {
   const port = String(await freePort());
   const env = { ...place.env, VITRINE_PORT: port, VITRINE_HOST: "127.0.0.1", VITRINE_DEVICE: "cpu", LOG_LEVEL: "warn" };
-  const inside: Place = { ...place, env, readOnly: true };
+  const inside: Place = { ...place, env, readOnly: true, alone: false };
   const service = overlay.start([...stage.entrypoint, ...stage.cmd], inside);
   const exited = once(service, "exit");
   try {

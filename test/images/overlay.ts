@@ -19,6 +19,8 @@ export interface Place {
   readonly workdir: string;
   /** Nothing can be written but below /tmp. */
   readonly readOnly?: boolean;
+  /** A network of its own, with nobody in it: what listens on this machine does not take its ports. */
+  readonly alone?: boolean;
   /** All that the command gets. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -56,9 +58,9 @@ export class Overlay {
     return spawnSync(program, args, { env, encoding: "utf8", maxBuffer: 2 ** 26 });
   }
 
-  #entered(command: readonly string[], { user, workdir, readOnly = false, env }: Place) {
+  #entered(command: readonly string[], { user, workdir, readOnly = false, alone = false, env }: Place) {
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    const args = ["--mount", "sh", "-c", ENTER, "sh", ...variables, ...command];
+    const args = ["--mount", ...(alone ? ["--net"] : []), "sh", "-c", ENTER, "sh", ...variables, ...command];
     const { PATH = "" } = process.env;
     const stage = { STAGE: this.folder, STAGE_USER: user, STAGE_WORKDIR: workdir, STAGE_MODE: readOnly ? "ro" : "rw" };
     return ["unshare", args, { PATH, ...stage }] as const;

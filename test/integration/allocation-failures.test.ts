@@ -4,7 +4,7 @@ import { NativeError, OrtTensor } from "../../native/ort.js";
 import { Engine } from "../../src/engine/engine.js";
 import { type EngineEvent, type EngineRequest, monotonicMicros } from "../../src/protocol.js";
 import { resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
-import { createRunner } from "../../src/runtime/load-model.js";
+import { createRunner } from "../../src/runtime/load/load-model.js";
 import { engineRequest, growthsOf, story, tokensOf } from "../support/engine-requests.js";
 
 const SLOTS = 4;

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { VitrineError } from "../../src/errors.js";
-import { type ChatMessage, type ChatTemplate, loadChatTemplate } from "../../src/runtime/text/chat-template.js";
+import type { ChatMessage } from "../../src/runtime/text/chat-message.js";
+import { type ChatTemplate, loadChatTemplate } from "../../src/runtime/text/chat-template.js";
 import { PACKAGE_ROOT } from "../support/vitrine-process.js";
 
 /** What test/fixtures/chat-templates/make.py recorded. */

@@ -32,6 +32,7 @@ const DRIVER = "int cuTensorMapEncodeTiled(void) { return 100; }";
 const C_TYPES: Readonly<Record<string, string>> = {
   int: "int",
   uint: "unsigned int",
+  uchar: "unsigned char",
   size: "size_t",
   address: "CUdeviceptr",
   host: "void *",
@@ -87,7 +88,7 @@ describe("ONNX Runtime's CUDA provider", function () {
     for (const name of PROVIDERS) symlinkSync(join(FETCHED, "onnxruntime", "capi", name), join(beside, name));
     const driver = dirname(compileLibrary("libcuda.so.1", DRIVER));
     const stream = { user_compute_stream: "94123456789" };
-    const sets = [{ has_user_compute_stream: "1", use_tf32: "0", ...stream }, stream];
+    const sets = [{ has_user_compute_stream: "1", use_tf32: "0", sdpa_kernel: "3", ...stream }, stream];
     const env = { ...process.env, LD_LIBRARY_PATH: `${driver}:${join(FETCHED, "nvidia", "cu13", "lib")}` };
     const child = spawnSync(process.execPath, [CHILD, library, JSON.stringify(sets)], { encoding: "utf8", env });
     const { stdout, status, signal } = child;

@@ -1,5 +1,6 @@
 /** What a device sees of inputs that this process writes; the CPU stands in for it. */
 import assert from "node:assert/strict";
+import { OrtBinding, type OrtRunOptions, type OrtTensor } from "../../native/ort.js";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
@@ -10,6 +11,7 @@ import { runLogits } from "../support/run-logits.js";
 
 const PROMPT = Int32Array.of(5, 40, 7, 300, 21);
 const STEPS = 6;
+const { runAsync } = OrtBinding.prototype;
 
 /** Greedy ids of two sequences that decode together. */
 async function continued(lengths: boolean, parts: Partial<DeviceParts> = {}): Promise<number[]> {
@@ -69,6 +71,33 @@ describe("inputs of a device", () => {
       );
     });
   }
+
+  it("say how long a prompt is, and in decode steps always what a row has room for, as replayed ones cannot tell", async () => {
+    const { bindInput, run } = OrtBinding.prototype;
+    const totals = new Map<OrtBinding, OrtTensor>();
+    const told: unknown[] = [];
+    try {
+      OrtBinding.prototype.bindInput = function (name, tensor) {
+        if (name === "total_sequence_length" && !totals.has(this)) totals.set(this, tensor.view(0, [1]));
+        bindInput.call(this, name, tensor);
+      };
+      OrtBinding.prototype.run = function (options) {
+        told.push(totals.get(this)?.data[0]);
+        run.call(this, options);
+      };
+      Object.assign(OrtBinding.prototype, {
+        runAsync: async function (this: OrtBinding, options?: OrtRunOptions) {
+          this.run(options);
+        },
+      });
+      await continued(true);
+    } finally {
+      Object.assign(OrtBinding.prototype, { bindInput, run, runAsync });
+      for (const total of totals.values()) total.dispose();
+    }
+    const room = 256;
+    assert.deepEqual(told, [5, 3, ...new Array<number>(STEPS).fill(room)]);
+  });
 
   it("are written where they are read, if a graph reads them on the CPU", async () => {
     const openInputs = () => ({ ...standInDevice(() => false), send: () => assert.fail("sent to a device") });

@@ -150,6 +150,23 @@ describe("the engine process", () => {
     assert.equal(story(events, "next").at(-1), "finished length");
   });
 
+  it("ends where its device is lost, tells its requests why, and comes back", async () => {
+    start("losing");
+    await reached(client, "ready");
+    const lost = reached(client, "restarting");
+    const ended = await Promise.all(["a", "b", "c"].map((id) => finish(client, engineRequest({ id }))));
+    for (const [index, id] of ["a", "b", "c"].entries()) {
+      const last = ended[index]?.at(-1);
+      assert.ok(last?.type === "ended" && last.outcome.kind === "failed", id);
+      assert.deepEqual(last.outcome.error, { code: "engine_lost", message: "The GPU is lost." });
+    }
+    const state = await lost;
+    assert.ok(state.kind === "restarting");
+    assert.equal(state.error.message, "The GPU is lost.");
+    assert.ok(logs.includes("The GPU is lost."), logs.join("; "));
+    await reached(client, "ready");
+  });
+
   it("passes a load's failure on and ends", async () => {
     start("missing");
     const state = await reached(client, "failed");

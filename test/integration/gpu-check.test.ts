@@ -1,28 +1,39 @@
 /** The check of a GPU as a user starts it, on the CPU. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { DeviceChoice } from "../../src/protocol.js";
-import { probeCuda } from "../../src/runtime/device.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
+import { probeCuda } from "../../src/runtime/load/device.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { halfPrecision } from "../bench/model/bench-models.js";
+import type { ReportFile } from "../gpu/check/report.js";
+import type { SectionOrder } from "../gpu/check/section-process.js";
+import { SECTIONS } from "../gpu/check/sections.js";
 import { settingsFor } from "../gpu/check/settings.js";
-import { temporaryFolders } from "../support/model-fixture.js";
+import { temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { requirePart } from "../support/requirements.js";
 import { runLogits } from "../support/run-logits.js";
 import { widenBfloat16 } from "../support/widen-bfloat16.js";
 
 const MAIN = fileURLToPath(new URL("../gpu/check/main.js", import.meta.url));
+const SECTION = fileURLToPath(new URL("../gpu/check/section-child.js", import.meta.url));
 const folder = temporaryFolders();
 const CPU: DeviceChoice = { requested: "cpu", provider: "cpu", reason: "" };
 
-const check = (...flags: string[]) =>
-  spawnSync(process.execPath, [MAIN, ...flags], { encoding: "utf8", timeout: 60_000 });
+const check = (...flags: string[]) => checkWith(process.env, ...flags);
+const checkWith = (env: NodeJS.ProcessEnv, ...flags: string[]) =>
+  spawnSync(process.execPath, [MAIN, ...flags], { encoding: "utf8", timeout: 60_000, env });
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await pause(5);
+}
 
 describe("gpu:check", function () {
   this.timeout(60_000);
@@ -98,7 +109,7 @@ describe("gpu:check", function () {
       /\| fp16, 4 side by side: ids of replayed steps equal to plain ones \| 96 of 96 tokens \| .+ yes \|/,
     );
     assert.match(stdout, /\| fp16, 64 side by side: replayed over plain \| [\d.]+ times \|/);
-    assert.match(stdout, /\| fp16: replay \| none: /);
+    assert.match(stdout, /\| fp16: replay \| skipped: on the CPU /);
   });
 
   it("finds in a cache what was put there, after moves and growth", () => {
@@ -108,9 +119,90 @@ describe("gpu:check", function () {
     assert.match(stdout, /\| cache: two rows of a full context exchanged \| [\d.]+ us \|/);
   });
 
-  it("ends with 1 where an answer is missing", () => {
-    const { status, stdout } = check("--device", "cpu", "--only", "device memory", "--within", "0");
+  describe("beside PyTorch", () => {
+    /** Modules that `python3` finds, in place of whatever it has. */
+    const withModules = (modules: Readonly<Record<string, string>>): NodeJS.ProcessEnv => {
+      const files = Object.entries(modules).map(([name, text]) => [`${name}.py`, Buffer.from(text)]);
+      return { ...process.env, PYTHONPATH: writeFiles(folder(), Object.fromEntries(files)) };
+    };
+    const rehearse = (env: NodeJS.ProcessEnv) => checkWith(env, "--device", "cpu", "--only", "PyTorch");
+    const TORCH = '__version__ = "9.1"\nfloat32 = None\ndef randint(low, high, shape, device): return shape\n';
+    const TRANSFORMERS = `
+class Qwen2Config:
+    def __init__(self, **known): pass
+class Qwen2ForCausalLM:
+    def __init__(self, config): pass
+    def to(self, device, dtype): return self
+    def eval(self): return self
+    def generate(self, prompt, max_new_tokens, **more): GENERATE
+`;
+
+    before(function () {
+      const available = spawnSync("python3", ["--version"]).status === 0;
+      requirePart(this, { name: "Python", available, why: "there is no python3 command", mandatoryInCi: true });
+    });
+
+    it("tells transformers' tokens a second", () => {
+      const generate = "import time; time.sleep(max_new_tokens / 1000)";
+      const { stdout } = rehearse(
+        withModules({ torch: TORCH, transformers: TRANSFORMERS.replace("GENERATE", generate) }),
+      );
+      assert.match(stdout, /\| fp16 PyTorch, 1 stream \| [\d.]+ tokens\/s, torch 9\.1 \|/);
+    });
+
+    it("says what Python said last where that fails", () => {
+      const generate = 'raise RuntimeError("no kernel image")';
+      const { stdout } = rehearse(
+        withModules({ torch: TORCH, transformers: TRANSFORMERS.replace("GENERATE", generate) }),
+      );
+      assert.match(stdout, /\| fp16 PyTorch, 1 stream \| failed: RuntimeError: no kernel image \|/);
+    });
+
+    it("is skipped where it is not there", () => {
+      const { status, stdout } = rehearse(withModules({ torch: "raise ImportError()" }));
+      assert.equal(status, 0);
+      assert.match(stdout, /\| fp16 PyTorch, 1 stream \| skipped: python3 has no PyTorch with transformers here \|/);
+    });
+  });
+
+  it("ends with 1 where an answer is missing, and goes on from there", () => {
+    const file = join(folder(), "report.json");
+    const run = (...more: string[]) => check("--device", "cpu", "--json", file, ...more);
+    const { status, stdout } = run("--only", "device memory", "--within", "0");
     assert.equal(status, 1);
-    assert.match(stdout, /\| device memory \| failed: no time was left \| {2}\| NO \|/);
+    assert.match(stdout, /\| device memory \| failed: no time was left; .+--resume.+ \| {2}\| NO \|/);
+    assert.match(stdout, /\nMet: 0 of 1; skipped: 0\.\n- not met: device memory: failed/);
+    // As if all others had been measured.
+    const report = JSON.parse(readFileSync(file, "utf8")) as ReportFile;
+    const done = Object.fromEntries(SECTIONS.slice(1).map(({ name }) => [name, 1]));
+    writeFileSync(file, JSON.stringify({ ...report, done, rows: [{ section: "service", name: "kept", value: 3 }] }));
+    const resumed = run("--resume");
+    assert.equal(resumed.status, 0, resumed.stderr);
+    assert.match(resumed.stdout, /\| kept \| 3 \|.*\n\| memory bandwidth \| [\d.]+ GB/);
+  });
+
+  it("that is killed leaves its rows", async () => {
+    const file = join(folder(), "report.json");
+    const running = spawn(process.execPath, [MAIN, "--device", "cpu", "--only", "fp16 node", "--json", file]);
+    await until(() => existsSync(file));
+    running.kill("SIGKILL");
+    const { done, rows } = JSON.parse(readFileSync(file, "utf8")) as ReportFile;
+    assert.deepEqual(done, {});
+    assert.ok(rows.length > 0);
+  });
+
+  it("has sections that end with it", async () => {
+    const order: SectionOrder = { section: "rehearsal", device: "cpu", model: "" };
+    const stdio = ["pipe", "ignore", "ignore", "pipe"] as const;
+    const section = spawn(process.execPath, [SECTION, JSON.stringify(order)], { stdio: [...stdio], detached: true });
+    section.stdin?.end();
+    const [, signal] = await once(section, "exit");
+    assert.equal(signal, "SIGKILL");
+  });
+
+  it("names the sections where none is called so", () => {
+    const { status, stderr } = check("--device", "cpu", "--only", "fp17");
+    assert.equal(status, 1);
+    assert.match(stderr, /^--only fp17: no section is called so\. There are: device memory, .+\.\n$/);
   });
 });

@@ -25,7 +25,7 @@ import {
 } from "../../src/runtime/graph/prepare-graph.js";
 import { quantizeHead } from "../../src/runtime/graph/quantized-head.js";
 import { withFields } from "../../src/runtime/graph/rewrite.js";
-import { loadModel } from "../../src/runtime/load-model.js";
+import { loadModel } from "../../src/runtime/load/load-model.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";
 import { createNativeSession } from "../../src/runtime/native/native-session.js";
 import { createNodeRunner } from "../../src/runtime/node/node-runner.js";

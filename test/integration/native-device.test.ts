@@ -172,6 +172,23 @@ describe("native runner on a device that copies late", function () {
     ]);
   });
 
+  it("says that the device is lost, in a step, in growing and in reading logits", async () => {
+    const tokens = Int32Array.of(5, 40, 7, 30, 21);
+    await step([{ slot: 0, tokens, past: 0 }]);
+    const [row] = await device.run([{ slot: 0, tokens: Int32Array.of(3), past: 5 }]);
+    stub.fail("cuStreamSynchronize", 700, 1, 1000);
+    const lost = { code: "engine_lost", message: /^The GPU is lost .*CUDA_ERROR_ILLEGAL_ADDRESS/ };
+    try {
+      assert.throws(() => row?.all(), lost);
+      await assert.rejects(device.run([{ slot: 0, tokens: Int32Array.of(3), past: 5 }]), lost);
+      stub.fail("cuMemAlloc_v2", 700, 1, 1000);
+      assert.throws(() => device.reserve(SLOTS, 2000), lost);
+    } finally {
+      stub.fail("cuMemAlloc_v2", 0, 1, 0);
+      stub.fail("cuStreamSynchronize", 0, 1, 0);
+    }
+  });
+
   const shortages: [string, () => void][] = [
     ["for some of the cache", () => stub.limit(stub.count("allocated") * 3)],
     // Room for a row, keys and values of each layer; what comes then is for logits.

@@ -6,7 +6,7 @@ import type { Dtype, RuntimeRequest } from "../../src/protocol.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { prepareGraph } from "../../src/runtime/graph/prepare-graph.js";
-import { createRunner } from "../../src/runtime/load-model.js";
+import { createRunner } from "../../src/runtime/load/load-model.js";
 import { DeviceLogits } from "../../src/runtime/native/device-logits.js";
 import type { openLogitsMemory } from "../../src/runtime/native/logits-memory.js";
 import { createNativeRunner } from "../../src/runtime/native/native-runner.js";

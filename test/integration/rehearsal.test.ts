@@ -6,7 +6,7 @@ import type { Dtype, LoadOptions, LoadPhaseName } from "../../src/protocol.js";
 import { findGraphFile } from "../../src/runtime/files/graph-file.js";
 import { openModelDirectory, resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
 import { readGraph, rewriteGraph } from "../../src/runtime/graph/prepare-graph.js";
-import { loadModel } from "../../src/runtime/load-model.js";
+import { loadModel } from "../../src/runtime/load/load-model.js";
 import { createNativeRunner, type DeviceParts } from "../../src/runtime/native/native-runner.js";
 import { rehearse } from "../../src/runtime/native/rehearsal.js";
 import { hasPassed, type RehearsalCheck } from "../../src/runtime/native/rehearsal-check.js";

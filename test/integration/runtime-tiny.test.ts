@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { Dtype } from "../../src/protocol.js";
 import { resolveModelDirectory } from "../../src/runtime/files/model-directory.js";
-import { loadModel } from "../../src/runtime/load-model.js";
+import { loadModel } from "../../src/runtime/load/load-model.js";
 import { loadChatTemplate } from "../../src/runtime/text/chat-template.js";
 import { loadTokenizer, type Tokenizer } from "../../src/runtime/text/tokenizer.js";
 import { runLogits } from "../support/run-logits.js";

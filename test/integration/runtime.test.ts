@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { ModelRunner } from "../../src/engine/runner.js";
 import type { LoadOptions, LoadPhaseName } from "../../src/protocol.js";
-import { probeCuda } from "../../src/runtime/device.js";
-import { createRunner, loadModel } from "../../src/runtime/load-model.js";
+import { probeCuda } from "../../src/runtime/load/device.js";
+import { createRunner, loadModel } from "../../src/runtime/load/load-model.js";
 import { DECODER_CONFIG, temporaryFolders, writeFiles } from "../support/model-fixture.js";
 import { buildDecoder, type DecoderSpec } from "../support/onnx-builder.js";
 import { runLogits } from "../support/run-logits.js";
@@ -354,6 +354,12 @@ describe("loadModel", () => {
     opened.push(runner);
     assert.equal(runner.device.provider, "cpu");
     assert.match(runner.device.reason, /^CUDA did not start: .*Failed to load shared library/);
+  });
+
+  it("takes the CPU for auto where a process before found CUDA to fail, whatever is here", async () => {
+    const runner = await load(modelFolder(), { device: "auto", cudaFailure: "it crashed." });
+    const { requested, provider, reason } = runner.device;
+    assert.deepEqual([requested, provider, reason], ["auto", "cpu", "CUDA did not start: it crashed."]);
   });
 
   it("gives a model that is damaged its own error, not CUDA's", async () => {

@@ -93,7 +93,7 @@ describe("replayed decode steps", () => {
   }
 
   const variants: [string, DecoderSpec][] = [
-    ["ids and lengths", {}],
+    ["lengths", {}],
     ["position_ids", { positionIds: true }],
     ["num_logits_to_keep", { logitsToKeep: "num_logits_to_keep" }],
     ["logits of all positions", { logitsToKeep: "logits_to_keep", positionIds: true }],

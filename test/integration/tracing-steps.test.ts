@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { monotonicMicros, type StepStats } from "../../src/protocol.js";
 import type { Tracing } from "../../src/tracing/tracing.js";
 import { GENERATE } from "../unit/tracing/harness.js";
-import { RUN } from "../unit/tracing/request-fixtures.js";
+import { RUN } from "../unit/tracing/spans/request-fixtures.js";
 import { TracingHarness, until } from "./tracing-harness.js";
 
 /** Two requests that share three steps; the second fails. Gives their trace ids. */

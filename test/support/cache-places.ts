@@ -1,8 +1,8 @@
 /** Where a KV cache may live, each with a way to write, to read and to run out of memory. */
 import assert from "node:assert/strict";
 import { CudaStream, type ElementType, OrtEnvironment, OrtMemory, OrtTensor } from "../../native/ort.js";
-import type { FloatType } from "../../src/runtime/graph-signature.js";
 import { type CopyBlocks, copyInHostMemory, copyOnDevice } from "../../src/runtime/native/cache-memory.js";
+import type { FloatType } from "../../src/runtime/signature/graph-signature.js";
 import { type CudaStub, openCudaStub } from "./cuda-stub.js";
 
 type Floats = OrtTensor<FloatType>;

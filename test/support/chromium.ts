@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { type Browser, chromium } from "playwright-core";
 import { installPackages } from "../bench/install.js";
@@ -14,7 +14,11 @@ import { requirePart } from "./requirements.js";
 /** Chromium's build for machines that have nothing: 67 MB. */
 const PACKAGE = "@sparticuz/chromium";
 const VERSION = "153.0.0";
+const CACHE = join(tmpdir(), "vitrine-chromium");
 const INSTALLED = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/** Beside it Debian puts the libraries that it brings. */
+const INSTALLED_LIBRARIES = ["/usr/lib/chromium/chromium"];
 
 export interface ChromiumProgram {
   readonly path: string;
@@ -43,7 +47,7 @@ export async function launchChromium(context: Mocha.Context): Promise<Browser> {
   // The first time it may be a download.
   context.timeout(300_000);
   const found = findChromium(
-    join(tmpdir(), "vitrine-chromium"),
+    CACHE,
     // An empty CHROMIUM_PATH means none of the machine's: the one that can be fetched is tried.
     process.env.CHROMIUM_PATH === undefined ? INSTALLED : [process.env.CHROMIUM_PATH].filter((path) => path !== ""),
   );
@@ -51,6 +55,18 @@ export async function launchChromium(context: Mocha.Context): Promise<Browser> {
   requirePart(context, { name: "a chromium browser", available: why === "", why, mandatoryInCi: true });
   if ("missing" in found) throw new Error(why);
   return chromium.launch({ executablePath: found.path, env: { ...environment(), ...found.env } });
+}
+
+/** What a process needs in its environment to have a GPU in software: the Vulkan loader and SwiftShader beside the browser. */
+export function softwareGpu(context: Mocha.Context): Readonly<Record<string, string>> {
+  context.timeout(300_000);
+  const found = findChromium(CACHE, INSTALLED_LIBRARIES);
+  const missing = "missing" in found ? found.missing : undefined;
+  const folder = missing === undefined ? dirname((found as ChromiumProgram).path) : "";
+  const driver = join(folder, "vk_swiftshader_icd.json");
+  const why = missing ?? (existsSync(driver) ? "" : `there is no ${driver}`);
+  requirePart(context, { name: "a GPU in software", available: why === "", why, mandatoryInCi: true });
+  return { LD_LIBRARY_PATH: folder, VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver };
 }
 
 function unpack(folder: string): ChromiumProgram {

@@ -4,7 +4,7 @@ import { compileLibrary } from "./compile-library.js";
 
 /**
  * What is queued in a stream is done by `cuStreamSynchronize` and not before, as late as a driver may: who does not wait
- * reads what was there before. Fresh memory holds 0xA5. Faults are counted: freeing twice or what is in use, copies beyond or
+ * reads what was there before; nothing of it where that is told to fail. Fresh memory holds 0xFF, which is NaN in every floating-point type. Faults are counted: freeing twice or what is in use, copies beyond or
  * between allocations, of freed memory, onto themselves, a call without a context. Devices are counted the other way
  * round than PCI does, as they would be where the last one is the fastest. Declarations as in cuda.h.
  */
@@ -74,9 +74,11 @@ static int queue(Stream *stream, Copy copy, int toDevice, int fromDevice) {
   stream->last = &queued->next;
   return 0;
 }
-static void finish(Stream *stream) {
+static void finish(Stream *stream, int lost) {
   for (Copy *copy = stream->first, *next; copy; copy = next) {
-    for (size_t row = 0; row < copy->height; row++) memcpy(copy->to + row * copy->toPitch, copy->from + row * copy->fromPitch, copy->width);
+    if (lost) {}
+    else if (!copy->from) memset(copy->to, 0, copy->width);
+    else for (size_t row = 0; row < copy->height; row++) memcpy(copy->to + row * copy->toPitch, copy->from + row * copy->fromPitch, copy->width);
     next = copy->next;
     free(copy);
   }
@@ -97,7 +99,7 @@ int cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
   if (bytes > limit - allocated) return 2;
   Block *block = malloc(sizeof *block);
   *block = (Block){aligned_alloc(256, (bytes + 255) / 256 * 256), bytes, current->device, blocks};
-  memset(block->base, 0xA5, bytes);
+  memset(block->base, 0xFF, bytes);
   blocks = block;
   allocated += bytes;
   if (allocated > peak) peak = allocated;
@@ -121,6 +123,11 @@ int cuMemFree_v2(CUdeviceptr address) {
   free(block);
   return 0;
 }
+int cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, Stream *stream) {
+  CALL_IN_CONTEXT
+  if (value) return wrong("cleared to something else than zero");
+  return queue(stream, (Copy){(void *)to, NULL, 0, 0, bytes, 1}, 1, 0);
+}
 int cuStreamCreate(Stream **stream, unsigned flags) {
   CALL_IN_CONTEXT
   if (flags != 1) return wrong("a stream that waits for the default one");
@@ -129,7 +136,12 @@ int cuStreamCreate(Stream **stream, unsigned flags) {
   streams = *stream;
   return 0;
 }
-int cuStreamSynchronize(Stream *stream) { CALL_IN_CONTEXT finish(stream); return 0; }
+int cuStreamSynchronize(Stream *stream) {
+  int code = called(__func__);
+  if (!current || !current->users) return wrong("a call without a context"), 201;
+  finish(stream, code);
+  return code;
+}
 int cuStreamDestroy_v2(Stream *stream) {
   CALL_IN_CONTEXT
   Stream **at = &streams;

@@ -29,7 +29,11 @@ serveEngine(async (options, clock, onPhase) => {
       return new Promise(() => {});
   }
   // A step takes a moment, so that a test can act between two of them.
-  const runner = new FakeRunner({ contextLength: 100_000, beforeRun: pause });
+  const lose = (): never => {
+    throw new VitrineError("engine_lost", "The GPU is lost.");
+  };
+  const beforeRun = options.modelDir === "losing" ? lose : pause;
+  const runner = new FakeRunner({ contextLength: 100_000, beforeRun });
   const device = { ...runner.device, reason: options.nativeFailure ?? "a test" };
   return { runner, device, phases: [{ name: "session.create", start, end: clock() }] };
 });

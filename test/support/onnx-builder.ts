@@ -164,7 +164,7 @@ class DecoderBuilder {
       { name: "keepdims", int: 0 },
     ]);
     this.op("Sub", ["lengths", "one"], "lengths_less");
-    this.op("Cast", ["lengths_less"], "seqlens_k", [{ name: "to", int: ELEMENT.int32 }]);
+    this.op("Cast", ["lengths_less"], "lengths_of_mask", [{ name: "to", int: ELEMENT.int32 }]);
     this.op("Shape", ["attention_mask"], "mask_shape");
     this.integers("last", [1n], []);
     this.op("Gather", ["mask_shape", "last"], "total64");
@@ -196,7 +196,7 @@ class DecoderBuilder {
     this.nodes.push(
       node(
         "GroupQueryAttention",
-        [`q${index}`, `k${index}`, `v${index}`, ...past, "seqlens_k", "total"],
+        [`q${index}`, `k${index}`, `v${index}`, ...past, "lengths_of_mask", "total"],
         [`attention${index}`, `present.${index}.key`, `present.${index}.value`],
         {
           domain: DOMAIN,

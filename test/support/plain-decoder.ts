@@ -26,7 +26,7 @@ export interface PlainDecoderSpec {
   readonly opset?: number;
 }
 
-export const HEAD_DIM = 8;
+const HEAD_DIM = 8;
 
 /** Scores of what comes later are taken away; `window` takes those of what is that far back, too. */
 export function causalMask(window?: number): { mask: NodeProto[]; constants: Record<string, number> } {

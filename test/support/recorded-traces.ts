@@ -2,7 +2,7 @@
 import type { RequestRecord } from "../../src/bench/result.js";
 import type { RecordedSpan } from "../../src/bench/traces/zipkin-json.js";
 
-export const TRACE_ID = "0123456789abcdef0123456789abcdef";
+const TRACE_ID = "0123456789abcdef0123456789abcdef";
 
 /** A span from `start` to `end`, in milliseconds. */
 export function recordedSpan(name: string, start: number, end: number, more: Partial<RecordedSpan> = {}): RecordedSpan {

@@ -36,11 +36,6 @@ export class ScriptedServer {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** Closes idle connections, as servers do after a time. */
-  closeIdle(): void {
-    this.server.closeIdleConnections();
-  }
-
   stop(): void {
     this.server.closeAllConnections();
     this.server.close();

@@ -48,7 +48,7 @@ export class Trace {
   }
 }
 
-export function endOf(span: ZipkinSpan): number {
+function endOf(span: ZipkinSpan): number {
   return span.timestamp + span.duration;
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { bfloat16ToFloat32 } from "../../src/runtime/bfloat16.js";
+import { bfloat16ToFloat32 } from "../../src/runtime/floats/bfloat16.js";
 import {
   type GraphProto,
   ModelProtoSchema,

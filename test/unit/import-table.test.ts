@@ -10,11 +10,14 @@ const TABLE: Record<string, { readonly may: readonly string[]; readonly packages
   "src/destinations.ts": { may: ["src/config.ts", "src/tracing", "src/errors.ts"], packages: false },
   "src/options.ts": { may: [], packages: true },
   "src/errors.ts": { may: [], packages: false },
-  "src/protocol.ts": { may: ["src/errors.ts"], packages: false },
+  "src/protocol.ts": { may: ["src/protocol", "src/errors.ts"], packages: false },
+  "src/protocol": { may: ["src/errors.ts"], packages: false },
   "src/server": {
     may: [
       "src/engine/client/client.ts",
       "src/runtime/text/tokenizer.ts",
+      "src/runtime/text/stream-decoder.ts",
+      "src/runtime/text/chat-message.ts",
       "src/runtime/text/chat-template.ts",
       "src/runtime/grammar/check-grammar.ts",
       "src/tracing",

@@ -2,10 +2,35 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Outcome } from "../result.js";
 import { AnswerReader } from "./answer-reader.js";
 import { readErrorCode } from "./completion-schema.js";
-import type { Answer, HttpClientOptions, Sending } from "./http-client.js";
 
 /** More of an error's body is not read. */
 const MAX_ERROR_CHARS = 65_536;
+
+export interface Sending {
+  /** JSON. */
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Leave after so many milliseconds. */
+  readonly cancelAfterMs?: number;
+  /** Ends the request at once. */
+  readonly signal: AbortSignal;
+}
+
+export interface Answer {
+  /** When the request was handed to the connection. */
+  readonly sent: number;
+  /** When the last of the answer came, or it was known that none would. */
+  readonly end: number;
+  readonly status?: number;
+  readonly outcome: Outcome;
+  readonly reader: AnswerReader;
+}
+
+export interface ExchangeOptions {
+  readonly streaming: boolean;
+  readonly timeoutMs: number;
+  readonly now: () => number;
+}
 
 /** One POST from its sending to its outcome. The first thing that decides the outcome holds. */
 export class Exchange {
@@ -17,7 +42,7 @@ export class Exchange {
   constructor(
     private readonly request: ClientRequest,
     private readonly sent: number,
-    private readonly options: Pick<HttpClientOptions, "now" | "streaming" | "timeoutMs">,
+    private readonly options: ExchangeOptions,
   ) {
     this.#reader = new AnswerReader(options.streaming);
   }

@@ -1,36 +1,11 @@
 /** Connections to an OpenAI-compatible target: kept, reused, and as many as there are requests at once. */
 import * as http from "node:http";
 import * as https from "node:https";
-import type { Outcome } from "../result.js";
-import type { AnswerReader } from "./answer-reader.js";
-import { Exchange } from "./exchange.js";
+import { type Answer, Exchange, type ExchangeOptions, type Sending } from "./exchange.js";
 
-export interface Sending {
-  /** JSON. */
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Leave after so many milliseconds. */
-  readonly cancelAfterMs?: number;
-  /** Ends the request at once. */
-  readonly signal: AbortSignal;
-}
-
-export interface Answer {
-  /** When the request was handed to the connection. */
-  readonly sent: number;
-  /** When the last of the answer came, or it was known that none would. */
-  readonly end: number;
-  readonly status?: number;
-  readonly outcome: Outcome;
-  readonly reader: AnswerReader;
-}
-
-export interface HttpClientOptions {
+export interface HttpClientOptions extends ExchangeOptions {
   /** Full address of the route. */
   readonly url: string;
-  readonly streaming: boolean;
-  readonly timeoutMs: number;
-  readonly now: () => number;
 }
 
 export class HttpClient {

@@ -5,13 +5,15 @@
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import { AlwaysOnSampler, BasicTracerProvider, RandomIdGenerator } from "@opentelemetry/sdk-trace-node";
 import { WallAnchor, wallMicros } from "../../tracing/clock.js";
+import type { PropagationFormat } from "../../tracing/context/propagation.js";
 import { writeHeaders } from "../../tracing/context/propagation.js";
-import type { ExportCounters, PropagationFormat } from "../../tracing/contract.js";
+import type { ExportCounters } from "../../tracing/contract.js";
 import { createSpanExport } from "../../tracing/span-export.js";
-import { type OpenSpan, SpanMaker, setAttributes } from "../../tracing/spans/span-maker.js";
+import { type OpenSpan, setAttributes } from "../../tracing/spans/open-span.js";
+import { SpanMaker } from "../../tracing/spans/span-maker.js";
 import type { BenchClock } from "../load/clock.js";
+import type { Answer } from "./exchange.js";
 import { failureOf } from "./failure.js";
-import type { Answer } from "./http-client.js";
 
 export interface BenchTracingOptions {
   readonly clock: Pick<BenchClock, "now">;

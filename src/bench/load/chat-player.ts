@@ -1,7 +1,8 @@
 import { setMaxListeners } from "node:events";
 import { seededRandom } from "../../../models/tiny/random.js";
-import type { PropagationFormat } from "../../tracing/contract.js";
-import type { Answer, HttpClient } from "../client/http-client.js";
+import type { PropagationFormat } from "../../tracing/context/propagation.js";
+import type { Answer } from "../client/exchange.js";
+import type { HttpClient } from "../client/http-client.js";
 import { bodyOf, history, type RequestOptions } from "../client/target.js";
 import type { BenchTracing } from "../client/tracing.js";
 import type { ChatPlan, CountText, PromptSource } from "../prompts/chat-plan.js";

@@ -1,4 +1,4 @@
-import { type Fit, fitNonNegative, type Observation, predict, qualityOf } from "./least-squares.js";
+import { type Fit, fitNonNegative, type Observation, predict, qualityOf } from "./non-negative-fit.js";
 import type { RequestSample, StepSample } from "./step-samples.js";
 
 /** A phase's steps: milliseconds from the number of requests, the tokens fed, and what these attend to. */

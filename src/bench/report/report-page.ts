@@ -80,9 +80,16 @@ function bestOf(points: readonly LoadPoint[], read: (point: LoadPoint) => number
 
 const METRICS: readonly LatencyName[] = ["queue", "ttft", "tpot", "itl", "e2e"];
 
-function loads({ points, slos, comparison }: BenchResult): string {
+function loads({ points, slos, comparison = [] }: BenchResult): string {
   const good = points.some(({ summary }) => summary.goodput !== undefined);
-  const rates = points.map(({ name, summary }) => [
+  const limits = slos.map(({ metric, limitMs }) => `${LATENCIES[metric]} at most ${duration(limitMs)}`).join(", ");
+  const intro = good ? `A good request met: ${limits}.` : "Every load that was put on the target, and what came of it.";
+  return section("Loads", intro, rates(points, good), percentiles(points), variants(comparison));
+}
+
+/** @param good there are limits that make a request a good one */
+function rates(points: readonly LoadPoint[], good: boolean): string {
+  const rows = points.map(({ name, summary }) => [
     name,
     String(summary.ok),
     String(summary.cancelled),
@@ -94,17 +101,13 @@ function loads({ points, slos, comparison }: BenchResult): string {
     number(summary.outputTokensPerSecond.value),
     ...(good ? [summary.goodput === undefined ? "–" : number(summary.goodput.value)] : []),
   ]);
-  const head = [
-    "load",
-    "answered",
-    "cancelled",
-    "errors",
-    "requests/s",
-    "tokens/s in",
-    "tokens/s out",
-    ...(good ? ["good requests/s"] : []),
-  ];
-  const latencies = points.flatMap(({ name, summary }) =>
+  const counts = ["load", "answered", "cancelled", "errors"];
+  const speeds = ["requests/s", "tokens/s in", "tokens/s out", ...(good ? ["good requests/s"] : [])];
+  return table("By load", [...counts, ...speeds], rows);
+}
+
+function percentiles(points: readonly LoadPoint[]): string {
+  const rows = points.flatMap(({ name, summary }) =>
     METRICS.flatMap((metric) => {
       const found = summary.latencies[metric];
       if (found === undefined) return [];
@@ -112,25 +115,19 @@ function loads({ points, slos, comparison }: BenchResult): string {
       return [[`${name}: ${LATENCIES[metric]}`, ...values.map(number)]];
     }),
   );
-  const limits = slos.map(({ metric, limitMs }) => `${LATENCIES[metric]} at most ${duration(limitMs)}`).join(", ");
-  const intro = good ? `A good request met: ${limits}.` : "Every load that was put on the target, and what came of it.";
-  const details = element(
-    "details",
-    {},
-    "<summary>Latencies by percentile</summary>",
-    table(
-      "Milliseconds, from the intended time of sending",
-      ["", "mean", "p50", "p90", "p95", "p99", "max"],
-      latencies,
-    ),
-  );
-  const ratios = (comparison ?? []).map(({ metric, base, variant, ratio }) => [
+  const title = "Milliseconds, from the intended time of sending";
+  const latencies = table(title, ["", "mean", "p50", "p90", "p95", "p99", "max"], rows);
+  return element("details", {}, "<summary>Latencies by percentile</summary>", latencies);
+}
+
+function variants(comparison: NonNullable<BenchResult["comparison"]>): string {
+  if (comparison.length === 0) return "";
+  const rows = comparison.map(({ metric, base, variant, ratio }) => [
     `${metric}: ${variant} over ${base}`,
     ratio.value.toFixed(3),
     ratio.low === undefined || ratio.high === undefined ? "–" : `${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)}`,
   ]);
-  const compared = ratios.length === 0 ? "" : table("Variants, round by round", ["", "ratio", "95 % interval"], ratios);
-  return section("Loads", intro, table("By load", head, rates), details, compared);
+  return table("Variants, round by round", ["", "ratio", "95 % interval"], rows);
 }
 
 function againstLoad(result: BenchResult): string {

@@ -3,8 +3,6 @@ export type Interval = readonly [start: number, end: number];
 
 /** A set of moments, as disjoint intervals in order. Never changes; empty and reversed intervals hold no moment. */
 export class IntervalSet {
-  static readonly empty = new IntervalSet([]);
-
   private constructor(readonly intervals: readonly Interval[]) {}
 
   static of(intervals: readonly Interval[]): IntervalSet {
@@ -21,10 +19,6 @@ export class IntervalSet {
   /** Its whole duration. */
   get length(): number {
     return this.intervals.reduce((sum, [start, end]) => sum + end - start, 0);
-  }
-
-  union(other: IntervalSet): IntervalSet {
-    return IntervalSet.of([...this.intervals, ...other.intervals]);
   }
 
   intersect(other: IntervalSet): IntervalSet {

@@ -1,3 +1,4 @@
+import { VitrineError } from "../../errors.js";
 import type { Micros } from "../../protocol.js";
 import type { ModelRunner } from "../runner.js";
 import { type CacheLimits, type CacheShape, cellsOf, grownShape, halfway } from "./cache-shape.js";
@@ -111,7 +112,8 @@ export class MemoryPool {
     try {
       this.#options.reserve(rows, tokens);
       return true;
-    } catch {
+    } catch (error) {
+      if (error instanceof VitrineError && error.code === "engine_lost") throw error;
       this.#refusals++;
       return false;
     }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { VitrineError, type WireError } from "../../errors.js";
 import {
   type CancelCause,
+  type DeviceChoice,
   type DeviceRequest,
   type EngineEvent,
   type EngineRequest,
@@ -20,11 +21,12 @@ import { systemTimers, type Timers } from "../timers.js";
 import { Backoff } from "./backoff.js";
 import { type ChildExit, type EngineChild, engineForker, type SpawnEngine } from "./child.js";
 import type { EngineClient, EngineClientOptions, EngineLoad, EngineState, EngineStatus } from "./client-contract.js";
+import { EngineListeners } from "./engine-listeners.js";
 import { EngineStart } from "./engine-start.js";
 import { type EngineDeath, engineLost } from "./exit-reason.js";
 import { Expectation } from "./expectation.js";
 import { InFlight } from "./in-flight.js";
-import { withoutNative } from "./native-failure.js";
+import { isCrash, withoutCuda, withoutNative } from "./native-failure.js";
 import { notReady } from "./not-ready.js";
 import { systemOomKills } from "./oom-kills.js";
 
@@ -47,9 +49,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   readonly #spawn: SpawnEngine;
   readonly #backoff = new Backoff();
   readonly #requests = new InFlight(() => this.#expected.check());
-  readonly #loadListeners: ((load: EngineLoad) => void)[] = [];
-  readonly #stateListeners: ((state: EngineState) => void)[] = [];
-  readonly #stepListeners: ((step: StepStats, run: EngineRun) => void)[] = [];
+  readonly #listeners = new EngineListeners();
   #state: EngineState = { kind: "starting" };
   #stats: EngineStats | undefined;
   #run: EngineRun | undefined;
@@ -58,8 +58,9 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #load: LoadOptions;
   /** How this process's load failed, where another one may do better. */
   #nativeFailure: WireError | undefined;
+  /** Why this process ends, where it has said so. */
+  #lost: WireError | undefined;
   #restarts = 0;
-  #lastLoad: EngineLoad | undefined;
   #cancelRestart: (() => void) | undefined;
   #shutdown: Promise<void> | undefined;
   /** The time to drain is up: whatever still runs ends as cancelled. */
@@ -96,17 +97,15 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   onLoad(listener: (load: EngineLoad) => void): void {
-    this.#loadListeners.push(listener);
-    const last = this.#lastLoad;
-    if (last !== undefined) queueMicrotask(() => listener(last));
+    this.#listeners.onLoad(listener);
   }
 
   onState(listener: (state: EngineState) => void): void {
-    this.#stateListeners.push(listener);
+    this.#listeners.onState(listener);
   }
 
   onStep(listener: (step: StepStats, run: EngineRun) => void): void {
-    this.#stepListeners.push(listener);
+    this.#listeners.onStep(listener);
   }
 
   submit(request: EngineRequest, onEvent: (event: RequestEvent) => void): void {
@@ -149,6 +148,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   #launch(since: Micros = this.#clock()): EngineStart {
     this.#start = new EngineStart(since);
     this.#nativeFailure = undefined;
+    this.#lost = undefined;
     this.#child = this.#spawn({
       onEvents: (events) => {
         for (const event of events) this.#receive(event);
@@ -178,6 +178,14 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         if (event.error.code === "native_failed") this.#nativeFailure = event.error;
         else this.#failLoad(event.error, event.load);
         break;
+      case "device":
+        this.#changeDevice(event.device);
+        break;
+      case "lost":
+        this.#lost = event.error;
+        // Without a device it may hang in its own end.
+        this.#child?.kill();
+        break;
       case "stats":
         this.#stats = event.stats;
         break;
@@ -185,8 +193,7 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
         this.#requests.deliver(this.#run === undefined ? event : { ...event, run: this.#run });
         break;
       case "step":
-        if (this.#run === undefined) break;
-        for (const listener of this.#stepListeners) listener(event.step, this.#run);
+        if (this.#run !== undefined) this.#listeners.tellStep(event.step, this.#run);
         break;
       default:
         this.#requests.deliver(event);
@@ -201,21 +208,23 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
     this.#child = undefined;
     this.#stats = undefined;
     this.#run = undefined;
-    if (!this.#start.finished && this.#loadsWithoutNative(exit)) return;
+    if (!this.#start.finished && this.#loadsWithLess(exit)) return;
     if (!this.#start.finished) this.#failLoad(this.#nativeFailure ?? this.#deathWhileLoading(death));
     if (this.#shutdown === undefined && this.#state.kind !== "failed") {
-      const error = this.#start.error ?? engineLost(death, "");
+      const error = this.#start.error ?? this.#lost ?? engineLost(death, "");
       this.#restartAfter(this.#backoff.delayAfter(this.#start.readyMs(now)), error);
     }
     const outcome: Outcome = this.#drained
       ? { kind: "cancelled", cause: "drain" }
-      : { kind: "failed", error: engineLost(death, " while this request was running; send it again") };
+      : { kind: "failed", error: this.#lost ?? engineLost(death, " while this request was running; send it again") };
     this.#requests.endAll(outcome, now);
     this.#expected.check();
   }
 
-  #loadsWithoutNative(exit: ChildExit): boolean {
-    const other = this.#shutdown === undefined ? withoutNative(this.#load, exit, this.#nativeFailure) : undefined;
+  /** Whether another process has begun to load, without what took this one with it. */
+  #loadsWithLess(exit: ChildExit): boolean {
+    if (this.#shutdown !== undefined) return false;
+    const other = withoutNative(this.#load, exit, this.#nativeFailure) ?? withoutCuda(this.#load, exit);
     if (other === undefined) return false;
     this.#load = other;
     this.#launch(this.#start.forkedAt);
@@ -223,8 +232,14 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   #deathWhileLoading(death: EngineDeath): WireError {
-    if (this.#shutdown === undefined) return engineLost(death, " while it loaded the model");
-    return { code: "draining", message: "The engine was shut down while it loaded the model." };
+    if (this.#shutdown !== undefined)
+      return { code: "draining", message: "The engine was shut down while it loaded the model." };
+    const { code, message } = engineLost(death, " while it loaded the model");
+    if (!isCrash(death.signal) || !this.#load.device.startsWith("cuda")) return { code, message };
+    return {
+      code,
+      message: `${message} "vitrine doctor --device cuda" says whether CUDA works; or ask for --device cpu.`,
+    };
   }
 
   #restartAfter(delayMs: number, error: WireError): void {
@@ -241,14 +256,19 @@ class ProcessEngineClient implements EngineClient, EngineStatus {
   }
 
   #report(load: LoadTimeline, result: EngineLoad["result"]): void {
-    const report = { device: this.device, load, restarts: this.#restarts, result };
-    this.#lastLoad = report;
-    for (const listener of this.#loadListeners) listener(report);
+    this.#listeners.tellLoad({ device: this.device, load, restarts: this.#restarts, result });
+  }
+
+  /** Whoever asks from now on, and requests that are admitted, have the new one. */
+  #changeDevice(device: DeviceChoice): void {
+    if (this.#state.kind !== "ready" || this.#run === undefined) return;
+    this.#run = { ...this.#run, device };
+    this.#state = { ...this.#state, device };
   }
 
   #setState(state: EngineState): void {
     this.#state = state;
-    for (const listener of this.#stateListeners) listener(state);
+    this.#listeners.tellState(state);
   }
 
   #refusal(id: RequestId): VitrineError | undefined {

@@ -15,9 +15,20 @@ export function withoutNative(
   { signal }: ChildExit,
   told: WireError | undefined,
 ): LoadOptions | undefined {
-  const { runtime = "auto", device, nativeFailure } = options;
-  if (runtime !== "auto" || device === "cpu" || nativeFailure !== undefined) return undefined;
+  const { runtime = "auto", device, nativeFailure, cudaFailure } = options;
+  if (runtime !== "auto" || device === "cpu" || nativeFailure !== undefined || cudaFailure !== undefined)
+    return undefined;
   if (told !== undefined) return { ...options, nativeFailure: told.message };
-  if (signal === null || !CRASHES.has(signal)) return undefined;
+  if (!isCrash(signal)) return undefined;
   return { ...options, nativeFailure: `Loading with the native runtime ended in ${signal}.` };
 }
+
+/** Options for another process where `auto` may have chosen CUDA, and the process crashed whatever the runtime. */
+export function withoutCuda(options: LoadOptions, { signal }: ChildExit): LoadOptions | undefined {
+  if (options.device !== "auto" || options.cudaFailure !== undefined || !isCrash(signal)) return undefined;
+  const { nativeFailure: _, ...others } = options;
+  return { ...others, cudaFailure: `loading a model there ended in ${signal}.` };
+}
+
+export const isCrash = (signal: NodeJS.Signals | null): signal is NodeJS.Signals =>
+  signal !== null && CRASHES.has(signal);

@@ -1,8 +1,8 @@
 import type { VitrineError, WireError } from "../../errors.js";
 import type { CancelCause, EngineRequest, Micros, Outcome, PositionLogprobs, RequestId } from "../../protocol.js";
-import { commonPrefix } from "../cache/prefix.js";
 import type { RunnerRow } from "../runner.js";
 import type { CompiledConstraint } from "../sampling/constraint.js";
+import { Admission, type AdmissionOptions } from "./admission.js";
 import { endFailedStep } from "./failed-step.js";
 import type { StepTiming } from "./forward-timings.js";
 import { decodeRow, makePlan, type Plan, prefillRow } from "./plan.js";
@@ -19,13 +19,7 @@ export interface StepResults {
   score(row: number, position: number, token: number): PositionLogprobs | VitrineError;
 }
 
-export interface SchedulerOptions extends StepLimits, SequencePoolOptions {
-  /** The runner can go back, as guesses and prefixes shared with a running request need it. */
-  readonly rewinds: boolean;
-}
-
-/** A prefix this much longer, which another request is computing right now, is worth waiting for. */
-const WORTH_WAITING = 16;
+export interface SchedulerOptions extends StepLimits, SequencePoolOptions, AdmissionOptions {}
 
 const NO_GUESSES = new Int32Array(0);
 
@@ -52,6 +46,7 @@ export class Scheduler {
   readonly #pool: SequencePool;
   readonly #costs = new StepCosts();
   readonly #planner: StepPlanner;
+  readonly #admission: Admission;
   readonly #speculation: Speculation | undefined;
   #lastPhase: Plan["phase"] = "decode";
   #open: Plan | undefined;
@@ -60,6 +55,7 @@ export class Scheduler {
     this.#options = options;
     this.#pool = new SequencePool(options);
     this.#planner = new StepPlanner(options, this.#costs);
+    this.#admission = new Admission(this.#pool, this.#planner, options);
     this.#speculation = options.rewinds ? new Speculation() : undefined;
   }
 
@@ -154,7 +150,7 @@ export class Scheduler {
     const alone = prefilling.find((sequence) => sequence.alone);
     for (const sequence of alone === undefined ? [...prefilling] : [alone]) if (left > 0) add(sequence);
     while (left > 0 && alone === undefined) {
-      const sequence = this.#admitNext();
+      const sequence = this.#admission.next();
       if (sequence === undefined) break;
       add(sequence);
     }
@@ -190,35 +186,6 @@ export class Scheduler {
       else this.#pool.preempt(victim, "cache");
       if (sequence.state !== "decode") return;
     }
-  }
-
-  /** Gives the first in the queue a slot, if there is cache for it. */
-  #admitNext(): Sequence | undefined {
-    const { waiting, running } = this.#pool;
-    for (;;) {
-      const sequence = waiting.first;
-      if (sequence === undefined) return undefined;
-      if (this.#pool.short) this.#pool.lacksMemory(sequence);
-      if (!this.#mayAdmit(sequence)) return undefined;
-      if (this.#pool.admit(sequence)) return sequence;
-      if (running.size > 0) return undefined;
-      this.#pool.failForMemory(sequence);
-    }
-  }
-
-  #mayAdmit(sequence: Sequence): boolean {
-    if (this.#pool.short || !this.#planner.admits(this.#pool.running.comingLoad)) return false;
-    return !this.#options.rewinds || !this.#prefixIsComing(sequence);
-  }
-
-  /** Another request is computing what this one could share. */
-  #prefixIsComing(sequence: Sequence): boolean {
-    const wanted = sequence.tokens.view(0, sequence.tokens.length - 1);
-    let coming = 0;
-    for (const other of this.#pool.running.prefilling) {
-      if (other.salt === sequence.salt) coming = Math.max(coming, commonPrefix(other.tokens.view(), wanted));
-    }
-    return coming > WORTH_WAITING && coming > this.#options.cache.reusable(sequence) + WORTH_WAITING;
   }
 
   #commitPrefill({ index, row, sequence, results, at }: StepPart, step: StepTiming): void {

@@ -12,6 +12,7 @@ import type {
 import type { CacheAdmission, KvCache } from "../cache/kv-cache.js";
 import type { CompiledConstraint } from "../sampling/constraint.js";
 import { GrowthReport } from "./growth-report.js";
+import { checkPool } from "./pool-invariants.js";
 import { noMemory, taken, whyNever } from "./refusals.js";
 import { RequestQueue } from "./request-queue.js";
 import { RunningSet } from "./running-set.js";
@@ -197,7 +198,7 @@ export class SequencePool {
       sequence.accept(choice.token);
       this.#options.emit({ type: "token", id, ...choice, at });
       if (sequence.constraint?.complete) this.end(sequence, { kind: "finished", reason: "stop" }, at);
-      // The context's end is an end by length too: no request may ask for more than fits (see #refusal).
+      // The context's end is an end by length too: `whyNever` refuses who asks for more than fits.
       else if (sequence.generated >= request.maxTokens) this.end(sequence, { kind: "finished", reason: "length" }, at);
     }
   }
@@ -230,24 +231,7 @@ export class SequencePool {
 
   /** Throws unless queue, running set and cache agree. */
   checkInvariants(): void {
-    const { cache } = this.#options;
-    cache.checkInvariants();
-    const problems: string[] = [];
-    const waiting = [...this.waiting];
-    const running = [...this.running];
-    const { prefilling, decoding } = this.running;
-    if (waiting.some(({ state, slot, cached }) => state !== "waiting" || slot !== undefined || cached > 0))
-      problems.push("a waiting sequence is not waiting, or holds a slot");
-    if (running.some(({ slot, id }) => cache.ownerOf(slot ?? -1) !== id))
-      problems.push("a running sequence does not own its slot");
-    if (cache.owners !== running.length) problems.push("a slot is held by a sequence that does not run");
-    if (prefilling.some(({ state, uncached }) => state !== "prefill" || uncached < 1))
-      problems.push("a prefilling sequence has nothing to prefill");
-    if (decoding.some(({ state, uncached }) => state !== "decode" || uncached !== 1))
-      problems.push("a decoding sequence lacks more than its last token");
-    if (running.some(({ tokens, mostTokens }) => tokens.length > mostTokens)) problems.push("a sequence is too long");
-    if (this.#live.size !== waiting.length + running.length) problems.push("live is not waiting + running");
-    if (problems.length > 0) throw new Error(`SequencePool: ${problems.join("; ")}`);
+    checkPool(this, this.#options.cache);
   }
 }
 

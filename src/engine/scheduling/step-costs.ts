@@ -1,4 +1,4 @@
-import { LeastSquares } from "./least-squares.js";
+import { OnlineLeastSquares } from "./online-least-squares.js";
 
 /** What a step computes. */
 export interface StepWork {
@@ -20,7 +20,7 @@ const MOST_SURPRISE = 3;
  * attention its tokens times the tokens before them. Prefills and decode steps have a model each, as their kernels differ.
  */
 export class StepCosts {
-  readonly #models = { prefill: new LeastSquares(3), decode: new LeastSquares(3) };
+  readonly #models = { prefill: new OnlineLeastSquares(3), decode: new OnlineLeastSquares(3) };
   readonly #seen = { prefill: 0, decode: 0 };
 
   observe(work: StepWork, ms: number): void {

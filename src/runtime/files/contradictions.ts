@@ -1,4 +1,4 @@
-import type { GraphSignature } from "../graph-signature.js";
+import type { GraphSignature } from "../signature/graph-signature.js";
 import type { ModelConfig } from "./model-config.js";
 
 /**

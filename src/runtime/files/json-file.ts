@@ -61,7 +61,7 @@ export function lfsPointer(path: string): VitrineError {
   );
 }
 
-export function isMissing(thrown: unknown): boolean {
+function isMissing(thrown: unknown): boolean {
   const code = (thrown as NodeJS.ErrnoException | undefined)?.code;
   return code === "ENOENT" || code === "ENOTDIR";
 }

@@ -1,8 +1,20 @@
+import type { Derivatives } from "./derivatives.js";
 import type { Expr } from "./expression.js";
-import { PatternError, patternLanguage } from "./pattern.js";
-import { below, type Located, SchemaError } from "./schema-document.js";
+import type { JsonLanguage } from "./json-language.js";
+import { ANYTHING, below, type Located, SchemaError } from "./schema-document.js";
 import type { Facts, ObjectShape } from "./schema-facts.js";
-import type { SchemaContext } from "./schema-language.js";
+
+/** The schema around an object: what makes languages of its parts. */
+export interface SchemaContext {
+  readonly json: JsonLanguage;
+  readonly derivatives: Derivatives;
+  /** The values that fit all of these schemas. */
+  valueOf(schemas: readonly Located[]): Expr;
+  /** The characters between the quotes of the strings that fit all of these schemas. */
+  charactersOf(schemas: readonly Located[]): Expr;
+  /** The texts that match. Throws SchemaError, which says that the pattern stands at `pointer`. */
+  patternOf(pattern: string, pointer: string): Expr;
+}
 
 /** The objects that fit: the declared members in their order, then others as far as they are allowed. */
 export function objectLanguage(context: SchemaContext, facts: Facts): Expr {
@@ -94,7 +106,8 @@ class ObjectLanguage {
     const declared = exprs.alt(...this.#names.map((name) => exprs.literal(JSON.stringify(name).slice(1, -1))));
     const free = [this.#keys(), exprs.not(declared)];
     const patterns = patterned.flatMap(({ patternProperties }) => [...patternProperties]);
-    const languages = patterns.map(([pattern]) => this.#pattern(pattern));
+    const pointer = below(this.facts.pointer, "patternProperties");
+    const languages = patterns.map(([pattern]) => this.context.patternOf(pattern, pointer));
     const options = patterns.map(([, schema], i) => {
       const unlike = languages.filter((_, j) => j !== i).map((language) => exprs.not(language));
       const keys = derivatives.and(...free, languages[i] as Expr, ...unlike);
@@ -108,15 +121,6 @@ class ObjectLanguage {
       options.push(json.member(json.quoted(keys), value));
     }
     return exprs.alt(...options);
-  }
-
-  #pattern(pattern: string): Expr {
-    try {
-      return patternLanguage(this.context.json, pattern);
-    } catch (thrown) {
-      if (!(thrown instanceof PatternError)) throw thrown;
-      throw new SchemaError(below(this.facts.pointer, "patternProperties"), thrown.message);
-    }
   }
 
   /** How many other members there may be. Keys may repeat, so only one of them surely counts. */
@@ -134,8 +138,6 @@ class ObjectLanguage {
     return [Math.max(missing, 0), room];
   }
 }
-
-const ANYTHING: Located = { schema: true, pointer: "true" };
 
 /** Other members are written where a schema speaks of them, or none names any. */
 function allowsOthers(objects: readonly ObjectShape[]): boolean {

@@ -8,6 +8,9 @@ export interface Located {
   readonly pointer: string;
 }
 
+/** What no schema speaks of may be anything. */
+export const ANYTHING: Located = { schema: true, pointer: "true" };
+
 /** A schema that cannot be held to; `pointer` tells which part, `message` completes a sentence that names it. */
 export class SchemaError extends Error {
   constructor(

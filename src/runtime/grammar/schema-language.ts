@@ -2,22 +2,12 @@ import type { Derivatives } from "./derivatives.js";
 import type { Expr, Rule } from "./expression.js";
 import type { JsonLanguage } from "./json-language.js";
 import { NumberRange } from "./number-range.js";
-import { objectLanguage } from "./object-language.js";
+import { objectLanguage, type SchemaContext } from "./object-language.js";
 import { PatternError, patternLanguage } from "./pattern.js";
 import { productive } from "./productive.js";
 import { hasType, SchemaReader } from "./schema-alternatives.js";
-import { below, type Located, located, type Schema, SchemaError } from "./schema-document.js";
+import { ANYTHING, below, type Located, located, type Schema, SchemaError } from "./schema-document.js";
 import type { Facts, JsonType } from "./schema-facts.js";
-
-/** What parts of a schema need to be made languages. */
-export interface SchemaContext {
-  readonly json: JsonLanguage;
-  readonly derivatives: Derivatives;
-  /** The values that fit all of these schemas. */
-  valueOf(schemas: readonly Located[]): Expr;
-  /** The characters between the quotes of the strings that fit all of these schemas. */
-  charactersOf(schemas: readonly Located[]): Expr;
-}
 
 /**
  * The JSON texts that validate against `schema`: all of them do; not every valid one is among them. Members come in the order of
@@ -142,15 +132,15 @@ class SchemaLanguage implements SchemaContext {
     if (patterns.length === 0 && written === "freely") return exprs.repeat(json.character, minLength, maxLength);
     const anyLength = minLength === 0 && maxLength === Number.POSITIVE_INFINITY && patterns.length > 0;
     const lengths = anyLength ? exprs.any : exprs.repeat(json.canonicalCharacter, minLength, maxLength);
-    const fitting = patterns.map((pattern) => this.#pattern(pattern, pointer));
+    const fitting = patterns.map((pattern) => this.patternOf(pattern, below(pointer, "pattern")));
     return derivatives.and(lengths, ...fitting);
   }
 
-  #pattern(pattern: string, pointer: string): Expr {
+  patternOf(pattern: string, pointer: string): Expr {
     try {
       return patternLanguage(this.json, pattern);
     } catch (thrown) {
-      if (thrown instanceof PatternError) throw new SchemaError(below(pointer, "pattern"), thrown.message);
+      if (thrown instanceof PatternError) throw new SchemaError(pointer, thrown.message);
       throw thrown;
     }
   }
@@ -160,7 +150,7 @@ class SchemaLanguage implements SchemaContext {
     const { exprs } = json;
     const places = Math.min(Math.max(0, ...arrays.map(({ prefix }) => prefix.length)), maxItems);
     const at = (place: number): Expr =>
-      this.valueOf(arrays.flatMap(({ prefix, rest }) => prefix[place] ?? rest ?? []).concat(FREE));
+      this.valueOf(arrays.flatMap(({ prefix, rest }) => prefix[place] ?? rest ?? []).concat(ANYTHING));
     const others = maxItems > places ? at(places) : exprs.never;
     if (places === 0) return json.arrayOf(json.list(others, minItems, maxItems));
     const least = Math.max(minItems - places, 0);
@@ -173,9 +163,6 @@ class SchemaLanguage implements SchemaContext {
     return json.arrayOf(items);
   }
 }
-
-/** A schema that allows everything: what no schema speaks of. */
-const FREE: Located = { schema: true, pointer: "true" };
 
 /** Without a word on types, those that the other keywords speak of. */
 function typesOf({ types, narrows }: Facts): ReadonlySet<JsonType> {

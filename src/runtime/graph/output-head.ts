@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { FIRST_LOGITS, firstLogitsInput, KEPT_LOGITS } from "./first-logits.js";
 import { GraphIndex } from "./graph-index.js";
 import {
   type GraphProto,
@@ -8,26 +9,26 @@ import {
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from "./onnx_pb.js";
 import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
 
 const LOGITS = "logits";
-/** What Optimum and onnx-community call it in graphs that have it from the start. */
-const ROWS_INPUT = "num_logits_to_keep";
+/** The dimension of logits that it decides, as Optimum and onnx-community name it. */
+const KEPT_ROWS = "num_logits_to_keep";
 const PREFIX = "vitrine/output_head/";
 
 /**
- * Computes logits for the last positions only, as many as the new input `num_logits_to_keep` says: the hidden state is
- * cut right before the output head. A prompt needs the logits of its last token; for all of them, most of a prompt's
- * time can go into the head, and its result is `prompt x vocabulary`.
+ * Computes logits for the last positions only, those that the new input says: the hidden state is cut right before the
+ * output head. A prompt needs the logits of its last token; for all of them, most of a prompt's time can go into the head,
+ * and its result is `prompt x vocabulary`. The input is what Slice takes, as it is: an operator between the two would run
+ * on a GPU, and Slice read its result back.
  */
 export const keepLastLogits: Rewrite = (model) => {
   const { graph } = model;
   const leave = (why: string): Rewritten => ({ model, applied: false, note: `Output head: left as it is; ${why}.` });
   const output = graph?.output.find(({ name }) => name === LOGITS);
   if (graph === undefined || output === undefined) return leave("the graph has no logits");
-  if (graph.input.some(({ name }) => /^(num_)?logits_to_keep$/.test(name))) return leave("it can do it already");
+  if (graph.input.some(({ name }) => KEPT_LOGITS.test(name))) return leave("it can do it already");
   const shape = dimensions(output);
   if (shape?.length !== 3) return leave("the graph does not say that logits have three dimensions");
   if (shape[1]?.value.case === "dimValue") return leave(`logits have ${shape[1].value.value} rows`);
@@ -35,7 +36,7 @@ export const keepLastLogits: Rewrite = (model) => {
   const opset = model.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 0n;
   if (opset < 10n) return leave(`operators are those of version ${opset}`);
   const index = new GraphIndex(graph);
-  if (index.has(ROWS_INPUT) || index.has(`${PREFIX}hidden`)) return leave("it uses the names that are needed");
+  if (index.has(FIRST_LOGITS) || index.has(`${PREFIX}hidden`)) return leave("it uses the names that are needed");
   const head = findHead(index);
   if (typeof head === "string") return leave(head);
   const note = `Output head: logits for the last positions only, cut before ${head.opType}.`;
@@ -82,17 +83,15 @@ function isSameForRows(value: string, index: GraphIndex): boolean {
 
 function cutBefore(head: NodeProto, graph: GraphProto, output: ValueInfoProto): GraphProto {
   const [hidden = "", ...weights] = head.input;
-  const operator = (opType: string, input: string[], name: string): NodeProto =>
-    create(NodeProtoSchema, { opType, name: PREFIX + opType, input, output: [PREFIX + name] });
+  const input = [hidden, FIRST_LOGITS, `${PREFIX}end`, `${PREFIX}axis`];
   const cut = [
-    operator("Neg", [ROWS_INPUT], "start"),
-    operator("Slice", [hidden, `${PREFIX}start`, `${PREFIX}end`, `${PREFIX}axis`], "hidden"),
+    create(NodeProtoSchema, { opType: "Slice", name: `${PREFIX}Slice`, input, output: [`${PREFIX}hidden`] }),
     withFields(head, { input: [`${PREFIX}hidden`, ...weights] }),
   ];
   return withFields(graph, {
     node: graph.node.flatMap((node) => (node === head ? cut : [node])),
     initializer: [...graph.initializer, integer(`${PREFIX}end`, 2n ** 63n - 1n), integer(`${PREFIX}axis`, 1n)],
-    input: [...graph.input, rowsInput()],
+    input: [...graph.input, firstLogitsInput()],
     output: graph.output.map((value) => (value === output ? withKeptRows(value) : value)),
   });
 }
@@ -101,12 +100,6 @@ function integer(name: string, value: bigint) {
   const rawData = new Uint8Array(8);
   new DataView(rawData.buffer).setBigInt64(0, value, true);
   return create(TensorProtoSchema, { name, dataType: TensorProto_DataType.INT64, dims: [1n], rawData });
-}
-
-function rowsInput(): ValueInfoProto {
-  const dim = [{ value: { case: "dimValue", value: 1n } as const }];
-  const value = { elemType: TensorProto_DataType.INT64, shape: { dim } };
-  return create(ValueInfoProtoSchema, { name: ROWS_INPUT, type: { value: { case: "tensorType", value } } });
 }
 
 function dimensions({ type }: ValueInfoProto) {
@@ -119,7 +112,7 @@ function withKeptRows(output: ValueInfoProto): ValueInfoProto {
   const tensor = type.value.value;
   const dim = (tensor.shape?.dim ?? []).map((dimension, axis) =>
     axis === 1
-      ? create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value: ROWS_INPUT } })
+      ? create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value: KEPT_ROWS } })
       : dimension,
   );
   const shape = withFields(tensor.shape as NonNullable<typeof tensor.shape>, { dim });

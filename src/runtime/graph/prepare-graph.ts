@@ -1,9 +1,10 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { isCacheInput } from "../cache-signature.js";
 import type { GraphFile } from "../files/graph-file.js";
+import { isCacheInput } from "../signature/cache-signature.js";
 import { setAccuracyLevel } from "./accuracy-level.js";
 import { type AttentionSizes, fuseAttention } from "./attention/attention-fusion.js";
 import { feedLengths } from "./attention-lengths.js";
+import { beginLogits } from "./first-logits.js";
 import { type ModelProto, ModelProtoSchema, TensorProto_DataType, type ValueInfoProto } from "./onnx_pb.js";
 import { type OnnxFile, readOnnxFile } from "./onnx-file.js";
 import { keepLastLogits } from "./output-head.js";
@@ -104,7 +105,7 @@ function rewritesFor({ fastInt4 = true, attention, lengths = false, ropeSwitch }
     keepLastLogits,
     ...(fastInt4 ? [setAccuracyLevel, quantizeHead] : []),
     packAttention,
-    ...(lengths ? [feedLengths] : []),
+    ...(lengths ? [feedLengths, beginLogits] : []),
   ];
 }
 

@@ -14,7 +14,7 @@ import { scalarOf } from "./probe/sample-tensor.js";
 import { type Rewrite, type Rewritten, withFields } from "./rewrite.js";
 
 /** Where in the joined tables a token's rotary factors stand. */
-const POSITIONS = "rotary_position_ids";
+export const ROTARY_POSITIONS = "rotary_position_ids";
 /** Where GroupQueryAttention takes the tables, and positions of its own for them. */
 const TABLES = [7, 8];
 const POSITIONS_INPUT = 9;
@@ -44,7 +44,7 @@ function join(graph: GraphProto, ropeSwitch: number): GraphProto | string {
   if (choice === undefined) return "the graph has one for all lengths";
   const index = new GraphIndex(graph);
   if (another !== undefined || choice.output.length !== 2) return "its branches are not known";
-  if (index.has(POSITIONS)) return "it uses the names that are needed";
+  if (index.has(ROTARY_POSITIONS)) return "it uses the names that are needed";
   const tables = branchesOf(choice, graph, ropeSwitch);
   if (tables === undefined) return "they are not chosen by the length of the mask";
   if (!tables.every((nodes) => nodes.every(({ opType }) => opType === "Constant"))) return "they are not constants";
@@ -93,7 +93,7 @@ function isRotating({ opType, input }: NodeProto): boolean {
 
 function withPositions(node: NodeProto): NodeProto {
   return withFields(node, {
-    input: [...node.input.slice(0, POSITIONS_INPUT), POSITIONS, ...node.input.slice(POSITIONS_INPUT + 1)],
+    input: [...node.input.slice(0, POSITIONS_INPUT), ROTARY_POSITIONS, ...node.input.slice(POSITIONS_INPUT + 1)],
   });
 }
 
@@ -102,5 +102,5 @@ function positionsInput(): ValueInfoProto {
     create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value } }),
   );
   const value = { elemType: TensorProto_DataType.INT64, shape: { dim } };
-  return create(ValueInfoProtoSchema, { name: POSITIONS, type: { value: { case: "tensorType", value } } });
+  return create(ValueInfoProtoSchema, { name: ROTARY_POSITIONS, type: { value: { case: "tensorType", value } } });
 }

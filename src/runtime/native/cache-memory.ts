@@ -1,5 +1,5 @@
 import { type CudaStream, OrtMemory, type OrtSession, type OrtTensor } from "../../../native/ort.js";
-import type { FloatType } from "../graph-signature.js";
+import type { FloatType } from "../signature/graph-signature.js";
 
 /** Places of equal size in a tensor, in elements: the first `start` from its beginning, each next one `stride` further on. */
 export interface CacheBlocks {

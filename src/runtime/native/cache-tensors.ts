@@ -1,5 +1,5 @@
 import { type OrtMemory, OrtTensor } from "../../../native/ort.js";
-import type { CacheTensor, FloatType } from "../graph-signature.js";
+import type { CacheTensor, FloatType } from "../signature/graph-signature.js";
 import type { CacheBlocks, CopyBlocks } from "./cache-memory.js";
 
 type CacheEntry = Pick<CacheTensor, "heads" | "headDim">;

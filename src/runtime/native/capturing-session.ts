@@ -2,7 +2,7 @@ import type { OrtSession } from "../../../native/ort.js";
 import type { DeviceChoice } from "../../protocol.js";
 import { reasonOf } from "../files/json-file.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
-import type { GraphSignature } from "../graph-signature.js";
+import type { GraphSignature } from "../signature/graph-signature.js";
 import { createNativeSession } from "./native-session.js";
 import type { InputDevice } from "./step-input.js";
 
@@ -26,16 +26,18 @@ export interface CapturingSessionOptions {
  * A session that captures its runs on CUDA; an ordinary one where ONNX Runtime refuses that for the graph, or where it is
  * not wanted. Throws as `createNativeSession` does.
  */
-export async function createCapturingSession(options: CapturingSessionOptions): Promise<CapturingSession> {
-  const { graph, device, threads, replay = true } = options;
-  if (device.provider === "cpu") return { session: await createNativeSession(graph, device, threads) };
-  if (!replay) return { session: await createNativeSession(graph, device, threads), obstacle: "It was not asked for." };
+export async function createCapturingSession(
+  { graph, device, threads, replay = true }: CapturingSessionOptions,
+  create: typeof createNativeSession = createNativeSession,
+): Promise<CapturingSession> {
+  if (device.provider === "cpu") return { session: await create(graph, device, threads) };
+  if (!replay) return { session: await create(graph, device, threads), obstacle: "It was not asked for." };
   try {
-    return { session: await createNativeSession(graph, device, threads, { enable_cuda_graph: "1" }) };
+    return { session: await create(graph, device, threads, { enable_cuda_graph: "1" }) };
   } catch (error) {
     const obstacle = whyNotCaptured(reasonOf(error));
     if (obstacle === undefined) throw error;
-    return { session: await createNativeSession(graph, device, threads), obstacle };
+    return { session: await create(graph, device, threads), obstacle };
   }
 }
 

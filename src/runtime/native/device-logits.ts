@@ -9,8 +9,8 @@ import {
   topType,
 } from "../../../native/ort.js";
 import { TOP_LOGITS, type TopLogits } from "../../engine/runner.js";
-import { toFloat32 } from "../floats.js";
-import type { FloatType } from "../graph-signature.js";
+import { toFloat32 } from "../floats/floats.js";
+import type { FloatType } from "../signature/graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 
 export interface DeviceLogitsOptions {

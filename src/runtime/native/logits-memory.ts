@@ -1,7 +1,7 @@
 import { OrtMemory, type OrtSession, type OrtTensor } from "../../../native/ort.js";
 import type { TopLogits } from "../../engine/runner.js";
-import { toFloat32 } from "../floats.js";
-import type { FloatType, GraphSignature } from "../graph-signature.js";
+import { toFloat32 } from "../floats/floats.js";
+import type { FloatType, GraphSignature } from "../signature/graph-signature.js";
 import { DeviceLogits } from "./device-logits.js";
 
 /** Where runs leave their logits, and how to get at them there. What it gives is good until the next run. */

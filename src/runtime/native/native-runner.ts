@@ -5,11 +5,11 @@ import type { DeviceChoice, ModelDescription } from "../../protocol.js";
 import { describeModel } from "../describe-model.js";
 import type { GraphFile } from "../files/graph-file.js";
 import type { ModelConfig } from "../files/model-config.js";
-import { type GraphSignature, readGraphSignature } from "../graph-signature.js";
 import type { RunnerOptions } from "../node/node-runner.js";
-import { withRopeSwitch } from "../rope-switch.js";
+import { heedRotaryPositions, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
-import { runFailure } from "../run-failure.js";
+import { type GraphSignature, readGraphSignature } from "../signature/graph-signature.js";
+import { stepFailure } from "../step-failure.js";
 import { type CacheMemory, openCacheMemory } from "./cache-memory.js";
 import { createCapturingSession, whyNoReplay } from "./capturing-session.js";
 import { type LogitsMemory, openLogitsMemory } from "./logits-memory.js";
@@ -26,11 +26,16 @@ const SPARE_TOKENS = 256;
 
 /** What a runner has of its device; tests stand in for one. */
 export interface DeviceParts {
+  readonly openCache: typeof openCacheMemory;
   readonly openLogits: typeof openLogitsMemory;
   readonly openInputs: typeof openInputDevice;
 }
 
-const OF_SESSION: DeviceParts = { openLogits: openLogitsMemory, openInputs: openInputDevice };
+const OF_SESSION: DeviceParts = {
+  openCache: openCacheMemory,
+  openLogits: openLogitsMemory,
+  openInputs: openInputDevice,
+};
 
 /**
  * The default runner: ONNX Runtime's C API, tensors bound once, KV cache updated in place, all decoding sequences in
@@ -42,16 +47,17 @@ export async function createNativeRunner(
   parts: Partial<DeviceParts> = {},
 ): Promise<RehearsingRunner> {
   const { graph, device } = options;
-  const { openLogits, openInputs } = { ...OF_SESSION, ...parts };
+  const { openCache, openLogits, openInputs } = { ...OF_SESSION, ...parts };
   // What the nodes alone tell saves the session's creation.
   refuseFor(whyNotNative(graph, device), graph);
+  heedRotaryPositions(graph, device);
   const { session, obstacle } = await createCapturingSession(options);
   try {
     const directory = await options.directory;
     const signature = readGraphSignature(session.inputs, session.outputs, directory.config);
     refuseFor(whyNoSlotCache(signature, session.inputs, graph.nodes), graph);
     const model = describeModel(directory, graph, signature);
-    const cache = openCacheMemory(session, signature.cacheType);
+    const cache = openCache(session, signature.cacheType);
     const logits = await openLogits(session, signature).catch((error: unknown) => {
       cache.dispose();
       throw error;
@@ -98,13 +104,13 @@ class NativeRunner implements RehearsingRunner {
   #released: number[] = [];
 
   constructor(parts: RunnerParts, options: NativeOptions) {
-    const { signature, model, cache } = parts;
-    const { device, ropeSwitch, noReplay } = options;
+    const { signature, model, cache, inputs } = parts;
+    const { ropeSwitch, noReplay } = options;
     this.model = model;
     this.#parts = parts;
     this.#options = options;
     this.#cache = new SlotCache({ ...cache, type: signature.cacheType, entries: signature.cache });
-    const onOneThread = device.provider === "cuda";
+    const onOneThread = inputs !== undefined;
     this.#runs = new StepRuns({ ...parts, cache: this.#cache, ropeSwitch, onOneThread, noReplay });
   }
 
@@ -127,7 +133,7 @@ class NativeRunner implements RehearsingRunner {
     try {
       return await running;
     } catch (cause) {
-      throw runFailure(cause);
+      throw stepFailure(cause, this.#parts.session.stream);
     } finally {
       this.#running = undefined;
       for (const slot of this.#released.splice(0)) this.#cache.release(slot);
@@ -139,12 +145,16 @@ class NativeRunner implements RehearsingRunner {
     try {
       this.#resize(rows, tokens);
     } catch (cause) {
-      throw runFailure(cause);
+      throw stepFailure(cause, this.#parts.session.stream);
     }
   }
 
   copy(from: number, to: number, tokens: number): void {
-    this.#cache.copy(from, to, tokens);
+    try {
+      this.#cache.copy(from, to, tokens);
+    } catch (cause) {
+      throw stepFailure(cause, this.#parts.session.stream);
+    }
   }
 
   /** During a step it takes effect after it. */

@@ -7,10 +7,11 @@ import { disableTelemetry } from "../node/onnxruntime.js";
 
 /**
  * Of the CUDA provider. The arena takes what is asked for: doubling, its default, would claim memory that the KV cache
- * could have. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Its search for convolution kernels
- * is left alone: a decoder has no convolutions.
+ * could have. fp32 stays fp32: TF32, its default, keeps 10 bits of 23. Attention is flash attention (1), or the memory
+ * efficient one (2) on GPUs that are too old for it, and never cuDNN's, which plans anew for every length of a prompt. Its
+ * search for convolution kernels is left alone: a decoder has no convolutions.
  */
-const CUDA_OPTIONS = { arena_extend_strategy: "kSameAsRequested", use_tf32: "0" };
+const CUDA_OPTIONS = { arena_extend_strategy: "kSameAsRequested", use_tf32: "0", sdpa_kernel: "3" };
 
 /** By device: what a process does on one is in one order. For ever, as is the context that ONNX Runtime makes there. */
 const streams = new Map<number, CudaStream>();

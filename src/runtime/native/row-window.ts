@@ -1,10 +1,10 @@
 import { OrtBinding, type OrtRunOptions, type OrtSession, type OrtTensor } from "../../../native/ort.js";
 import type { TopLogits } from "../../engine/runner.js";
-import type { FloatType, GraphSignature } from "../graph-signature.js";
+import type { FloatType, GraphSignature } from "../signature/graph-signature.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { SlotCache } from "./slot-cache.js";
 import type { InputCopy, InputDevice, StepInput } from "./step-input.js";
-import type { StepTensors } from "./step-tensors.js";
+import type { RowSpan, StepTensors } from "./step-tensors.js";
 
 export interface WindowParts {
   readonly session: OrtSession;
@@ -14,12 +14,6 @@ export interface WindowParts {
   readonly logits: LogitsMemory;
   /** Where runs read their inputs, if it is not where they are written. */
   readonly inputs: InputDevice | undefined;
-}
-
-/** Rows of the cache. */
-export interface RowSpan {
-  readonly first: number;
-  readonly count: number;
 }
 
 /**
@@ -135,11 +129,8 @@ export class RowWindow {
 
   #bindLogits(positions: number): void {
     const { signature, step } = this.#parts;
-    const { vocabSize } = signature;
-    const next =
-      positions > 1
-        ? step.promptLogits(positions)
-        : step.logits.view(this.#first * vocabSize, [this.#count, 1, vocabSize]);
+    const span = { first: this.#first, count: this.#count };
+    const next = positions > 1 ? step.promptLogits(positions) : step.logitsFor(span);
     this.#binding.bindOutput(signature.logits.name, next);
     this.#logits?.dispose();
     this.#logits = next;

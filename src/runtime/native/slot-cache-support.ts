@@ -1,6 +1,6 @@
 import type { DeviceChoice } from "../../protocol.js";
 import type { GraphNode, PreparedGraph } from "../graph/prepare-graph.js";
-import type { GraphSignature, GraphValue } from "../graph-signature.js";
+import type { GraphSignature, GraphValue } from "../signature/graph-signature.js";
 
 /** Where GroupQueryAttention takes past keys and values, and gives present ones. */
 const PAST_INPUTS = [3, 4];

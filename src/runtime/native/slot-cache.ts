@@ -1,5 +1,5 @@
 import type { OrtTensor } from "../../../native/ort.js";
-import type { FloatType } from "../graph-signature.js";
+import type { FloatType } from "../signature/graph-signature.js";
 import { CacheTensors, type CacheTensorsOptions } from "./cache-tensors.js";
 
 /**

@@ -78,7 +78,8 @@ export class StepInput<T extends ElementType = ElementType> {
   }
 
   dispose(): void {
-    this.#host.dispose();
+    // Waits for what is on its way there.
     this.#remote?.dispose();
+    this.#host.dispose();
   }
 }

@@ -124,7 +124,7 @@ export class StepReplay<W extends Window = RowWindow> {
   /** A capture that was cut short is kept under its id and would be replayed, so the id is not used again. */
   #giveUp(batch: Batch<W>, error: unknown): void {
     if (error instanceof NativeError && error.code === "out_of_memory") batch.wanted = Number.NEGATIVE_INFINITY;
-    else this.stop(`A replayed step failed: ${reasonOf(error)}`);
+    else this.stop(`A replayed step failed: ${withoutPlace(reasonOf(error))}`);
   }
 
   /** A spare row's token goes to the end of what its row holds, and there has to be such a place. */
@@ -162,3 +162,6 @@ export class StepReplay<W extends Window = RowWindow> {
 }
 
 const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0;
+
+/** ONNX Runtime tells an error of CUDA's with the place in its source, and with the machine's name. */
+const withoutPlace = (reason: string): string => /CUDA failure \d+: [^;]+/.exec(reason)?.[0].trim() ?? reason;

@@ -1,7 +1,8 @@
 import { OrtMemory, type OrtRunOptions, type OrtSession } from "../../../native/ort.js";
 import type { RowLogits, RunnerRow } from "../../engine/runner.js";
-import type { GraphSignature } from "../graph-signature.js";
 import { rotaryShift } from "../rope-switch.js";
+import type { GraphSignature } from "../signature/graph-signature.js";
+import { stepFailure } from "../step-failure.js";
 import type { LogitsMemory } from "./logits-memory.js";
 import type { RowWindow } from "./row-window.js";
 import type { SlotCache } from "./slot-cache.js";
@@ -83,13 +84,15 @@ export class StepRuns {
   async decode(rows: readonly RunnerRow[]): Promise<Map<RunnerRow, RowLogits>> {
     const { cache } = this.#options;
     cache.arrange(rows.map(({ slot }) => slot));
+    // What is read on the CPU is the same in every step, or it could not be replayed.
+    (this.#windows as StepWindows).step.setTotal(cache.tokens);
     for (const { slot, tokens, past } of rows) this.#feedRow(cache.rowOf(slot) as number, tokens[0] as number, past);
     const window = this.#replayed(rows.length) ?? (await this.#ranPlainly(rows.length));
     const tops = rows.some(({ top }) => top === true) ? window.top() : undefined;
     const logits = rows.map((row): [RunnerRow, RowLogits] => {
       const at = cache.rowOf(row.slot) as number;
       const top = row.top === true ? tops?.[at] : undefined;
-      return [row, { all: () => window.logitsOf(at), ...(top === undefined ? {} : { top }) }];
+      return [row, { all: () => this.#logitsOf(window, at), ...(top === undefined ? {} : { top }) }];
     });
     return new Map(logits);
   }
@@ -109,6 +112,8 @@ export class StepRuns {
       const chunk = tokens.subarray(start, end);
       for (const [index, token] of chunk.entries()) step.feed(index, token, past + start + index, shift);
       step.setLength(row, past + end);
+      // Kernels that compute all scores make room for so many, and multiply them.
+      step.setTotal(past + end);
       const count = Math.max(0, end - Math.max(start, firstWanted));
       window.bind(chunk.length, Math.max(1, count));
       await this.#execute(window, this.#decodeMs * chunk.length);
@@ -140,6 +145,14 @@ export class StepRuns {
     await this.#execute(window, this.#decodeMs);
     this.#decodeMs = performance.now() - start;
     return window;
+  }
+
+  #logitsOf(window: RowWindow, row: number): Float32Array {
+    try {
+      return window.logitsOf(row);
+    } catch (cause) {
+      throw stepFailure(cause, this.#options.session.stream);
+    }
   }
 
   #feedRow(row: number, token: number, past: number): void {

@@ -1,12 +1,20 @@
 import { type OrtMemory, OrtTensor } from "../../../native/ort.js";
-import { FLOAT_BYTES } from "../floats.js";
-import type { FloatType, GraphSignature, IdType } from "../graph-signature.js";
+import { FLOAT_BYTES } from "../floats/floats.js";
+import type { FloatType, GraphSignature, IdType } from "../signature/graph-signature.js";
 import { type InputMemory, StepInput } from "./step-input.js";
 
 /** Most tokens of a prompt in one run: more is no faster per token, and the memory of logits and attention grows with it. */
 const MOST_PROMPT_TOKENS = 256;
+/** Kernels store 16 bytes at once: logits begin at a multiple of so many elements. */
+const ALIGNED_ELEMENTS = 8;
 /** Most bytes of logits in one run of a graph that computes them for every position. */
 const MOST_LOGITS_BYTES = 128 << 20;
+
+/** Neighbouring rows of the cache. */
+export interface RowSpan {
+  readonly first: number;
+  readonly count: number;
+}
 
 export interface StepShape {
   /** Rows and tokens of the cache. */
@@ -34,20 +42,23 @@ export class StepTensors {
   readonly rotaryPositions: StepInput<IdType> | undefined;
   /** `[rows, tokens]`: ones over what a row holds and is fed, where the graph counts them. */
   readonly mask: StepInput<IdType> | undefined;
-  /** `[rows]`: the same less one, where the graph takes it, and `[1]` the tokens that a row has room for. */
+  /** `[rows]`: the same less one, where the graph takes it, and `[1]` at least what the longest row of the run has. */
   readonly lengths: StepInput<"int32"> | undefined;
   readonly totalLength: StepInput<"int32"> | undefined;
-  /** The graph's `num_logits_to_keep`, of one element. */
+  /** What tells the graph how many last logits are wanted, of one element. */
   readonly logitsToKeep: StepInput<IdType> | undefined;
-  /** `[rows, vocabSize]`: after each row's last token. */
+  /** `[rows, vocabSize]`: after each row's last token; and behind them room for one more row. */
   readonly logits: OrtTensor<FloatType>;
   /** The graph gives logits for the last position only. */
   readonly lastLogits: boolean;
   readonly #promptTokens: number;
   readonly #memory: StepMemory;
   readonly #inputs: StepInput[] = [];
+  readonly #keptSign: number;
   readonly #vocabSize: number;
   readonly #tokens: number;
+  /** Where that room begins. */
+  readonly #aside: number;
   readonly #maskSums: Int32Array;
   #promptLogits: OrtTensor<FloatType> | undefined;
 
@@ -59,8 +70,10 @@ export class StepTensors {
     const affordable = this.lastLogits ? MOST_PROMPT_TOKENS : Math.max(1, Math.floor(MOST_LOGITS_BYTES / logitsBytes));
     this.#promptTokens = Math.min(MOST_PROMPT_TOKENS, affordable);
     this.#memory = memory;
+    this.#keptSign = logitsToKeep?.sign ?? 1;
     this.#vocabSize = vocabSize;
     this.#tokens = tokens;
+    this.#aside = Math.ceil((rows * vocabSize) / ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS;
     this.#maskSums = new Int32Array(rows);
     try {
       const fed = Math.max(rows, this.#promptTokens);
@@ -72,10 +85,10 @@ export class StepTensors {
       this.lengths = lengths && this.#input(lengths.rows, "int32", rows);
       this.totalLength = lengths && this.#input(lengths.total, "int32", 1);
       this.lengths?.data.fill(0);
-      this.totalLength?.data.fill(tokens);
+      this.setTotal(tokens);
       this.logitsToKeep = logitsToKeep && this.#input(logitsToKeep.name, logitsToKeep.type, 1);
       this.keepLogits(1);
-      this.logits = OrtTensor.allocate(memory.logits, logits.type, [rows * vocabSize]);
+      this.logits = OrtTensor.allocate(memory.logits, logits.type, [this.#aside + vocabSize]);
     } catch (error) {
       for (const input of this.#inputs) input.dispose();
       throw error;
@@ -100,7 +113,7 @@ export class StepTensors {
 
   /** The graph is to give logits after this many last positions, where it can be told. */
   keepLogits(count: number): void {
-    if (this.logitsToKeep) fill(this.logitsToKeep, count, 0, 1);
+    if (this.logitsToKeep) fill(this.logitsToKeep, count * this.#keptSign, 0, 1);
   }
 
   /** Tells the graph how many tokens a row holds and is fed. */
@@ -109,12 +122,25 @@ export class StepTensors {
     if (this.mask) this.#setMaskSum(this.mask, row, length);
   }
 
+  /** Tells the graph that no row of the run has more. */
+  setTotal(length: number): void {
+    if (this.totalLength) this.totalLength.data[0] = length;
+  }
+
   #setMaskSum(mask: StepInput<IdType>, row: number, sum: number): void {
     const old = this.#maskSums[row] as number;
     const start = row * this.#tokens;
     if (sum > old) fill(mask, 1, start + old, start + sum);
     else fill(mask, 0, start + sum, start + old);
     this.#maskSums[row] = sum;
+  }
+
+  /**
+   * Where a run of the first rows, or of one row, leaves its logits: `[count, 1, vocabSize]`. A row that is not the first
+   * has no place among the others: with an odd vocabulary that would begin between two addresses that kernels can store to.
+   */
+  logitsFor({ first, count }: RowSpan): OrtTensor<FloatType> {
+    return this.logits.view(first === 0 ? 0 : this.#aside, [count, 1, this.#vocabSize]);
   }
 
   /** Memory for the logits of every position of a prompt: `[1, positions, vocabSize]`. */

@@ -1,4 +1,5 @@
 import type { InferenceSession, OnnxValue, Tensor, TensorConstructor } from "onnxruntime-node";
+import { withoutHostname } from "../../../native/native-error.js";
 import type { ModelRunner, RowLogits, RunnerRow } from "../../engine/runner.js";
 import { VitrineError } from "../../errors.js";
 import type { DeviceChoice, ModelDescription } from "../../protocol.js";
@@ -6,13 +7,13 @@ import { describeModel } from "../describe-model.js";
 import { reasonOf } from "../files/json-file.js";
 import type { ModelConfig } from "../files/model-config.js";
 import type { ModelDirectory } from "../files/model-directory.js";
-import { float16ToFloat32 } from "../float16.js";
+import { float16ToFloat32 } from "../floats/float16.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
-import { type GraphSignature, type IdType, readGraphSignature } from "../graph-signature.js";
-import { unsupportedGraph } from "../graph-value.js";
 import { rotaryShift, withRopeSwitch } from "../rope-switch.js";
 import { atHand } from "../row-logits.js";
-import { runFailure } from "../run-failure.js";
+import { type GraphSignature, type IdType, readGraphSignature } from "../signature/graph-signature.js";
+import { unsupportedGraph } from "../signature/graph-value.js";
+import { stepFailure, workOn } from "../step-failure.js";
 import { createNodeSession, describeValues } from "./node-session.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
 
@@ -155,7 +156,9 @@ class NodeRunner implements ModelRunner {
     try {
       return await this.session.run(this.feeds(row, past), this.fetches);
     } catch (cause) {
-      throw runFailure(new Error(`ONNX Runtime could not run the model: ${reasonOf(cause)}`, { cause }));
+      const reason = withoutHostname(reasonOf(cause));
+      const error = new Error(`ONNX Runtime could not run the model: ${reason}`, { cause });
+      throw stepFailure(error, workOn(this.device));
     }
   }
 
@@ -173,7 +176,11 @@ class NodeRunner implements ModelRunner {
     }
     if (logitsToKeep) {
       const shape = new Array<number>(logitsToKeep.rank).fill(1);
-      feeds[logitsToKeep.name] = this.ids(logitsToKeep.type, shape, () => Math.max(1, row.logits ?? 1));
+      feeds[logitsToKeep.name] = this.ids(
+        logitsToKeep.type,
+        shape,
+        () => logitsToKeep.sign * Math.max(1, row.logits ?? 1),
+      );
     }
     if (useCacheBranch) feeds[useCacheBranch.name] = new this.Tensor("bool", [row.past > 0], [1]);
     for (const [index, entry] of cache.entries()) feeds[entry.past] = past[index] as Tensor;

@@ -5,8 +5,9 @@ import type { DeviceChoice } from "../../protocol.js";
 import type { GraphFile } from "../files/graph-file.js";
 import { reasonOf } from "../files/json-file.js";
 import type { PreparedGraph } from "../graph/prepare-graph.js";
-import type { GraphValue } from "../graph-signature.js";
+import type { GraphValue } from "../signature/graph-signature.js";
 import { loadOnnxRuntime } from "./onnxruntime.js";
+import { ortReason } from "./ort-reason.js";
 
 /**
  * Creates onnxruntime-node's session for a graph. Throws `model_invalid` or `model_unsupported` for a graph it cannot
@@ -66,7 +67,8 @@ export function explainSessionFailure(cause: unknown, graph: GraphFile, device: 
   if (device.provider === "cuda" && /cuda|cudnn|cublas|gpu|execution provider/i.test(reason)) {
     return new VitrineError(
       "device_unavailable",
-      `CUDA device ${device.deviceId ?? 0} cannot be used: ${reason}. Check the driver, or ask for --device cpu.`,
+      `CUDA device ${device.deviceId ?? 0} cannot be used: ${ortReason(reason)}. ` +
+        '"vitrine doctor --device cuda" says what it needs and what is missing; or ask for --device cpu.',
       { param: "device", cause },
     );
   }

@@ -5,31 +5,9 @@ import { z } from "zod";
 import { VitrineError } from "../../errors.js";
 import type { ToolCallFormat } from "../../protocol.js";
 import { readOptionalJson, readOptionalText, reasonOf } from "../files/json-file.js";
+import type { ChatMessage, Tool, ToolCall } from "./chat-message.js";
 import { readTokenizerConfig, specialToken } from "./tokenizer-config.js";
 import { FALLBACK_FORMAT, learnToolFormat, withToolsAsText } from "./tool-format.js";
-
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-  /** Calls that an assistant's turn made, as OpenAI's API writes them. */
-  readonly tool_calls?: readonly ToolCall[];
-  /** The call that a `tool` message answers. */
-  readonly tool_call_id?: string;
-  readonly name?: string;
-}
-
-export interface ToolCall {
-  readonly id: string;
-  readonly type: "function";
-  /** Arguments are JSON, as text. */
-  readonly function: { readonly name: string; readonly arguments: string };
-}
-
-/** A function that the model may call, as OpenAI's API writes it. */
-export interface Tool {
-  readonly type: "function";
-  readonly function: { readonly name: string; readonly description?: string; readonly parameters: object };
-}
 
 /** A model's chat template, rendered to a prompt. */
 export interface ChatTemplate {

@@ -1,4 +1,10 @@
-import type { StreamDecoder } from "./tokenizer.js";
+/** Text of one growing output. */
+export interface StreamDecoder {
+  /** The text that this token completes; empty while a UTF-8 character is unfinished. */
+  push(id: number): string;
+  /** What is left, once no token follows. */
+  flush(): string;
+}
 
 /** Text of ids as one whole output, special tokens already left out. */
 export type DecodeIds = (ids: readonly number[]) => string;

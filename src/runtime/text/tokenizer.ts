@@ -4,8 +4,8 @@ import { z } from "zod";
 import { VitrineError } from "../../errors.js";
 import { readJson, reasonOf } from "../files/json-file.js";
 import { readModelConfig } from "../files/model-config.js";
-import type { ChatMessage, Tool } from "./chat-template.js";
-import { WindowDecoder } from "./stream-decoder.js";
+import type { ChatMessage, Tool } from "./chat-message.js";
+import { type StreamDecoder, WindowDecoder } from "./stream-decoder.js";
 import { type LeastTokens, leastTokensOf } from "./token-bound.js";
 import { type PieceBytes, pieceBytesOf } from "./token-bytes.js";
 import { readTokenizerConfig, specialToken, type TokenizerConfig } from "./tokenizer-config.js";
@@ -55,13 +55,6 @@ export function tooLong(kind: EncodeInput["kind"], mostTokens: number): VitrineE
     `\`${param}\` is far longer than the ${mostTokens} tokens that fit the context beside an answer: shorten it.`,
     { param },
   );
-}
-
-export interface StreamDecoder {
-  /** The text that this token completes; empty while a UTF-8 character is unfinished. */
-  push(id: number): string;
-  /** What is left, once no token follows. */
-  flush(): string;
 }
 
 const tokenizerFile = z.looseObject({

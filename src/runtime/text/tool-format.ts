@@ -1,5 +1,5 @@
 import type { ToolCallFormat } from "../../protocol.js";
-import type { ChatMessage, Tool } from "./chat-template.js";
+import type { ChatMessage, Tool } from "./chat-message.js";
 
 /** Renders messages with a model's own template; throws where the template refuses them. */
 export type Render = (messages: readonly object[], tools: readonly Tool[] | null, generationPrompt: boolean) => string;

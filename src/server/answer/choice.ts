@@ -1,5 +1,6 @@
 import type { EngineRequest, FinishReason, PositionLogprobs, RequestId, ToolCallFormat } from "../../protocol.js";
-import type { StreamDecoder, Tokenizer } from "../../runtime/text/tokenizer.js";
+import type { StreamDecoder } from "../../runtime/text/stream-decoder.js";
+import type { Tokenizer } from "../../runtime/text/tokenizer.js";
 import type { ServerContext } from "../context.js";
 import type { Prompt } from "../request/fields.js";
 import type { GenerationRequest } from "../request/schema.js";

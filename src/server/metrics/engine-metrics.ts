@@ -4,101 +4,59 @@ import type { EngineStats } from "../../protocol.js";
 import { deviceName } from "../../tracing/spans/device-attributes.js";
 import type { MetricsRegistry } from "./metrics-format.js";
 
-/** The engines in Prometheus' terms, a series each: by their number, and the device they run on. */
-export function addEngineMetrics(registry: MetricsRegistry, client: EngineClient): void {
-  const { gauge, total } = metricsOf(registry, client.engines);
-  gauge("requests_in_flight", "Requests handed to the engine and not ended", ({ inFlight }) => inFlight);
-  gauge("engine_ready", "1 when the engine takes requests", ({ state }) => Number(state.kind === "ready"));
-  gauge(
-    "requests_waiting",
-    "Requests in the engine's queue",
-    stat(({ waiting }) => waiting),
-  );
-  gauge(
-    "requests_running",
-    "Requests that generate",
-    stat(({ running }) => running),
-  );
-  gauge("kv_cache_utilization", "Reserved share of the KV cache, 0 to 1", stat(kvUtilization));
-  gauge(
-    "kv_cache_kept_tokens",
-    "Tokens of ended requests, kept for reuse",
-    stat(({ kvTokensKept }) => kvTokensKept),
-  );
-  total(
+type Row = readonly [kind: "gauge" | "total", name: string, help: string, read: (stats: EngineStats) => number];
+
+/** What the engine tells of itself. */
+const STATS: readonly Row[] = [
+  ["gauge", "requests_waiting", "Requests in the engine's queue", ({ waiting }) => waiting],
+  ["gauge", "requests_running", "Requests that generate", ({ running }) => running],
+  ["gauge", "kv_cache_utilization", "Reserved share of the KV cache, 0 to 1", kvUtilization],
+  ["gauge", "kv_cache_kept_tokens", "Tokens of ended requests, kept for reuse", ({ kvTokensKept }) => kvTokensKept],
+  [
+    "total",
     "kv_cache_evicted_tokens_total",
     "Kept tokens given up for others to have their room",
-    stat(({ kvTokensEvicted }) => kvTokensEvicted),
-  );
-  addCacheMemory(gauge, total);
-  gauge(
-    "expected_step_seconds",
-    "What a decode step of the running requests should take, as learned",
-    stat(({ expectedStepMs }) => expectedStepMs / 1e3),
-  );
-  total(
-    "preemptions_total",
-    "Times a request gave up its cache to older ones",
-    stat(({ preemptions }) => preemptions),
-  );
-  total(
-    "engine_steps_total",
-    "Forward passes",
-    stat(({ steps }) => steps),
-  );
-  total(
-    "device_busy_seconds_total",
-    "Device time in forward passes",
-    stat(({ busySeconds }) => busySeconds),
-  );
-  total(
-    "device_idle_seconds_total",
-    "Device time between forward passes",
-    stat(({ idleSeconds }) => idleSeconds),
-  );
-  addRestarts(registry, client);
-}
-
-/** The memory behind the KV cache. Nothing runs while it grows. */
-function addCacheMemory(gauge: AddMetric, total: AddMetric): void {
-  gauge(
-    "kv_cache_allocated_bytes",
-    "Memory that the KV cache has",
-    stat(({ kvBytesAllocated }) => kvBytesAllocated),
-  );
-  gauge(
-    "kv_cache_limit_bytes",
-    "Memory that the KV cache may have",
-    stat(({ kvBytesTotal }) => kvBytesTotal),
-  );
-  total(
-    "kv_cache_growths_total",
-    "Times the KV cache's memory grew",
-    stat(({ kvGrowths }) => kvGrowths),
-  );
-  total(
-    "kv_cache_growth_failures_total",
-    "Allocations of KV cache that failed",
-    stat(({ kvRefusals }) => kvRefusals),
-  );
-  total(
+    ({ kvTokensEvicted }) => kvTokensEvicted,
+  ],
+  ["gauge", "kv_cache_allocated_bytes", "Memory that the KV cache has", ({ kvBytesAllocated }) => kvBytesAllocated],
+  ["gauge", "kv_cache_limit_bytes", "Memory that the KV cache may have", ({ kvBytesTotal }) => kvBytesTotal],
+  ["total", "kv_cache_growths_total", "Times the KV cache's memory grew", ({ kvGrowths }) => kvGrowths],
+  ["total", "kv_cache_growth_failures_total", "Allocations of KV cache that failed", ({ kvRefusals }) => kvRefusals],
+  // Nothing runs meanwhile.
+  [
+    "total",
     "kv_cache_growth_seconds_total",
     "Time in which the KV cache's memory grew, or failed to",
-    stat(({ kvGrowthSeconds }) => kvGrowthSeconds),
-  );
-}
+    ({ kvGrowthSeconds }) => kvGrowthSeconds,
+  ],
+  [
+    "gauge",
+    "expected_step_seconds",
+    "What a decode step of the running requests should take, as learned",
+    ({ expectedStepMs }) => expectedStepMs / 1e3,
+  ],
+  ["total", "preemptions_total", "Times a request gave up its cache to older ones", ({ preemptions }) => preemptions],
+  ["total", "engine_steps_total", "Forward passes", ({ steps }) => steps],
+  ["total", "device_busy_seconds_total", "Device time in forward passes", ({ busySeconds }) => busySeconds],
+  ["total", "device_idle_seconds_total", "Device time between forward passes", ({ idleSeconds }) => idleSeconds],
+];
 
-type AddMetric = (name: string, help: string, read: Read) => void;
+function kvUtilization({ kvTokensReserved, kvTokensTotal }: EngineStats): number {
+  return kvTokensTotal === 0 ? 0 : kvTokensReserved / kvTokensTotal;
+}
 
 type Read = (engine: EngineStatus) => number;
 
-const stat =
-  (read: (stats: EngineStats) => number): Read =>
-  ({ stats }) =>
-    stats === undefined ? 0 : read(stats);
-
-const kvUtilization = (stats: EngineStats): number =>
-  stats.kvTokensTotal === 0 ? 0 : stats.kvTokensReserved / stats.kvTokensTotal;
+/** The engines in Prometheus' terms, a series each: by their number, and the device they run on. */
+export function addEngineMetrics(registry: MetricsRegistry, client: EngineClient): void {
+  const add = metricsOf(registry, client.engines);
+  add.gauge("requests_in_flight", "Requests handed to the engine and not ended", ({ inFlight }) => inFlight);
+  add.gauge("engine_ready", "1 when the engine takes requests", ({ state }) => Number(state.kind === "ready"));
+  for (const [kind, name, help, read] of STATS) {
+    add[kind](name, help, ({ stats }) => (stats === undefined ? 0 : read(stats)));
+  }
+  addRestarts(registry, client);
+}
 
 function metricsOf(registry: MetricsRegistry, engines: readonly EngineStatus[]) {
   const settings = (name: string, help: string) => ({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ChatMessage, Tool } from "../../runtime/text/chat-template.js";
+import type { ChatMessage, Tool } from "../../runtime/text/chat-message.js";
 import { OUTPUT_FIELDS, toolCallsField } from "./output-fields.js";
 
 /*

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { JsonGrammar, ToolSignature } from "../../protocol.js";
-import type { Tool } from "../../runtime/text/chat-template.js";
+import type { Tool } from "../../runtime/text/chat-message.js";
 
 /** What the answer has to be; undefined: any text. */
 export type OutputFormat = JsonGrammar | undefined;

@@ -1,7 +1,9 @@
 import { TraceFlags } from "@opentelemetry/api";
-import type { PropagationFormat } from "../contract.js";
 import { parseSpanId, parseTraceId, RANDOM_ID_FLAG, type SamplingState, zipkinTraceId } from "./trace-context.js";
 import { VendorList } from "./trace-state.js";
+
+/** A format of headers that outgoing calls and responses carry; incoming ones are accepted in every format. */
+export type PropagationFormat = "b3multi" | "b3" | "w3c";
 
 /**
  * Reading and writing trace headers: B3 multi, B3 single (https://github.com/openzipkin/b3-propagation) and

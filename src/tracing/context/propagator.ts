@@ -9,7 +9,7 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { isTracingSuppressed } from "@opentelemetry/core";
-import type { PropagationFormat } from "../contract.js";
+import type { PropagationFormat } from "./propagation.js";
 import { PROPAGATION_FIELDS, readHeaders, type TraceHeaders, writeHeaders } from "./propagation.js";
 import { isRandomId, RANDOM_ID_FLAG, samplingState, withRandomId, withSamplingState } from "./trace-context.js";
 import { VendorList } from "./trace-state.js";

@@ -1,6 +1,7 @@
 import type { AllocationStats, CacheGrowth, DeviceChoice } from "../../protocol.js";
 import { cacheDeviceName } from "./device-attributes.js";
-import { rounded, type SpanAttributes } from "./span-maker.js";
+import type { SpanAttributes } from "./open-span.js";
+import { rounded } from "./span-maker.js";
 
 /** What one request reserved of the KV cache, and what that took. */
 export function allocationAttributes(allocation: AllocationStats, device: DeviceChoice | undefined): SpanAttributes {

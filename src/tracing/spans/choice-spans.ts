@@ -2,7 +2,8 @@ import type { WireError } from "../../errors.js";
 import type { Micros, Outcome, RequestEvent, RequestId } from "../../protocol.js";
 import { deviceName } from "./device-attributes.js";
 import { EnginePhases, type EngineSpans, failureOf, type PhaseTotals, setTotals } from "./engine-phases.js";
-import { type OpenSpan, rounded, type SpanMaker, setAttributes } from "./span-maker.js";
+import { type OpenSpan, setAttributes } from "./open-span.js";
+import { rounded, type SpanMaker } from "./span-maker.js";
 
 interface Choice {
   readonly index: number;

@@ -1,5 +1,5 @@
 import type { DeviceChoice } from "../../protocol.js";
-import type { SpanAttributes } from "./span-maker.js";
+import type { SpanAttributes } from "./open-span.js";
 
 /** `cuda:0`, or `cpu`. */
 export function deviceName(device: DeviceChoice | undefined): string | undefined {

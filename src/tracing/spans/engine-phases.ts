@@ -11,7 +11,8 @@ import type {
 } from "../../protocol.js";
 import { allocationAttributes, growthAttributes } from "./cache-attributes.js";
 import { cacheDeviceName, deviceAttributes, deviceName } from "./device-attributes.js";
-import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
+import { type OpenSpan, type SpanAttributes, setAttributes } from "./open-span.js";
+import { rounded, type SpanMaker, seconds } from "./span-maker.js";
 import { stepTraceId } from "./trace-ids.js";
 
 /** What the phases add up to, for `model.generate`. */

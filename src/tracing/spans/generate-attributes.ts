@@ -1,5 +1,5 @@
 import type { GenerateAttributes } from "../contract.js";
-import type { SpanAttributes } from "./span-maker.js";
+import type { SpanAttributes } from "./open-span.js";
 
 /**
  * What was asked for, as resolved: vitrine's `ai.*` and OpenTelemetry's generative-AI names

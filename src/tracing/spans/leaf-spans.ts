@@ -2,7 +2,7 @@ import { type Attributes, type HrTime, type SpanContext, SpanKind, SpanStatusCod
 import type { IdGenerator } from "@opentelemetry/sdk-trace-node";
 import { samplingState } from "../context/trace-context.js";
 import type { EndedSpan } from "../export/span-encoder.js";
-import type { OpenSpan } from "./span-maker.js";
+import type { OpenSpan } from "./open-span.js";
 
 const UNSET = { code: SpanStatusCode.UNSET };
 const NO_EVENTS: EndedSpan["events"] = [];

@@ -2,7 +2,8 @@ import type { Context } from "@opentelemetry/api";
 import type { LoadPhase } from "../../protocol.js";
 import type { LoadRecord } from "../contract.js";
 import { deviceAttributes } from "./device-attributes.js";
-import type { SpanAttributes, SpanMaker } from "./span-maker.js";
+import type { SpanAttributes } from "./open-span.js";
+import type { SpanMaker } from "./span-maker.js";
 
 /** `model.load` with one child a phase. A failure belongs to the last phase, which was running then, and to the whole. */
 export function recordLoadSpans(maker: SpanMaker, root: Context, record: LoadRecord): void {

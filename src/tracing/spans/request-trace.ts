@@ -7,7 +7,8 @@ import type { GenerateAttributes, IncomingRequest, RequestTrace } from "../contr
 import { ChoiceSpans } from "./choice-spans.js";
 import { EnginePhases, type EngineSpans, failureOf, setTotals } from "./engine-phases.js";
 import { generateAttributes } from "./generate-attributes.js";
-import { type OpenSpan, rounded, type SpanAttributes, type SpanMaker, seconds, setAttributes } from "./span-maker.js";
+import { type OpenSpan, type SpanAttributes, setAttributes } from "./open-span.js";
+import { rounded, type SpanMaker, seconds } from "./span-maker.js";
 import { SteppedRequest, type StepTraces } from "./step-traces.js";
 
 /** What a request came to, as `ai.outcome` says it. */

@@ -1,27 +1,9 @@
-import {
-  type Attributes,
-  type Context,
-  type Span,
-  type SpanKind,
-  SpanStatusCode,
-  type Tracer,
-  trace,
-} from "@opentelemetry/api";
+import { type Context, type SpanKind, SpanStatusCode, type Tracer, trace } from "@opentelemetry/api";
 import { ERRORS, type WireError } from "../../errors.js";
 import type { Micros } from "../../protocol.js";
 import type { WallAnchor } from "../clock.js";
-import type { AttributeName } from "../privacy.js";
 import type { LeafSpans } from "./leaf-spans.js";
-
-/** Attributes that vitrine sets: names of the allow-list, undefined ones left out. */
-export type SpanAttributes = { readonly [name in AttributeName]?: Attributes[string] | undefined };
-
-/** A span that is open, with the bounds its children have to keep. */
-export interface OpenSpan {
-  readonly span: Span;
-  readonly context: Context;
-  readonly start: Micros;
-}
+import { definedAttributes, type OpenSpan, type SpanAttributes, setAttributes } from "./open-span.js";
 
 /** Makes the spans of one trace from monotonic times. Children start no earlier than their parent. */
 export class SpanMaker {
@@ -39,7 +21,7 @@ export class SpanMaker {
     const isSpan = "span" in parent;
     const context = isSpan ? parent.context : parent;
     const begin = isSpan ? Math.max(start, parent.start) : start;
-    const options = { startTime: this.anchor.hrTime(begin), attributes: defined(attributes) };
+    const options = { startTime: this.anchor.hrTime(begin), attributes: definedAttributes(attributes) };
     const span = this.tracer.startSpan(name, kind === undefined ? options : { ...options, kind }, context);
     return { span, context: trace.setSpan(context, span), start: begin };
   }
@@ -66,7 +48,7 @@ export class SpanMaker {
     const finish = Math.max(begin, end);
     this.latest = Math.max(this.latest, finish);
     const failure = error === undefined ? undefined : failureOf(error);
-    const told = defined(attributes);
+    const told = definedAttributes(attributes);
     if (failure !== undefined) told["error.type"] = failure.type;
     this.leaves.add(name, this.anchor.hrTime(begin), this.anchor.hrTime(finish), parent, told, failure?.message);
   }
@@ -75,19 +57,6 @@ export class SpanMaker {
     open.span.addEvent(value, this.anchor.hrTime(Math.max(at, open.start)));
     this.latest = Math.max(this.latest, at);
   }
-}
-
-export function setAttributes(open: OpenSpan, attributes: SpanAttributes): void {
-  open.span.setAttributes(defined(attributes));
-}
-
-function defined(attributes: SpanAttributes): Attributes {
-  const out: Attributes = {};
-  for (const name in attributes) {
-    const value = attributes[name as AttributeName];
-    if (value !== undefined) out[name] = value;
-  }
-  return out;
 }
 
 function failureOf(error: WireError | { readonly status: number }): {

@@ -4,7 +4,8 @@ import { type Clock, WallAnchor } from "../clock.js";
 import { withSamplingState, zipkinTraceId } from "../context/trace-context.js";
 import type { RequestTrace } from "../contract.js";
 import { deviceName } from "./device-attributes.js";
-import { rounded, type SpanAttributes, SpanMaker } from "./span-maker.js";
+import type { SpanAttributes } from "./open-span.js";
+import { rounded, SpanMaker } from "./span-maker.js";
 import { stepTraceId, type TraceIds } from "./trace-ids.js";
 
 export interface StepLimits {

@@ -2,7 +2,7 @@
 import { Engine } from "../../../src/engine/engine.js";
 import type { ModelRunner } from "../../../src/engine/runner.js";
 import { type EngineEvent, monotonicMicros, type RequestEvent } from "../../../src/protocol.js";
-import { loadModel } from "../../../src/runtime/load-model.js";
+import { loadModel } from "../../../src/runtime/load/load-model.js";
 import { engineRequest } from "../../support/engine-requests.js";
 import { type Peer, type PeerSettings, servePeer } from "./peer.js";
 

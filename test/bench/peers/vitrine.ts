@@ -4,7 +4,7 @@ import type { ModelRunner } from "../../../src/engine/runner.js";
 import { Random } from "../../../src/engine/sampling/random.js";
 import { Sampler, type SamplingState } from "../../../src/engine/sampling/sampler.js";
 import { monotonicMicros, type RuntimeRequest } from "../../../src/protocol.js";
-import { loadModel } from "../../../src/runtime/load-model.js";
+import { loadModel } from "../../../src/runtime/load/load-model.js";
 import { GREEDY } from "../../support/engine-requests.js";
 import { runLogits } from "../../support/run-logits.js";
 import { type Peer, type PeerSettings, servePeer } from "./peer.js";

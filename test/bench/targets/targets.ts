@@ -25,8 +25,8 @@ export interface TargetSettings {
 }
 
 export const VITRINE = "vitrine";
-export const TRANSFORMERS = "transformers.js behind HTTP";
-export const LLAMA = "llama.cpp's server";
+const TRANSFORMERS = "transformers.js behind HTTP";
+const LLAMA = "llama.cpp's server";
 
 const compiled = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 

@@ -14,6 +14,8 @@ const QUALITY = { [constants.BROTLI_PARAM_QUALITY]: 6, [constants.BROTLI_PARAM_L
 export interface ArchiveSource {
   /** What is packed. */
   readonly folder: string;
+  /** Of it, a folder that some machines have anyway, in parts of its own that can be left behind. */
+  readonly optional: string;
   /** Node's binary, which unpacks the rest. */
   readonly node: string;
   /** The script `unpack.sh`. */
@@ -22,24 +24,30 @@ export interface ArchiveSource {
 
 /** Writes the parts, `SHA256SUMS` and `unpack.sh` into `target`. Resolves with the parts' names. */
 export async function writeArchive(
-  { folder, node, script }: ArchiveSource,
+  { folder, optional, node, script }: ArchiveSource,
   target: string,
   partBytes: number,
 ): Promise<string[]> {
   const unpacker = new Parts(target, "node.gz", partBytes);
   await pipeline(createReadStream(node), createGzip({ level: 9 }), unpacker);
   const archive = new Parts(target, "archive.tar.br", partBytes);
-  const tar = spawn("tar", ["-cf", "-", "--owner=0", "--group=0", "--sort=name", "-C", folder, "."], {
+  await compress(folder, [`--exclude=./${optional}`, "."], archive);
+  const libraries = new Parts(target, `${optional}.tar.br`, partBytes);
+  await compress(folder, [`./${optional}`], libraries);
+  copyFileSync(script, join(target, "unpack.sh"));
+  const sums = [...unpacker.sums, ...archive.sums, ...libraries.sums];
+  writeFileSync(join(target, "SHA256SUMS"), sums.map(({ name, sum }) => `${sum}  ${name}\n`).join(""));
+  return sums.map(({ name }) => name);
+}
+
+async function compress(folder: string, what: readonly string[], parts: Parts): Promise<void> {
+  const tar = spawn("tar", ["-cf", "-", "--owner=0", "--group=0", "--sort=name", "-C", folder, ...what], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(tar, "close");
-  await pipeline(tar.stdout, createBrotliCompress({ params: QUALITY }), archive);
+  await pipeline(tar.stdout, createBrotliCompress({ params: QUALITY }), parts);
   const [code] = await ended;
   if (code !== 0) throw new Error(`tar ended with ${code}`);
-  copyFileSync(script, join(target, "unpack.sh"));
-  const sums = [...unpacker.sums, ...archive.sums];
-  writeFileSync(join(target, "SHA256SUMS"), sums.map(({ name, sum }) => `${sum}  ${name}\n`).join(""));
-  return sums.map(({ name }) => name);
 }
 
 /** A stream into `NAME.000`, `NAME.001` and so on. */

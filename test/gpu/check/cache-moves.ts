@@ -1,9 +1,9 @@
 /** The KV cache where the native runner has it: whether it holds what it was given, and what moving it takes. */
 import { type CudaStream, OrtMemory, type OrtTensor } from "../../../native/ort.js";
-import type { FloatType } from "../../../src/runtime/graph-signature.js";
 import { copyInHostMemory, copyOnDevice } from "../../../src/runtime/native/cache-memory.js";
 import { startOrt, streamOf } from "../../../src/runtime/native/native-session.js";
 import { SlotCache } from "../../../src/runtime/native/slot-cache.js";
+import type { FloatType } from "../../../src/runtime/signature/graph-signature.js";
 import { judged } from "./check-row.js";
 import type { SectionContext } from "./section.js";
 

@@ -1,3 +1,6 @@
+import { reasonOf } from "../../../src/runtime/files/json-file.js";
+import { ortReason } from "../../../src/runtime/node/ort-reason.js";
+
 /** One line of the report. */
 export interface CheckRow {
   readonly name: string;
@@ -23,3 +26,12 @@ export function judged(
 
 /** A measure that could not be taken, and why. */
 export const failure = (name: string, why: string): CheckRow => ({ name, value: `failed: ${why}`, met: false });
+
+export const failureOf = (name: string, error: unknown): CheckRow => failure(name, ortReason(reasonOf(error)));
+
+const SKIPPED = "skipped: ";
+
+/** A measure that does not apply here, and why. */
+export const skipped = (name: string, why: string): CheckRow => ({ name, value: `${SKIPPED}${why}` });
+
+export const isSkipped = ({ value }: CheckRow): boolean => typeof value === "string" && value.startsWith(SKIPPED);

@@ -1,6 +1,6 @@
 import type { HalfDtype } from "../../bench/model/bench-models.js";
 import { nativeBusBytes, nodeBusBytes } from "./bus-bytes.js";
-import type { CheckRow } from "./check-row.js";
+import { type CheckRow, skipped } from "./check-row.js";
 import { EngineStreams, type StreamsMeasure } from "./engine-streams.js";
 import { watched } from "./gpu-load.js";
 import { SETTLING_STEPS } from "./replay.js";
@@ -12,7 +12,7 @@ export type CheckedRuntime = WantedRunner["runtime"];
 /** Of a logit: those of bf16 are given in single precision. */
 const LOGIT_BYTES: Readonly<Record<HalfDtype, number>> = { fp16: 2, q4f16: 2, bf16: 4 };
 /** In place of what a rehearsal cannot measure. */
-export const NO_BFLOAT16 = "skipped: the CPU has no kernels for bfloat16";
+export const NO_BFLOAT16 = "the CPU has no kernels for bfloat16";
 
 export const decodingName = (dtype: HalfDtype, runtime: CheckedRuntime, streams: number): string =>
   `${dtype} ${runtime}, ${streams} stream${streams === 1 ? "" : "s"}`;
@@ -27,7 +27,7 @@ export async function measureDecoding(
 ): Promise<void> {
   const { settings, model, tell } = context;
   const { device, streams } = settings;
-  if (dtype === "bf16" && device === "cpu") return tell({ name: `${dtype} ${runtime}`, value: NO_BFLOAT16 });
+  if (dtype === "bf16" && device === "cpu") return tell(skipped(`${dtype} ${runtime}`, NO_BFLOAT16));
   const steps = runtime === "native" ? settings.steps : settings.nodeSteps;
   const maxSequences = Math.max(...streams);
   const runner = await openRunner({ modelDir: model, dtype, device, runtime, maxSequences });
@@ -55,8 +55,8 @@ function cacheRows(name: string, { allocation, growths }: StreamsMeasure): Check
   const refused = growths.filter((growth) => growth.refused !== undefined).length;
   return [
     { name: `${name}: KV cache of one stream`, value: bytes, unit: `bytes for ${tokens} tokens` },
-    { name: `${name}: its reservation`, value: (end - start) / 1000, unit: "ms" },
+    { name: `${name}: time to reserve it`, value: (end - start) / 1000, unit: "ms" },
     { name: `${name}: KV cache of all`, value: most, unit: "bytes allocated" },
-    { name: `${name}: its growth`, value: grew, unit: `ms, ${growths.length} times, ${refused} refused` },
+    { name: `${name}: time to grow it`, value: grew, unit: `ms, ${growths.length} times, ${refused} refused` },
   ];
 }

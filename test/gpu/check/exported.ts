@@ -1,9 +1,8 @@
 import { dirname } from "node:path";
 import type { ModelRunner } from "../../../src/engine/runner.js";
 import type { Dtype } from "../../../src/protocol.js";
-import { reasonOf } from "../../../src/runtime/files/json-file.js";
 import { type ParityCase, type ParityGraph, parityGraphs } from "../../integration/parity-fixtures.js";
-import { type CheckRow, failure, judged } from "./check-row.js";
+import { type CheckRow, failureOf, judged, skipped } from "./check-row.js";
 import { type CheckedRuntime, NO_BFLOAT16 } from "./decoding.js";
 import { openRunner, type WantedRunner } from "./runners.js";
 import type { SectionContext } from "./section.js";
@@ -34,7 +33,7 @@ export async function compareExported({ settings: { device }, tell }: SectionCon
     const fixture = fixtures.get(graph) as ParityGraph;
     for (const runtime of runtimes) {
       const name = `${graph} ${runtime}, ids as recorded`;
-      if (runtimes !== BOTH && device === "cpu") tell({ name, value: NO_BFLOAT16 });
+      if (runtimes !== BOTH && device === "cpu") tell(skipped(name, NO_BFLOAT16));
       else tell(await sameIds(name, fixture, { dtype, device, runtime }));
     }
   }
@@ -53,7 +52,7 @@ async function sameIds(
     const all = cases.reduce((sum, { ids }) => sum + ids.length, 0);
     return judged({ name, value: equal, unit: `of ${all} tokens` }, "at least", all);
   } catch (error) {
-    return failure(name, reasonOf(error));
+    return failureOf(name, error);
   }
 }
 

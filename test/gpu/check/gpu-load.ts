@@ -1,6 +1,6 @@
 import type { GpuReading } from "../../../src/gpu/sample.js";
 import { openGpuSampler } from "../../../src/gpu/sampler.js";
-import type { CheckRow } from "./check-row.js";
+import { type CheckRow, skipped } from "./check-row.js";
 import type { SectionContext } from "./section.js";
 
 const SAMPLE_MS = 50;
@@ -12,7 +12,7 @@ export async function watched<Result>(
   work: () => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly rows: readonly CheckRow[] }> {
   const told = `${name}: GPU under load`;
-  if (device === "cpu") return { result: await work(), rows: [{ name: told, value: "not read: this is a rehearsal" }] };
+  if (device === "cpu") return { result: await work(), rows: [skipped(told, "it runs on the CPU")] };
   const sampler = await openGpuSampler(0);
   const readings: GpuReading[] = [];
   const timer = setInterval(() => void sampler?.read().then((reading) => reading && readings.push(reading)), SAMPLE_MS);

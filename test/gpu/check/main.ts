@@ -1,6 +1,7 @@
 /**
  * What only a GPU can tell, in one table: whether its answers are the CPU's, how fast they come, and what the memory, the
- * bus and the traces say of it. `--device cpu` rehearses every row with a small model. `--json FILE` holds the rows so far.
+ * bus and the traces say of it. `--device cpu` rehearses every row with a small model. `--json FILE` holds the rows so far;
+ * with `--resume`, what was measured to its end is kept from there. `--only NAME` measures some sections, again if need be.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -12,57 +13,77 @@ import { halfPrecision } from "../../bench/model/bench-models.js";
 import { PACKAGE_ROOT } from "../../support/vitrine-process.js";
 import { failure } from "./check-row.js";
 import { whatIsMissing } from "./missing.js";
+import { withLibraries } from "./packed.js";
 import { ratioRows } from "./ratios.js";
 import { CheckReport, type ReportHead } from "./report.js";
-import { runSection } from "./section-process.js";
-import { SECTIONS } from "./sections.js";
+import type { Section } from "./section.js";
+import { runSection, type SectionOrder } from "./section-process.js";
+import { CALL_S, SECTIONS } from "./sections.js";
 import { settingsFor } from "./settings.js";
 
 const { values: flags } = parseArgs({
   options: {
     device: { type: "string", default: "cuda:0" },
     json: { type: "string" },
-    only: { type: "string", default: "" },
-    /** Seconds: with what follows the last section, less than a call of ten minutes. */
-    within: { type: "string", default: "560" },
+    only: { type: "string" },
+    resume: { type: "boolean", default: false },
+    /** Seconds. */
+    within: { type: "string", default: String(CALL_S) },
   },
 });
-/** Where an unpacked archive has CUDA's own libraries. */
-const PACKED_LIBRARIES = join(PACKAGE_ROOT, "cuda");
+/** Under this name are the rows that follow of others'. */
+const RATIOS = "ratios";
+/** Seconds without which no section is begun. */
+const LEAST_S = 5;
 
 async function main(): Promise<number> {
-  const env = environment();
+  const end = performance.now() + Number(flags.within) * 1000;
+  const env: NodeJS.ProcessEnv = { ...withLibraries(process.env), ORT_DISABLE_TELEMETRY: "1" };
   const device = flags.device === "cpu" ? "cpu" : "cuda:0";
-  const missing = device === "cpu" ? undefined : whatIsMissing(env.LD_LIBRARY_PATH);
-  if (missing !== undefined) {
-    console.error(`No GPU can be checked here: ${missing}. Rehearse with --device cpu.`);
+  const missing = device === "cpu" ? [] : await whatIsMissing(env.LD_LIBRARY_PATH);
+  if (missing.length > 0) {
+    console.error(`No GPU can be checked here: ${missing.join("; ")}. Rehearse with --device cpu.`);
     return 1;
   }
-  const settings = settingsFor(device);
+  const chosen = SECTIONS.filter(({ name }) => name.includes(flags.only ?? ""));
+  if (chosen.length === 0) {
+    const names = SECTIONS.map(({ name }) => name).join(", ");
+    throw new Error(`--only ${flags.only}: no section is called so. There are: ${names}.`);
+  }
   const report = new CheckReport(await headOf(device), flags.json);
-  const end = performance.now() + Number(flags.within) * 1000;
+  if (flags.resume) report.resume();
+  const due = flags.only === undefined ? chosen.filter(({ name }) => !report.isDone(name)) : chosen;
+  if (due.length < chosen.length) process.stderr.write(`${flags.json} has ${chosen.length - due.length} sections.\n`);
+  const settings = settingsFor(device);
   const cache = join(tmpdir(), "vitrine-bench");
   mkdirSync(cache, { recursive: true });
   const model = await halfPrecision(cache, settings.shape);
-  for (const { name, limitS } of SECTIONS.filter((section) => section.name.includes(flags.only))) {
-    process.stderr.write(`${name}\n`);
-    const left = (end - performance.now()) / 1000;
-    if (left < 5) report.add(failure(name, "no time was left"));
-    else await runSection({ section: name, device, model }, Math.min(limitS, left), env, report.add);
-  }
+  for (const section of due) await measure(section, { section: section.name, device, model }, env, end, report);
   // A speed that was missed is a number; an answer that is wrong, or missing, is a failure.
   const failed = report.rows.some(({ met }) => met === false);
-  for (const row of ratioRows(report.rows, settings)) report.add(row);
-  report.print();
+  for (const row of ratioRows(report.rows, settings)) report.add(RATIOS, row);
+  console.log(report.text());
   return failed ? 1 : 0;
 }
 
-/** Of the sections' processes: the loader reads it when they start. */
-function environment(): NodeJS.ProcessEnv {
-  const { LD_LIBRARY_PATH: given } = process.env;
-  const folders = [...(existsSync(PACKED_LIBRARIES) ? [PACKED_LIBRARIES] : []), ...(given ? [given] : [])];
-  const path = folders.length === 0 ? {} : { LD_LIBRARY_PATH: folders.join(":") };
-  return { ...process.env, ...path, ORT_DISABLE_TELEMETRY: "1" };
+/** One that the end of the time cuts short is not done: the next call measures it from its beginning. */
+async function measure(
+  { name, limitS }: Section,
+  order: SectionOrder,
+  env: NodeJS.ProcessEnv,
+  end: number,
+  report: CheckReport,
+): Promise<void> {
+  const began = performance.now();
+  const left = (end - began) / 1000;
+  process.stderr.write(`${name}\n`);
+  report.begin(name);
+  if (left < LEAST_S) {
+    report.add(name, failure(name, "no time was left; with --json FILE and --resume the same command goes on here"));
+    return;
+  }
+  const complete = await runSection(order, Math.min(limitS, left), env, (row) => report.add(name, row));
+  if (complete || left >= limitS) report.end(name, (performance.now() - began) / 1000);
 }
 
 async function headOf(device: string): Promise<ReportHead> {
@@ -82,7 +103,12 @@ async function headOf(device: string): Promise<ReportHead> {
 function commit(): string {
   const packed = join(PACKAGE_ROOT, "COMMIT");
   if (existsSync(packed)) return readFileSync(packed, "utf8").trim();
-  return execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: PACKAGE_ROOT, encoding: "utf8" }).trim();
+  return execFileSync("git", ["describe", "--always", "--dirty"], { cwd: PACKAGE_ROOT, encoding: "utf8" }).trim();
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}

@@ -12,9 +12,12 @@ import { PACKAGE_ROOT } from "../../support/vitrine-process.js";
 import { writeArchive } from "./archive.js";
 import { EXPORTED_FILES } from "./exported.js";
 import { fetchLibraries, placeLibraries } from "./libraries.js";
+import { TORCH_SCRIPT } from "./torch.js";
 
 /** What runs, as it lies in a checkout. */
-const COPIED = ["dist", "package.json", "LICENSE", "models/tiny", "test/gpu/check/torch.py", ...EXPORTED_FILES];
+const COPIED = ["dist", "package.json", "LICENSE", "models/tiny", TORCH_SCRIPT, ...EXPORTED_FILES];
+/** CUDA's, as `packed.ts` finds them. */
+const LIBRARIES = "cuda";
 const RUNTIME = join("node_modules", "onnxruntime-node", "bin", "napi-v6");
 /** What a part may have on its way: a megabyte less than 64 MiB leaves room for what carries it. */
 const PART_BYTES = "60M";
@@ -63,12 +66,18 @@ async function main(): Promise<void> {
     const libraries = fetchLibraries(join(tmpdir(), "vitrine-bench"));
     process.stderr.write("Collecting what runs ...\n");
     fill(stage);
-    placeLibraries(libraries, join(stage, RUNTIME, "linux", "x64"), join(stage, "cuda"));
+    placeLibraries(libraries, join(stage, RUNTIME, "linux", "x64"), join(stage, LIBRARIES));
     process.stderr.write("Compressing it ...\n");
     const script = join(PACKAGE_ROOT, "test", "gpu", "check", "unpack.sh");
-    const parts = await writeArchive({ folder: stage, node: process.execPath, script }, target, partBytes);
-    const total = parts.reduce((sum, name) => sum + statSync(join(target, name)).size, 0);
-    console.log(`${target}: ${parts.length} parts, ${Math.round(total / 2 ** 20)} MiB, SHA256SUMS and unpack.sh.`);
+    const source = { folder: stage, optional: LIBRARIES, node: process.execPath, script };
+    const parts = await writeArchive(source, target, partBytes);
+    const own = parts.filter((name) => name.startsWith(LIBRARIES));
+    const sizeOf = (names: readonly string[]): string => {
+      const bytes = names.reduce((sum, name) => sum + statSync(join(target, name)).size, 0);
+      return `${names.length} parts, ${Math.round(bytes / 2 ** 20)} MiB`;
+    };
+    console.log(`${target}: ${sizeOf(parts)}, SHA256SUMS and unpack.sh.`);
+    console.log(`Of these, ${LIBRARIES}.tar.br.*, CUDA's own libraries: ${sizeOf(own)}.`);
   } finally {
     rmSync(stage, { recursive: true, force: true });
   }

@@ -1,8 +1,7 @@
-import { reasonOf } from "../../../src/runtime/files/json-file.js";
 import { resolveModelDirectory } from "../../../src/runtime/files/model-directory.js";
 import { rehearse } from "../../../src/runtime/native/rehearsal.js";
 import { explainRehearsal } from "../../../src/runtime/native/rehearsal-check.js";
-import { type CheckRow, failure, judged } from "./check-row.js";
+import { type CheckRow, failure, failureOf, judged, skipped } from "./check-row.js";
 import { NO_BFLOAT16 } from "./decoding.js";
 import { openRunner, type WantedRunner } from "./runners.js";
 import type { SectionContext } from "./section.js";
@@ -22,13 +21,13 @@ export async function rehearseModels({ tell, settings, model }: SectionContext):
   const common = { device: settings.device, runtime: "native", maxSequences: MOST_SEQUENCES } as const;
   for (const [name, wanted] of models) {
     if (wanted.dtype === "bf16" && settings.device === "cpu") {
-      tell({ name: `${name} rehearsal`, value: NO_BFLOAT16 });
+      tell(skipped(`${name} rehearsal`, NO_BFLOAT16));
       continue;
     }
     try {
       for (const row of await rehearseOne(name, { ...wanted, ...common })) tell(row);
     } catch (error) {
-      tell(failure(`${name} rehearsal`, reasonOf(error)));
+      tell(failureOf(`${name} rehearsal`, error));
     }
   }
 }

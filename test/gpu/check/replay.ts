@@ -1,5 +1,5 @@
 import type { RehearsingRunner } from "../../../src/runtime/native/rehearsal.js";
-import { type CheckRow, judged } from "./check-row.js";
+import { type CheckRow, judged, skipped } from "./check-row.js";
 import { EngineStreams } from "./engine-streams.js";
 import { openRunner } from "./runners.js";
 import type { SectionContext } from "./section.js";
@@ -45,8 +45,9 @@ export async function measureReplay({ settings, model, tell }: SectionContext): 
 /** Last of all, for what went wrong meanwhile. On the CPU there is nothing to say. */
 function stateOf({ device }: RehearsingRunner): CheckRow {
   const { replay } = device;
-  const row = { name: "fp16: replay", value: replay?.reason ?? "none: runs stay in this process's memory" };
-  return replay === undefined ? row : { ...row, target: "on", met: replay.on };
+  const name = "fp16: replay";
+  if (replay === undefined) return skipped(name, "on the CPU there is nothing to replay");
+  return { name, value: replay.reason, target: "on", met: replay.on };
 }
 
 /** Ids of sequences that decode together, step after step. */

@@ -1,5 +1,5 @@
 import type { DeviceChoice, Dtype, RuntimeRequest } from "../../../src/protocol.js";
-import { createRunner } from "../../../src/runtime/load-model.js";
+import { createRunner } from "../../../src/runtime/load/load-model.js";
 import type { RehearsingRunner } from "../../../src/runtime/native/rehearsal.js";
 import type { CheckSettings } from "./settings.js";
 

@@ -18,7 +18,7 @@ export interface SectionOrder {
 
 /**
  * Runs a section in a process of its own, so that one that crashes or hangs on a device costs its rows alone. Resolves
- * when it has ended; what went wrong is a row.
+ * when it has ended, with whether it came to its end; what went wrong is a row.
  */
 export async function runSection(
   order: SectionOrder,
@@ -26,8 +26,9 @@ export async function runSection(
   env: NodeJS.ProcessEnv,
   tell: (row: CheckRow) => void,
   child: string = CHILD,
-): Promise<void> {
-  const stdio = ["ignore", "ignore", "pipe", "pipe"] as const;
+): Promise<boolean> {
+  // Its input ends with this process, and with that the section, however this process ended.
+  const stdio = ["pipe", "ignore", "pipe", "pipe"] as const;
   // A group of its own: with it ends what it started.
   const running = spawn(process.execPath, [child, JSON.stringify(order)], { env, stdio: [...stdio], detached: true });
   const end = () => process.kill(-(running.pid as number), "SIGKILL");
@@ -35,7 +36,8 @@ export async function runSection(
     end();
     process.exit(130);
   };
-  process.once("SIGINT", interrupted);
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const one of signals) process.once(one, interrupted);
   const timer = setTimeout(end, limitS * 1000);
   const began = performance.now();
   let said = "";
@@ -52,14 +54,15 @@ export async function runSection(
     running.once("close", (...how) => resolve(how)),
   );
   clearTimeout(timer);
-  process.removeListener("SIGINT", interrupted);
+  for (const one of signals) process.removeListener(one, interrupted);
   // What a driver's library does as the process ends costs no row.
-  if (complete) return;
+  if (complete) return true;
   const slow = signal === "SIGKILL" && performance.now() - began >= limitS * 1000;
   const how = slow
     ? `it took more than ${Math.round(limitS)} s`
     : `its process ended (${signal ?? code})${errorOf(said)}`;
   tell(failure(order.section, how));
+  return false;
 }
 
 function errorOf(said: string): string {

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { compare, interleave } from "../../bench/report.js";
 import { VitrineProcess } from "../../support/vitrine-process.js";
 import { ZipkinClient } from "../../support/zipkin-client.js";
+import { skipped } from "./check-row.js";
 import type { SectionContext } from "./section.js";
 
 export const TRACING = "fp16 native, 16 streams: what tracing adds to the service's time";
@@ -25,8 +26,9 @@ export async function measureService({ settings, model, tell }: SectionContext):
     const { tags = {} } = (await new ZipkinClient(`${traced.url}/zipkin`).awaitTrace(id)).named("model.generate");
     tell({ name: "ai.device of a request's span", value: tags["ai.device"] ?? "absent" });
     for (const tag of GPU_TAGS) {
-      const row = { name: `${tag} of a request's span`, value: tags[tag] ?? "absent" };
-      tell(device === "cpu" ? row : { ...row, target: "there", met: tag in tags });
+      const name = `${tag} of a request's span`;
+      if (device === "cpu") tell(skipped(name, "it runs on the CPU"));
+      else tell({ name, value: tags[tag] ?? "absent", target: "there", met: tag in tags });
     }
     const variants = [traced, untraced].map((service, index) => ({
       name: String(index),

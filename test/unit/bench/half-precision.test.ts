@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { bfloat16ToFloat32 } from "../../../src/runtime/bfloat16.js";
-import { float16ToFloat32 } from "../../../src/runtime/float16.js";
+import { bfloat16ToFloat32 } from "../../../src/runtime/floats/bfloat16.js";
+import { float16ToFloat32 } from "../../../src/runtime/floats/float16.js";
 import { brainBits, halfBits, stored } from "../../bench/model/half-precision.js";
 
 const back = (value: number): number => float16ToFloat32(Uint16Array.of(halfBits(value)))[0] as number;

@@ -12,6 +12,8 @@ type EngineLimits = Pick<EngineOptions, "maxSequences" | "kvTokens" | "prefillCh
 interface RunningEngine {
   readonly engine: Engine;
   readonly runner: FakeRunner;
+  /** What `run` gave. */
+  readonly running: Promise<void>;
   readonly events: EngineEvent[];
   /** Sizes of the messages so far. */
   readonly messages: number[];
@@ -54,6 +56,7 @@ function startEngine(options: FakeRunnerOptions & Partial<EngineLimits> = {}): R
   return {
     engine,
     runner,
+    running,
     events,
     messages,
     pass: (micros) => {
@@ -247,6 +250,24 @@ describe("Engine", () => {
     );
     for (const id of ["a", "b"]) assert.deepEqual(tokensOf(events, id), [4, 5, 6, 7]);
   });
+
+  for (const [when, run, ends] of [
+    ["a step", 3, { a: "failed engine_lost", b: "failed engine_lost" }],
+    ["a shared prompt, which nobody tries again", 1, { a: "admitted", b: "admitted" }],
+  ] as const) {
+    it(`ends with a runner that is lost in ${when}`, async () => {
+      const lost = new VitrineError("engine_lost", "The GPU is lost.");
+      const { running, runner, events, submit } = startEngine({
+        beforeRun: (number) => {
+          if (number === run) throw lost;
+        },
+      });
+      for (const id of ["a", "b"]) submit(engineRequest({ id, maxTokens: 4 }));
+      await assert.rejects(running, lost);
+      assert.equal(runner.runs.length, run);
+      for (const id of ["a", "b"] as const) assert.equal(story(events, id).at(-1), ends[id]);
+    });
+  }
 
   it("keeps a runner's own error code", async () => {
     const { events, submit, ended } = startEngine({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeArchive } from "../../gpu/check/archive.js";
 import { pinned } from "../../gpu/check/libraries.js";
@@ -26,10 +26,11 @@ const noise = noiseOf(5000);
 async function packed(): Promise<{ parts: string; names: string[] }> {
   // Node's binary would take seconds to compress: this one calls it.
   const node = `#!/bin/sh\nexec "${process.execPath}" "$@"\n`;
-  const root = writeFiles(folder(), { node: Buffer.from(node), "tree/a/b.bin": noise, "tree/c.txt": Buffer.from("c") });
+  const tree = { "tree/a/b.bin": noise, "tree/c.txt": Buffer.from("c"), "tree/cuda/lib.so": noise };
+  const root = writeFiles(folder(), { node: Buffer.from(node), ...tree });
   const parts = join(root, "parts");
   mkdirSync(parts);
-  const source = { folder: join(root, "tree"), node: join(root, "node"), script };
+  const source = { folder: join(root, "tree"), optional: "cuda", node: join(root, "node"), script };
   return { parts, names: await writeArchive(source, parts, PART_BYTES) };
 }
 
@@ -47,6 +48,21 @@ describe("the archive for a GPU machine", () => {
     assert.equal(status, 0, stderr);
     assert.ok(readFileSync(join(where, "a", "b.bin")).equals(noise));
     assert.equal(readFileSync(join(where, "c.txt"), "utf8"), "c");
+    assert.ok(readFileSync(join(where, "cuda", "lib.so")).equals(noise));
+  });
+
+  it("comes back without CUDA's libraries where all their parts were left behind, and says so", async () => {
+    const { parts, names } = await packed();
+    const [last = "", ...others] = names.filter((name) => name.startsWith("cuda.")).reverse();
+    for (const name of others) rmSync(join(parts, name));
+    assert.notEqual(unpack(parts, folder()).status, 0, "one part of several is an accident");
+    rmSync(join(parts, last));
+    const where = folder();
+    const { status, stdout, stderr } = unpack(parts, where);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /LD_LIBRARY_PATH/);
+    assert.ok(readFileSync(join(where, "a", "b.bin")).equals(noise));
+    assert.ok(!existsSync(join(where, "cuda")));
   });
 
   it("is not unpacked where a part is damaged", async () => {

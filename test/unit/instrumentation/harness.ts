@@ -64,7 +64,7 @@ export class RecordingHarness {
   }
 }
 
-export function treeOf(spans: readonly ReadableSpan[]): string[] {
+function treeOf(spans: readonly ReadableSpan[]): string[] {
   const ids = new Set(spans.map((span) => span.spanContext().spanId));
   const ordered = [...spans].sort((one, other) => micros(one.startTime) - micros(other.startTime));
   const below = (parent: string | undefined, depth: number): string[] =>

@@ -65,6 +65,25 @@ describe("CUDA's driver", () => {
     assert.equal(cudaDeviceUuid(4, stub.path), undefined);
   });
 
+  it("gives memory that is zero, whatever was in it", () => {
+    withTwo((stream, a) => {
+      assert.deepEqual(read(stream, a), new Uint8Array(240));
+      const { length } = fill(stream, a, 1);
+      a.dispose();
+      const again = CudaAllocation.create(stream, length);
+      assert.deepEqual(read(stream, again), new Uint8Array(length));
+      again.dispose();
+    });
+  });
+
+  it("gives back memory that it could not clear", () => {
+    withTwo((stream) => {
+      stub.fail("cuMemsetD8Async", 700);
+      assert.throws(() => CudaAllocation.create(stream, 8), { code: "device_lost", message: /could not clear memory/ });
+      assert.equal(stub.count("blocks"), 2);
+    });
+  });
+
   it("says why it does not start, and that a device is not there", () => {
     const broken = compileCudaStub(100);
     assert.equal(cudaDeviceUuid(0, broken), undefined);
@@ -116,7 +135,7 @@ describe("CUDA's driver", () => {
       stream.copyFromHost(Uint8Array.of(9, 9), b, 100);
       const got = read(stream, a);
       assert.deepEqual(got.subarray(200), bytes.subarray(0, 40));
-      assert.deepEqual([...read(stream, b).subarray(99, 103)], [0xa5, 9, 9, 2]);
+      assert.deepEqual([...read(stream, b).subarray(99, 103)], [0, 9, 9, 2]);
     });
   });
 
@@ -131,7 +150,7 @@ describe("CUDA's driver", () => {
         const bytes = fill(stream, a);
         stream.copyBlocks({ memory: a, offset: 3, pitch: 50 }, { memory: b, offset: 1, pitch: 20 }, 7, 4);
         assert.equal(stub.count("cuMemcpyDtoDAsync_v2") - before, calls);
-        const expected = new Uint8Array(240).fill(0xa5);
+        const expected = new Uint8Array(240);
         for (let block = 0; block < 4; block++) {
           expected.set(bytes.subarray(3 + block * 50, 10 + block * 50), 1 + block * 20);
         }
@@ -174,9 +193,11 @@ describe("CUDA's driver", () => {
       stub.fail("cuStreamSynchronize", 700);
       stream.copyFromHost(new Uint8Array(3), a, 0);
       assert.throws(() => stream.synchronize(), {
-        code: "failed",
+        code: "device_lost",
         message: /^CUDA could not finish what was queued: CUDA_ERROR_ILLEGAL_ADDRESS \(an illegal memory access/,
       });
+      stub.fail("cuMemcpyDtoHAsync_v2", 2);
+      assert.throws(() => stream.copyToHost(a, 0, new Uint8Array(1)), { code: "out_of_memory" });
       stub.fail("cuMemcpyDtoHAsync_v2", 4321);
       assert.throws(() => stream.copyToHost(a, 0, new Uint8Array(1)), { message: /error 4321 \(unknown\)/ });
     });

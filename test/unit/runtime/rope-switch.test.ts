@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rotaryShift, withRopeSwitch } from "../../../src/runtime/rope-switch.js";
+import { heedRotaryPositions, rotaryShift, withRopeSwitch } from "../../../src/runtime/rope-switch.js";
 import { FakeRunner } from "../../support/fake-runner.js";
 
 const JOINED = { rotaryPositions: { name: "rotary_position_ids", type: "int64" } } as const;
@@ -11,6 +11,21 @@ describe("rotaryShift", () => {
       [0, 0, 8, 8],
     );
     assert.equal(rotaryShift(undefined, 1000), 0);
+  });
+});
+
+describe("heedRotaryPositions", () => {
+  const setting = (provider: "cpu" | "cuda", input: string): string | undefined => {
+    const environment: NodeJS.ProcessEnv = {};
+    const node = { operator: "GroupQueryAttention", domain: "com.microsoft", inputs: ["q", input], outputs: [] };
+    heedRotaryPositions({ nodes: [node] }, { requested: "auto", provider, reason: "" }, environment);
+    return environment.ORT_DISABLE_FLASH_DECODE;
+  };
+
+  it("turns off the attention that heeds none, for graphs that are fed them, on CUDA", () => {
+    assert.equal(setting("cuda", "rotary_position_ids"), "1");
+    assert.equal(setting("cuda", "position_ids"), undefined);
+    assert.equal(setting("cpu", "rotary_position_ids"), undefined);
   });
 });
 

@@ -109,7 +109,7 @@ export const INCOMING: IncomingRequest = {
   remote: { address: "::ffff:10.0.0.9", port: 50_123 },
 };
 
-export const SAMPLING: SamplingParams = {
+const SAMPLING: SamplingParams = {
   temperature: 0,
   topP: 0.9,
   topK: 50,

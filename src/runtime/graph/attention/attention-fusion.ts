@@ -1,15 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { GraphIndex } from "../graph-index.js";
 import { liveNodes } from "../live-nodes.js";
-import { type GraphProto, type ModelProto, OperatorSetIdProtoSchema, type TensorProto_DataType } from "../onnx_pb.js";
+import { type GraphProto, type ModelProto, OperatorSetIdProtoSchema } from "../onnx_pb.js";
 import { type CachePair, cachePairs, decoderProbes, type ProbeAt } from "../probe/decoder-samples.js";
 import { sampleTensor } from "../probe/sample-tensor.js";
 import { type Rewrite, type Rewritten, withFields } from "../rewrite.js";
 import { areAlike } from "./alike-values.js";
 import { readWindow } from "./attention-mask.js";
 import { attentionNodes, LENGTHS_OF_ROWS, lengthConstants, lengthNodes } from "./attention-nodes.js";
+import type { FusedAttention, ScoredAttention } from "./layer-attention.js";
 import { branchWithPast } from "./merged-decoder.js";
-import { type PlainAttention, readPlainAttention, readScores, type Scores } from "./plain-attention.js";
+import { type PlainAttention, readPlainAttention, readScores } from "./plain-attention.js";
 import { feedPositions } from "./position-input.js";
 
 /** What config.json says of the model. */
@@ -22,20 +23,6 @@ export interface AttentionSizes {
 interface FusionSizes extends AttentionSizes {
   /** Most tokens that the graph is made to be fed after a past. */
   readonly mostFed: number;
-}
-
-/** One layer's attention, but for what its masks let through. */
-interface ScoredAttention extends PlainAttention, Scores {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly cacheType: TensorProto_DataType;
-}
-
-/** One layer's attention as GroupQueryAttention takes it. */
-export interface FusedAttention extends ScoredAttention {
-  /** Positions that are seen, the own one among them; undefined where all are. */
-  readonly window: number | undefined;
 }
 
 const MASK = "attention_mask";

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { makeNode } from "../node-attributes.js";
 import { type NodeProto, type TensorProto, TensorProto_DataType, TensorProtoSchema } from "../onnx_pb.js";
-import type { FusedAttention } from "./attention-fusion.js";
+import type { FusedAttention } from "./layer-attention.js";
 
 const PREFIX = "vitrine/attention/";
 /** `[batch]`, int32: tokens of each row before the last one that is fed. */

@@ -71,7 +71,7 @@ export function readPlainAttention(output: NodeProto, index: GraphIndex): PlainA
   return { query, key, value, output, scores: scores.slice(0, -1), factors };
 }
 
-export function isTransposition(node: NodeProto, perm: readonly number[]): boolean {
+function isTransposition(node: NodeProto, perm: readonly number[]): boolean {
   return isOperator(node, "Transpose") && String(integersOf(node, "perm")) === String(perm);
 }
 

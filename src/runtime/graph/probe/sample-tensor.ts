@@ -1,5 +1,5 @@
-import { bfloat16ToFloat32 } from "../../bfloat16.js";
-import { float16ToFloat32 } from "../../float16.js";
+import { bfloat16ToFloat32 } from "../../floats/bfloat16.js";
+import { float16ToFloat32 } from "../../floats/float16.js";
 import { type TensorProto, TensorProto_DataType } from "../onnx_pb.js";
 
 /** A value of a graph for one example of its inputs. */

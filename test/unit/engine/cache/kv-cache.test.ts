@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { CacheHolder } from "../../../../src/engine/cache/cache-slot.js";
 import { KvCache, type KvMemory } from "../../../../src/engine/cache/kv-cache.js";
 import { TokenList } from "../../../../src/engine/scheduling/token-list.js";
+import { VitrineError } from "../../../../src/errors.js";
 
 /** A cache that writes down what its memory is told. */
 function open(
@@ -129,6 +130,16 @@ describe("KvCache", () => {
       assert.notEqual(cache.admit(holder("b", [1]), 1500), undefined);
       assert.deepEqual(take(), ["reserve 1x2048"]);
       cache.checkInvariants();
+    });
+
+    it("takes a device that is lost for no want of memory", () => {
+      const error = new VitrineError("engine_lost", "The GPU is lost.");
+      const reserve = (): never => {
+        throw error;
+      };
+      const memory = { rewinds: true, reserve, copy: () => {}, release: () => {} };
+      const cache = new KvCache({ rows: 4, tokens: 2048, cells: 4096, memory, clock: () => 0 });
+      assert.throws(() => cache.admit(holder("a", [1]), 200), error);
     });
 
     it("starts again where the first allocation was refused", () => {

@@ -46,6 +46,20 @@ function submit(client: EngineClient, id: string): RequestEvent[] {
   return events;
 }
 
+function admitted(id: string): RequestEvent {
+  const queue = { start: 1, end: 2, depth: 0 };
+  const amounts = {
+    tokens: 4,
+    bytes: 5,
+    reusedTokens: 0,
+    evictedTokens: 0,
+    waitMs: 0,
+    poolBytes: 6,
+    poolUtilization: 1,
+  };
+  return { type: "admitted", id, queue, allocation: { start: 2, end: 3, ...amounts } };
+}
+
 function errorOf(events: readonly RequestEvent[]): { code: string; message: string } {
   const last = events.at(-1);
   assert.ok(last?.type === "ended" && last.outcome.kind === "failed", "not failed");
@@ -116,6 +130,23 @@ describe("EngineClient", () => {
     assert.deepEqual(client.engines[0]?.stats, stats);
   });
 
+  it("has the device as it was told last, for whoever asks and for requests that are admitted then", () => {
+    const { client, processes, ready, states } = makeClient();
+    const replay = { on: false, reason: "A replayed step failed." };
+    const changed = { requested: "cuda", provider: "cuda", deviceId: 0, reason: "asked for", replay } as const;
+    processes.latest.events({ type: "device", device: changed });
+    ready();
+    processes.latest.events({ type: "device", device: changed });
+    const { state } = client;
+    assert.deepEqual(state.kind === "ready" && state.device, changed);
+    assert.equal(states.filter((kind) => kind === "ready").length, 1, "it has not started again");
+    const events = submit(client, "a");
+    processes.latest.events(admitted("a"));
+    const [first] = events;
+    assert.ok(first?.type === "admitted");
+    assert.deepEqual(first.run?.device, changed);
+  });
+
   it("sends stop and cancel for requests that run, and ignores others", () => {
     const { client, processes, ready } = makeClient();
     ready();
@@ -153,18 +184,7 @@ describe("EngineClient", () => {
     const { client, processes, ready } = makeClient();
     ready();
     const events = submit(client, "a");
-    const queue = { start: 1, end: 2, depth: 0 };
-    const amounts = {
-      tokens: 4,
-      bytes: 5,
-      reusedTokens: 0,
-      evictedTokens: 0,
-      waitMs: 0,
-      poolBytes: 6,
-      poolUtilization: 1,
-    };
-    const allocation = { start: 2, end: 3, ...amounts };
-    processes.latest.events({ type: "admitted", id: "a", queue, allocation });
+    processes.latest.events(admitted("a"));
     assert.ok(client.state.kind === "ready" && events[0]?.type === "admitted");
     const { run } = events[0];
     assert.equal(run?.device, client.state.device);
@@ -290,6 +310,23 @@ describe("EngineClient", () => {
       }
     });
 
+    it("says why a process ends, where it has said so", () => {
+      const { client, processes, timers, ready } = makeClient();
+      ready();
+      const events = submit(client, "a");
+      const error = { code: "engine_lost", message: "The GPU is lost." } as const;
+      processes.latest.events({ type: "lost", error });
+      assert.ok(processes.latest.killed, "it may hang");
+      assert.deepEqual(errorOf(events), error);
+      assert.ok(client.state.kind === "restarting");
+      assert.deepEqual(client.state.error, error);
+      timers.runNext();
+      ready();
+      const later = submit(client, "b");
+      processes.latest.exit({ code: 1, signal: null });
+      assert.match(errorOf(later).message, /exited with code 1/);
+    });
+
     it("waits longer each time, up to half a minute, and starts over after a healthy one", () => {
       const { processes, timers, pass, ready } = makeClient();
       ready();
@@ -404,17 +441,34 @@ describe("EngineClient", () => {
       assert.equal(loads[0]?.result.kind, "ready");
     });
 
+    it("has a third one load on the CPU where the device was its choice, and no fourth", () => {
+      for (const [runtime, crashes] of [
+        ["auto", 2],
+        ["native", 1],
+        ["node", 1],
+      ] as const) {
+        const load: LoadOptions = { ...AUTO, runtime };
+        const { client, processes } = makeClient(load);
+        for (let time = 0; time < crashes; time++) processes.latest.exit(CRASHED);
+        const options = { ...load, cudaFailure: "loading a model there ended in SIGSEGV." };
+        assert.deepEqual(processes.latest.commands, [{ type: "load", options }]);
+        processes.latest.exit(CRASHED);
+        assert.equal(client.state.kind, "failed");
+        assert.equal(processes.started.length, crashes + 1);
+      }
+    });
+
     it("does so once, and not where native was asked for, on the CPU, or at other deaths", () => {
-      const twice = makeClient(AUTO);
+      const twice = makeClient({ ...AUTO, device: "cuda" });
       for (let time = 0; time < 2; time++) twice.processes.latest.exit(CRASHED);
       assert.equal(twice.client.state.kind, "failed");
       assert.match(
         twice.loads[0]?.result.kind === "failed" ? twice.loads[0].result.error.message : "",
-        /SIGSEGV while/,
+        /SIGSEGV while .*vitrine doctor --device cuda.* --device cpu/,
       );
       for (const [load, exit] of [
-        [{ ...AUTO, runtime: "native" }, CRASHED],
-        [{ ...AUTO, runtime: "node" }, CRASHED],
+        [{ ...AUTO, device: "cuda", runtime: "native" }, CRASHED],
+        [{ ...AUTO, device: "cuda", runtime: "node" }, CRASHED],
         [LOAD, CRASHED],
         [AUTO, KILLED],
         [AUTO, { code: 1, signal: null }],

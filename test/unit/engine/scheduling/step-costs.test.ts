@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Random } from "../../../../src/engine/sampling/random.js";
-import { LeastSquares } from "../../../../src/engine/scheduling/least-squares.js";
+import { OnlineLeastSquares } from "../../../../src/engine/scheduling/online-least-squares.js";
 import { StepCosts, type StepWork } from "../../../../src/engine/scheduling/step-costs.js";
 
 const decode = (rows: number, context: number): StepWork => {
@@ -81,9 +81,9 @@ describe("StepCosts", () => {
   });
 });
 
-describe("LeastSquares", () => {
+describe("OnlineLeastSquares", () => {
   it("follows a change, as old observations fade", () => {
-    const model = new LeastSquares(2);
+    const model = new OnlineLeastSquares(2);
     for (let i = 0; i < 500; i++) model.observe([1, (i % 10) / 10], 1 + (i % 10) / 10);
     for (let i = 0; i < 1500; i++) model.observe([1, (i % 10) / 10], 5 + (2 * (i % 10)) / 10);
     assert.ok(Math.abs(model.predict([1, 0.5]) - 6) < 0.05);
@@ -91,7 +91,7 @@ describe("LeastSquares", () => {
   });
 
   it("gives no feature a negative weight, and one never seen none", () => {
-    const model = new LeastSquares(3);
+    const model = new OnlineLeastSquares(3);
     for (let i = 0; i < 300; i++) model.observe([1, i % 4, 0], 10 - (i % 4));
     assert.ok(model.predict([0, 1, 0]) >= 0);
     assert.equal(model.predict([0, 0, 1]), 0);

@@ -77,6 +77,15 @@ describe("slot cache on a device", () => {
     assert.equal(stub.count("allocated"), 0);
   });
 
+  it("holds zeros where no token is, as attention multiplies what it masks", () => {
+    const NAN = 0xffff;
+    cache.arrange([3]);
+    cache.copy(3, 1, 5);
+    cache.reserve(5, 64);
+    cache.reserve(4, 40);
+    for (const tensor of cache.tensors) assert.ok(!place.read(tensor, 0, tensor.size).includes(NAN));
+  });
+
   it("gives back what a growth had taken that failed, as far as there is memory to do so", () => {
     const before = stub.count("allocated");
     place.failAllocation(20, 1);
@@ -87,7 +96,7 @@ describe("slot cache on a device", () => {
   it("is as it was, and loses nothing, when a copy fails", () => {
     const before = stub.count("allocated");
     stub.fail("cuMemcpy2DAsync_v2", 700, 10);
-    assert.throws(() => cache.reserve(4, 64), { code: "failed" });
+    assert.throws(() => cache.reserve(4, 64), { code: "device_lost" });
     assert.deepEqual([cache.rows, cache.tokens, stub.count("allocated")], [4, 32, before]);
   });
 

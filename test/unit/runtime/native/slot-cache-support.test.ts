@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { DeviceChoice } from "../../../../src/protocol.js";
 import { type GraphNode, prepareGraph } from "../../../../src/runtime/graph/prepare-graph.js";
-import type { GraphSignature } from "../../../../src/runtime/graph-signature.js";
 import { whyNoSlotCache, whyNotNative } from "../../../../src/runtime/native/slot-cache-support.js";
+import type { GraphSignature } from "../../../../src/runtime/signature/graph-signature.js";
 import { temporaryFolders, writeFiles } from "../../../support/model-fixture.js";
 import { buildDecoder } from "../../../support/onnx-builder.js";
 

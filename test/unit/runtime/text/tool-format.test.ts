@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type ChatTemplate, loadChatTemplate, type Tool } from "../../../../src/runtime/text/chat-template.js";
+import type { Tool } from "../../../../src/runtime/text/chat-message.js";
+import { type ChatTemplate, loadChatTemplate } from "../../../../src/runtime/text/chat-template.js";
 import { FALLBACK_FORMAT } from "../../../../src/runtime/text/tool-format.js";
 import { temporaryFolders, writeFiles } from "../../../support/model-fixture.js";
 
