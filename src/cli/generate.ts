@@ -27,7 +27,7 @@ function textOf(data: string): string {
   return chunk.choices.map((choice) => choice.text).join("");
 }
 
-/** Sends the prompt, passes text on as it comes, and returns the id of the request's trace. */
+/** Sends the prompt, passes the prompt on where it is taken and text as it comes, and returns the id of the request's trace. */
 async function stream(
   service: Service,
   options: GenerateOptions,
@@ -43,6 +43,8 @@ async function stream(
   });
   const traceId = response.headers.get("x-b3-traceid") ?? "";
   if (!response.ok || response.body === null) throw new VitrineError("invalid_request", await errorOf(response));
+  // Only now: a refusal is to stand on a line of its own.
+  write(prompt);
   const parser = createParser({ onEvent: (event) => write(textOf(event.data)) });
   try {
     for await (const text of response.body.pipeThrough(new TextDecoderStream())) parser.feed(text);
@@ -100,7 +102,6 @@ export async function generate(config: Config, options: GenerateOptions): Promis
   const service = await launch(quiet, createLogger(config.logLevel));
   try {
     await service.ready;
-    process.stdout.write(options.prompt);
     streaming = true;
     const traceId = await stream(service, options, abort.signal, (text) => process.stdout.write(text));
     const request = await readTrace(service, traceId);

@@ -62,6 +62,12 @@ describe("vitrine command", function () {
     assert.equal(code, 0, stderr);
   });
 
+  it("begins no text where the prompt is refused", async () => {
+    const { code, stdout, stderr } = await runVitrine(["generate", "Once", "--max-tokens", "99999"]);
+    assert.deepEqual([code, stdout], [1, ""], stderr);
+    assert.match(stderr, /^vitrine: The prompt has \d+ tokens/);
+  });
+
   it("helps", async () => {
     const { code, stdout } = await runVitrine(["--help"]);
     assert.equal(code, 0);

@@ -124,12 +124,14 @@ export const PAGE_POLICY = [
 
 /** The page at `/`: what this service is, where to send what, and the newest traces as waterfalls. */
 export function renderPage({ modelId, version, traces }: PageFacts): string {
-  const endpoints = ENDPOINTS.map(
-    ([method, path, what]) =>
-      `<tr><td><code>${method}</code></td><td>${method === "GET" ? `<a href="${path}">` : ""}<code>${path}</code>${method === "GET" ? "</a>" : ""}</td><td>${what}</td></tr>`,
-  ).join("\n");
+  const endpoints = ENDPOINTS.filter(([, path]) => traces || !path.startsWith("/zipkin/"))
+    .map(
+      ([method, path, what]) =>
+        `<tr><td><code>${method}</code></td><td>${method === "GET" ? `<a href="${path}">` : ""}<code>${path}</code>${method === "GET" ? "</a>" : ""}</td><td>${what}</td></tr>`,
+    )
+    .join("\n");
   const newest = traces
-    ? `<div id="traces"></div>\n<script>${SCRIPT}</script>`
+    ? `<p>A span's tags are shown where the pointer rests on it.</p>\n<div id="traces"></div>\n<script>${SCRIPT}</script>`
     : "<p>The trace store is off; <code>--trace-store on</code> shows the last traces here.</p>";
   return `<!doctype html>
 <html lang="en">

@@ -27,7 +27,7 @@ describe("doctor: model", () => {
     const folder = mkdtempSync(join(tmpdir(), "vitrine-doctor-"));
     try {
       assert.match(lines(await checkModel({ ...TINY, model: "nowhere" }))[0] ?? "", /^problem There is no directory/);
-      assert.match(lines(await checkModel({ ...TINY, model: folder }))[0] ?? "", /^problem .*has no config\.json/);
+      assert.match(lines(await checkModel({ ...TINY, model: folder }))[0] ?? "", /^problem .* has no config\.json/);
       cpSync("models/tiny/config.json", join(folder, "config.json"));
       assert.match(lines(await checkModel({ ...TINY, model: folder }))[0] ?? "", /^problem .*has no model_q4\.onnx/);
       mkdirSync(join(folder, "onnx"));

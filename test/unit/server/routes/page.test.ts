@@ -119,7 +119,9 @@ describe("page", () => {
   });
 
   it("says how to turn the store on where it is off", () => {
-    assert.match(renderPage({ modelId: "tiny", version: "1", traces: false }), /--trace-store on/);
+    const page = renderPage({ modelId: "tiny", version: "1", traces: false });
+    assert.match(page, /--trace-store on/);
+    assert.ok(!page.includes("/zipkin/"), "and names no address that answers 404");
   });
 
   it("says in words what failed, not in colour alone", async () => {
