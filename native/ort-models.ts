@@ -110,10 +110,12 @@ export function topModel(type: ElementType, kept: number): Uint8Array {
   const widened = compared === type ? [] : [node("Cast", ["logits"], ["compared"], { to: ELEMENT_TYPES[compared] })];
   return model([
     ...widened,
-    node("TopK", [widened.length === 0 ? "logits" : "compared", "kept"], ["top", "ids"]),
+    node("TopK", [widened.length === 0 ? "logits" : "compared", "kept"], ["top", "places"]),
+    // JavaScript takes eight bytes an id one by one.
+    node("Cast", ["places"], ["ids"], { to: ELEMENT_TYPES.int32 }),
     constant("kept", [kept]),
     tensor(11, "logits", { type, shape: ["rows", "vocabulary"] }),
     tensor(12, "top", { type: compared, shape: ["rows", kept] }),
-    tensor(12, "ids", { type: "int64", shape: ["rows", kept] }),
+    tensor(12, "ids", { type: "int32", shape: ["rows", kept] }),
   ]);
 }

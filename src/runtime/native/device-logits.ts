@@ -26,7 +26,7 @@ interface Choice {
   readonly binding: OrtBinding;
   /** In this process's memory. */
   readonly logits: OrtTensor<TopType<FloatType>>;
-  readonly ids: OrtTensor<"int64">;
+  readonly ids: OrtTensor<"int32">;
 }
 
 /**
@@ -68,7 +68,7 @@ export class DeviceLogits implements LogitsMemory {
     binding.run();
     const kept = ids.size / rows;
     return Array.from({ length: rows }, (_, row) => ({
-      ids: Int32Array.from(ids.data.subarray(row * kept, (row + 1) * kept), Number),
+      ids: ids.data.slice(row * kept, (row + 1) * kept),
       logits: toFloat32(logits.type, logits.data.subarray(row * kept, (row + 1) * kept)),
     }));
   }
@@ -92,7 +92,7 @@ export class DeviceLogits implements LogitsMemory {
     const view = source.view(first * vocabSize, [rows, vocabSize]);
     const kept = Math.min(TOP_LOGITS, vocabSize);
     const logits = OrtTensor.allocate(this.#host, topType(type), [rows, kept]);
-    const ids = OrtTensor.allocate(this.#host, "int64", [rows, kept]);
+    const ids = OrtTensor.allocate(this.#host, "int32", [rows, kept]);
     binding.bindInput("logits", view);
     binding.bindOutput("top", logits);
     binding.bindOutput("ids", ids);

@@ -7,6 +7,8 @@ import type { ModelDescription } from "../../../src/protocol.js";
 
 const ID_BYTES = 8;
 const LENGTH_BYTES = 4;
+/** Of an id that the device chose. */
+const CHOSEN_BYTES = 4;
 
 export interface StepSize {
   readonly rows: number;
@@ -23,7 +25,7 @@ export function nativeBusBytes(
   logitBytes: number,
   wholeRows = false,
 ): number {
-  const candidates = Math.min(TOP_LOGITS, vocabSize) * (logitBytes + ID_BYTES);
+  const candidates = Math.min(TOP_LOGITS, vocabSize) * (logitBytes + CHOSEN_BYTES);
   return rows * (ID_BYTES + LENGTH_BYTES + (wholeRows ? vocabSize * logitBytes : candidates));
 }
 

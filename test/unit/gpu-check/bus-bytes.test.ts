@@ -6,8 +6,8 @@ const model = { vocabSize: 1000, kvBytesPerToken: 50 };
 describe("bytes over the bus", () => {
   it("of the native runner do not grow with the context", () => {
     // An id, a length, 64 candidates of a logit and an id.
-    assert.equal(nativeBusBytes(model, { rows: 2, context: 10 }, 2), 2 * (8 + 4 + 64 * 10));
-    assert.equal(nativeBusBytes(model, { rows: 2, context: 999 }, 2), 2 * (8 + 4 + 64 * 10));
+    assert.equal(nativeBusBytes(model, { rows: 2, context: 10 }, 2), 2 * (8 + 4 + 64 * 6));
+    assert.equal(nativeBusBytes(model, { rows: 2, context: 999 }, 2), 2 * (8 + 4 + 64 * 6));
     assert.equal(nativeBusBytes(model, { rows: 1, context: 10 }, 2, true), 8 + 4 + 2000);
   });
 
