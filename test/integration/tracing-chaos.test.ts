@@ -19,6 +19,8 @@ class MortalCollector {
   /** Any, until it first has one. */
   #port = 0;
   #server: Server | undefined;
+  /** Its last death, which is over when it lives again. */
+  #reborn = Promise.resolve();
 
   async start(): Promise<string> {
     const server = createServer((post, response) => void this.#take(post, response));
@@ -41,14 +43,21 @@ class MortalCollector {
     response.writeHead(202).end();
   }
 
-  async #die(): Promise<void> {
+  #die(): void {
     this.deaths++;
-    await this.stop();
-    await sleep(10);
-    await this.start();
+    this.#reborn = this.#close()
+      .then(() => sleep(10))
+      .then(() => this.start())
+      .then(() => {});
   }
 
+  /** For good, also where it is dead just now. */
   async stop(): Promise<void> {
+    await this.#reborn;
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
     const server = this.#server;
     const closed = new Promise((resolve) => server?.close(resolve));
     server?.closeAllConnections();
