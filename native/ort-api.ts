@@ -84,8 +84,6 @@ export const ORT_API = {
   GetBoundOutputValues: { index: 140, returns: "status", args: ["*Binding", "*Allocator", "out *Text", "out size"] },
   /** Keys: onnxruntime_run_options_config_keys.h. */
   AddRunConfigEntry: { index: 165, returns: "status", args: ["*RunOptions", "str", "str"] },
-  SynchronizeBoundInputs: { index: 202, returns: "status", args: ["*Binding"] },
-  SynchronizeBoundOutputs: { index: 203, returns: "status", args: ["*Binding"] },
   SessionOptionsAppendExecutionProvider_CUDA_V2: {
     index: 204,
     returns: "status",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { DeviceChoice, ForwardStats, RequestEvent } from "../../../src/protocol.js";
 import { Metrics } from "../../../src/server/metrics/metrics.js";
 import { RequestCost } from "../../../src/server/request-cost.js";
+import { ONE_TOKEN } from "../../support/allocation.js";
 import { FakeEngine } from "../../support/fake-engine.js";
 import { FakeTracing } from "../../support/fake-tracing.js";
 
@@ -9,16 +10,7 @@ const on = (deviceId: number): DeviceChoice => ({ requested: "auto", provider: "
 
 function admitted(device: DeviceChoice): RequestEvent {
   const at = { start: 0, end: 0 };
-  const allocation = {
-    ...at,
-    tokens: 1,
-    bytes: 1,
-    reusedTokens: 0,
-    evictedTokens: 0,
-    waitMs: 0,
-    poolBytes: 1,
-    poolUtilization: 0,
-  };
+  const allocation = { ...at, ...ONE_TOKEN };
   return {
     type: "admitted",
     id: "a",

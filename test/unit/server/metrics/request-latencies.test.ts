@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ForwardStats, RequestEvent } from "../../../../src/protocol.js";
 import type { LatencyHistograms } from "../../../../src/server/metrics/latency-histograms.js";
 import { RequestLatencies } from "../../../../src/server/metrics/request-latencies.js";
+import { ONE_TOKEN } from "../../../support/allocation.js";
 
 const ID = "request-1";
 
@@ -31,16 +32,7 @@ const admitted = (from: number, to: number): RequestEvent => ({
   type: "admitted",
   id: ID,
   queue: { ...seconds(from, to), depth: 0 },
-  allocation: {
-    ...seconds(to, to),
-    tokens: 1,
-    bytes: 1,
-    reusedTokens: 0,
-    evictedTokens: 0,
-    waitMs: 0,
-    poolBytes: 1,
-    poolUtilization: 0,
-  },
+  allocation: { ...seconds(to, to), ...ONE_TOKEN },
 });
 
 describe("RequestLatencies", () => {
